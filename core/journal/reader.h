@@ -1,0 +1,45 @@
+/* Reading one segment: the same code for a plugin's host, receipts, replay, recovery and `headgate journal verify`.
+ *
+ * Never maps memory: a medium's error must be an error code, not a signal. A reader belongs to one thread; it borrows
+ * the descriptor. Damage is reported once as a range and stepped over: reading goes on at the next valid group. */
+#ifndef HG_JOURNAL_READER_H
+#define HG_JOURNAL_READER_H
+
+#include "journal/record.h"
+
+struct reader {
+    int fd; /* borrowed */
+    uint64_t base;
+    uint64_t salt;
+    char *bytes; /* one window of the file, grown for a large record */
+    size_t cap, filled;
+    uint64_t window;    /* position of bytes[0] */
+    uint64_t group_end; /* end of the group being read, 0 before the first */
+};
+
+enum read_result {
+    READ_RECORD, /* *out is set; valid until the next call */
+    READ_END,    /* nothing more before `limit` */
+    READ_DAMAGE, /* damage from->to was found and stepped over; call again */
+    READ_ERROR,  /* ERR_IO or ERR_NOMEM in *code; the same call may be tried again */
+};
+
+struct read_damage {
+    uint64_t from, to; /* positions */
+};
+
+void reader_init(struct reader *r, int fd, uint64_t base, uint64_t salt);
+void reader_fini(struct reader *r);
+/* Give back a window larger than `keep` bytes. */
+void reader_trim(struct reader *r, size_t keep);
+
+/* The first record at or after `*at` and before `limit` (a group's end). `*at` may be the position of a group, of a
+ * record, or base + SEGMENT_HEADER; it moves beyond what was read (record, damage) so that calling again goes on.
+ * A record at a position that is known is found without its group. */
+enum read_result reader_next(struct reader *r, uint64_t *at, uint64_t limit, struct record *out,
+                             struct read_damage *damage, int *code);
+
+/* Exactly the record at `position`: 0, ERR_DAMAGED, ERR_NOTFOUND, ERR_IO, ERR_NOMEM. */
+int reader_at(struct reader *r, uint64_t position, uint64_t limit, struct record *out) MUST_CHECK;
+
+#endif
