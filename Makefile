@@ -2,22 +2,32 @@
 #
 #   make            build/headgate, build/headgate-host, build/plugins/*.so
 #   make run        the daemon on etc/headgate.ini with the `file` pusher and data under ./data
-#   make test       everything that .ci/run runs
+#   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
+#
+# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
-BUILD   ?= build
-PREFIX  ?= /usr/local
+BUILD      ?= build
+PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
-LIBEXEC ?= $(PREFIX)/libexec
-VERSION := 0.1.0
-CC      ?= cc
-SANITIZE ?=
+LIBEXEC    ?= $(PREFIX)/libexec
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+VERSION    := 0.1.0
+SANITIZE   ?=
+JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
+PYTHON     ?= /usr/bin/python3
+CLANG      ?= clang
+INSTALL    ?= install
 
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Werror
 HARDEN  := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+PLUGHARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 ifneq ($(SANITIZE),)
-HARDEN  := -fPIE -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
-SANLINK := -fsanitize=$(SANITIZE)
+SANFLAG  := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+HARDEN   := -fPIE $(SANFLAG)
+PLUGHARD := $(SANFLAG)
+SANLINK  := -fsanitize=$(SANITIZE)
 endif
 OPT     ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -Icore -Isdk -DHG_VERSION='"$(VERSION)"' -DHG_PREFIX='"$(PREFIX)"' \
@@ -25,30 +35,50 @@ CPPFLAGS += -D_GNU_SOURCE -Icore -Isdk -DHG_VERSION='"$(VERSION)"' -DHG_PREFIX='
 CFLAGS  := -std=c11 $(OPT) $(WARN) $(HARDEN) -fvisibility=hidden -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := $(SANLINK) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(EXTRA_LDFLAGS)
 
+# Plugins see the SDK and plugins/common only.
+PLUGIN_CFLAGS  := -std=c11 $(OPT) $(WARN) $(PLUGHARD) -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isdk -Iplugins \
+                  -MMD -MP $(EXTRA_CFLAGS)
+PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $(EXTRA_LDFLAGS)
+
 LAYERS  := base conf rows journal delivery host supervise http api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
+MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
-HOST_LIBS   := -ldl -lpthread
+HOST_LIBS   := -ldl -lpthread -lm
 DAEMON_LIBS := -luv -lcurl -ljansson -linih -lsqlite3 -lzstd -lz -lcrypto -lm -ldl -lpthread
 
+# plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
+PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
 PLUGINS   := $(filter-out common,$(notdir $(patsubst %/,%,$(wildcard plugins/*/))))
-PLUGIN_SO := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).c),$(BUILD)/plugins/$(p).so))
-COMMON_C  := $(wildcard plugins/common/*.c)
-COMMON_PIC := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
+PLUGINS   := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).c),$(p)))
+PLUGIN_SO := $(PLUGINS:%=$(BUILD)/plugins/%.so)
+PLUGIN_O  := $(foreach p,$(PLUGINS),$(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGIN_C,$(p))))
+COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
+COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
+LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto
 
-.PHONY: all clean
+.PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
 
-$(BUILD)/%.o: %.c
+# Other flags, another compiler or a file that is gone: what depends on them is built again.
+FORCE:
+$(BUILD)/flags: export TEXT = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PLUGIN_CFLAGS) $(PLUGIN_LDFLAGS)
+$(BUILD)/core.list: export TEXT = $(CORE_C)
+$(BUILD)/plugins.list: export TEXT = $(PLUGIN_O) $(COMMON_O)
+$(BUILD)/flags $(BUILD)/core.list $(BUILD)/plugins.list: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" >$@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-$(LIBCORE): $(CORE_O)
+$(LIBCORE): $(CORE_O) $(BUILD)/core.list
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $(CORE_O)
 
 $(BUILD)/headgate: $(BUILD)/core/cli/main.o $(LIBCORE)
 	$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
@@ -56,34 +86,205 @@ $(BUILD)/headgate: $(BUILD)/core/cli/main.o $(LIBCORE)
 $(BUILD)/headgate-host: $(BUILD)/core/host/main.o $(LIBCORE)
 	$(CC) $(LDFLAGS) $^ -o $@ $(HOST_LIBS)
 
-# Plugins see the SDK and plugins/common only.
-PLUGIN_CFLAGS := -std=c11 $(OPT) $(WARN) $(if $(SANITIZE),-fsanitize=$(SANITIZE),-fstack-protector-strong -D_FORTIFY_SOURCE=2) \
-                 -fPIC -fvisibility=hidden -D_GNU_SOURCE -Isdk -Iplugins -MMD -MP
-$(BUILD)/pic/%.o: %.c
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(PLUGIN_CFLAGS) -c $< -o $@
 
-$(BUILD)/libplugin.a: $(COMMON_PIC)
-	@mkdir -p $(@D)
+$(LIBPLUGIN): $(COMMON_O) $(BUILD)/plugins.list
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $(COMMON_O)
 
 .SECONDEXPANSION:
-$(BUILD)/plugins/%.so: $$(patsubst %.c,$(BUILD)/pic/%.o,$$(wildcard plugins/$$*/*.c)) $(BUILD)/libplugin.a
+$(BUILD)/plugins/%.so: $$(patsubst %.c,$(BUILD)/pic/%.o,$$(call PLUGIN_C,$$*)) $(LIBPLUGIN) $(BUILD)/plugins.list
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $^ -o $@ $(PLUGIN_LIBS_$*)
+	$(CC) $(PLUGIN_LDFLAGS) $(filter %.o %.a,$^) -o $@ $(PLUGIN_LIBS_$*)
 
-# Unit tests: test/unit/test_NAME.c, each a program of its own on cmocka.
-UNIT_C := $(wildcard test/unit/test_*.c)
-UNIT   := $(UNIT_C:%.c=$(BUILD)/%)
-$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(LIBCORE) $(BUILD)/libplugin.a
-	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$*)
+# --- run ---------------------------------------------------------------------------------------------------------
 
-.PHONY: unit
-unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+RUN_LISTEN = $${HEADGATE_HTTP_LISTEN:-127.0.0.1:8080}
+RUN_ADMIN  = $${HEADGATE_ADMIN_LISTEN:-127.0.0.1:8081}
+
+.PHONY: run deps
+deps:
+	@etc/install-deps.sh run
+
+run: deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@mkdir -p data/out
+	@printf '\nrows in    http://%s/v1/rows\noperation  http://%s/\n' "$(RUN_LISTEN)" "$(RUN_ADMIN)"
+	@printf "try        curl -sS http://%s/v1/rows -d '%s'\n" "$(RUN_LISTEN)" \
+	    '{"uuid": "first", "row": {"index": 0, "data": {"keyOne": 1, "keyTwo": "2"}}}'
+	@printf 'then       cat data/out/*\n\n'
+	@export PLUGIN_FILE_PATH="$${PLUGIN_FILE_PATH:-data/out/rows-%Y-%m-%d.ndjson}"; \
+	exec $(BUILD)/headgate run --config etc/headgate.ini --data ./data --plugins $(BUILD)/plugins
+
+# --- tests -------------------------------------------------------------------------------------------------------
+
+# Unit tests: test/unit/test_NOUN.c and plugins/NAME/test_NOUN.c, each a program of its own on cmocka. test/lib/*.c is
+# there for all of them.
+UNIT_C    := $(wildcard test/unit/test_*.c plugins/*/test_*.c)
+UNIT      := $(UNIT_C:%.c=$(BUILD)/%)
+TESTLIB_C := $(wildcard test/lib/*.c)
+TESTLIB_O := $(TESTLIB_C:%.c=$(BUILD)/%.o)
+LIBTEST   := $(BUILD)/libtest.a
+TEST_CPPFLAGS := -Itest/lib -Itest -Iplugins -DTEST_BUILD='"$(BUILD)"'
+$(UNIT:%=%.o) $(TESTLIB_O): CPPFLAGS += $(TEST_CPPFLAGS)
+
+$(LIBTEST): $(TESTLIB_O)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) qcs $@ $^
+
+$(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
+	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+
+# Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
+FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)
+FIXTURE_SO := $(FIXTURE_C:test/fixture/plugins/%.c=$(BUILD)/fixture/%.so)
+$(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+
+# Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
+# seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
+CRASH_TOOLS  := $(patsubst test/crash/tool/%.c,$(BUILD)/crash/%,$(wildcard test/crash/tool/*.c))
+HOOK_C       := $(wildcard test/hook/*.c)
+MUTANT_C     := $(wildcard test/mutant/*.c)
+MUTANTS      := $(MUTANT_C:test/mutant/%.c=$(BUILD)/mutant/%/headgate)
+MUTANT_SO_C  := $(wildcard test/mutant/plugin/*.c)
+MUTANT_SO    := $(MUTANT_SO_C:test/mutant/plugin/%.c=$(BUILD)/mutant/plugins/%/file.so)
+HOOK_O       := $(HOOK_C:%.c=$(BUILD)/%.o)
+
+$(BUILD)/crash/%: $(BUILD)/test/crash/tool/%.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ -o $@ -lpthread
+
+$(HOOK_O) $(MUTANT_C:%.c=$(BUILD)/%.o): CPPFLAGS += -Itest
+$(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+# The real `file` pusher behind a table of functions that lies to it: its hg_plugin() becomes real_plugin().
+FILE_O := $(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGIN_C,file))
+$(BUILD)/mutant/file.o: $(FILE_O) $(LIBPLUGIN)
+	@mkdir -p $(@D)
+	$(CC) -nostdlib -r $^ -o $@
+	objcopy --redefine-sym hg_plugin=real_plugin $@
+$(BUILD)/mutant/plugins/%/file.so: $(BUILD)/pic/test/mutant/plugin/%.o $(BUILD)/mutant/file.o
+	@mkdir -p $(@D)
+	$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+
+# Fuzz targets: test/fuzz/*.c, all of core built with clang's coverage; seeds in test/fuzz/corpus/NAME.
+FUZZ_C := $(wildcard test/fuzz/*.c)
+FUZZ   := $(FUZZ_C:%.c=$(BUILD)/%)
+$(FUZZ:%=%.o): CPPFLAGS += $(TEST_CPPFLAGS)
+$(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(DAEMON_LIBS)
+
+# Where a group writes 'PASSED FAILED' for the sum.
+RESULT = $(BUILD)/results/$@
+PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
+
+.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
+        bench format
+test:
+	@etc/install-deps.sh run test
+	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
+
+check-build: all $(UNIT) $(FIXTURE_SO)
+test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
+
+unit: $(UNIT) $(FIXTURE_SO) all
+	@$(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
+
+flow: all $(FIXTURE_SO)
+	@$(PYTEST) -n $(JOBS) test/flow
+
+hostile: all $(FIXTURE_SO)
+	@$(PYTEST) test/hostile
+
+crash: test-build
+	@$(PYTEST) test/crash
+
+record: test-build
+	@$(PYTEST) test/record
+
+FUZZ_MAKE = $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) SANITIZE=address,undefined \
+            EXTRA_CFLAGS='-fsanitize=fuzzer-no-link $(EXTRA_CFLAGS)'
+fuzz:
+	@$(FUZZ_MAKE) -s -j$(JOBS) fuzz-build
+	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
+fuzz-build: $(FUZZ)
+
+lint: all
+	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
+contract:
+	@$(PYTHON) test/lint/contract.py
+
+SAN_MAKE  = $(MAKE) --no-print-directory OPT='-O1 -g'
+ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
+TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread
+asan:
+	@$(ASAN_MAKE) -s -j$(JOBS) check-build
+	@$(ASAN_MAKE) -k unit flow
+tsan:
+	@$(TSAN_MAKE) -s -j$(JOBS) check-build
+	@$(TSAN_MAKE) -k unit flow
+
+fresh:
+	@$(PYTEST) test/fresh
+
+coverage:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' EXTRA_CFLAGS='--coverage' \
+	    EXTRA_LDFLAGS='--coverage' coverage-run
+.PHONY: coverage-run
+coverage-run: check-build
+	@find $(BUILD) -name '*.gcda' -delete
+	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
+	$(PYTHON) test/lint/coverage.py $(BUILD)
+
+bench: all
+	@HEADGATE_BUILD=$(BUILD) test/bench/run
+
+SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
+format:
+	@clang-format -i $(SOURCES)
+
+# --- install -----------------------------------------------------------------------------------------------------
+
+D := $(DESTDIR)$(PREFIX)
+CONFD := $(DESTDIR)$(SYSCONFDIR)/headgate
+FILL  := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@VERSION@|$(VERSION)|g'
+
+.PHONY: install uninstall clean
+install: all
+	$(INSTALL) -d $(D)/bin $(DESTDIR)$(LIBEXEC) $(D)/lib/headgate/plugins $(D)/include $(D)/lib/pkgconfig $(CONFD) \
+	    $(D)/share/man/man1 $(D)/share/bash-completion/completions $(DESTDIR)$(UNITDIR) $(D)/share/headgate/sdk
+	$(INSTALL) -m 755 $(BUILD)/headgate $(D)/bin/headgate
+	$(INSTALL) -m 755 $(BUILD)/headgate-host $(DESTDIR)$(LIBEXEC)/headgate-host
+	$(INSTALL) -m 644 $(PLUGIN_SO) $(D)/lib/headgate/plugins/
+	$(INSTALL) -m 644 $(wildcard sdk/*.h) $(D)/include/
+	$(FILL) etc/headgate.pc.in >$(D)/lib/pkgconfig/headgate.pc
+	test -e $(CONFD)/headgate.ini || $(INSTALL) -m 644 etc/headgate.ini $(CONFD)/headgate.ini
+	$(INSTALL) -m 644 etc/headgate.1 $(D)/share/man/man1/headgate.1
+	$(INSTALL) -m 644 etc/headgate.bash $(D)/share/bash-completion/completions/headgate
+	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
+	cp -R $(wildcard sdk/testkit) plugins/common $(D)/share/headgate/sdk/
+
+# Settings and data stay.
+uninstall:
+	rm -f $(D)/bin/headgate $(DESTDIR)$(LIBEXEC)/headgate-host $(D)/include/headgate.h $(D)/include/headgate_jansson.h \
+	    $(D)/lib/pkgconfig/headgate.pc $(D)/share/man/man1/headgate.1 $(DESTDIR)$(UNITDIR)/headgate.service \
+	    $(D)/share/bash-completion/completions/headgate $(PLUGINS:%=$(D)/lib/headgate/plugins/%.so)
+	rm -rf $(D)/share/headgate/sdk
+	-rmdir $(D)/share/headgate $(D)/lib/headgate/plugins $(D)/lib/headgate 2>/dev/null
 
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
+        $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
+        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
+.SECONDARY: $(DEPS)
+-include $(DEPS:.o=.d)

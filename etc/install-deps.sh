@@ -1,0 +1,92 @@
+#!/bin/sh
+# Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
+# for the tests as well. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
+# libraries are there without packages (another distribution), pkg-config's word is enough for building.
+set -eu
+
+RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
+     libinih-dev libsqlite3-dev libzstd-dev zlib1g-dev libssl-dev"
+# clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
+TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
+      python3-venv git podman buildah runc uidmap debootstrap systemd man-db"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libcrypto"
+
+say() {
+    echo "headgate: $*" >&2
+}
+
+missing() {
+    for package in "$@"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || echo "$package"
+    done
+}
+
+# The runtime of the fuzzer carries clang's version in its name; releases differ.
+fitting() {
+    for package in "$@"; do
+        case $package in
+        libclang-rt-*)
+            version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1)
+            echo "libclang-rt-${version:-14}-dev"
+            ;;
+        *) echo "$package" ;;
+        esac
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+without_dpkg() {
+    command -v "${CC:-cc}" >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists $LIBRARIES && return 0
+    say "this is no Debian or Ubuntu; install a C compiler, pkg-config and the development files of: $LIBRARIES"
+    exit 1
+}
+
+wanted=
+for set in "$@"; do
+    case $set in
+    run) wanted="$wanted $RUN" ;;
+    test) wanted="$wanted $TEST" ;;
+    *) say "usage: install-deps.sh [run] [test]" && exit 64 ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+    without_dpkg
+    exit 0
+fi
+need=$(missing $wanted)
+[ -n "$need" ] || exit 0
+need=$(missing $(fitting $need))
+[ -n "$need" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+    say "these packages are missing, and neither root nor sudo is at hand:" $need
+    say "as root: apt-get install --no-install-recommends" $need
+    exit 1
+fi
+say "installing" $need
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $need \
+        </dev/null
+}
+# The lists may be missing or old: then the first try fails, and they are fetched once.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! install >"$log" 2>&1; then
+    as_root apt-get -qq update
+    need=$(missing $(fitting $need))
+    if ! install >"$log" 2>&1; then
+        cat "$log" >&2
+        say "could not install:" $need
+        exit 1
+    fi
+fi

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""`make test`: builds, runs every group of tests one after the other, ends with 'N passed, N failed'.
+
+A group is a goal of the Makefile that leaves 'PASSED FAILED' in BUILD/results/GROUP. A group that fails without saying
+how many, or that takes longer than it may, counts as one failure. Logs of all groups stay in BUILD/results/GROUP.log.
+"""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+# name, goals, folder of its build below BUILD, results it writes there, the longest it may take (minutes)
+GROUPS = [
+    ("build", ["all", "test-build"], ".", [], 15),
+    ("unit", ["unit"], ".", ["unit"], 20),
+    ("lint", ["lint"], ".", ["lint"], 15),
+    ("flow", ["flow"], ".", ["flow"], 20),
+    ("hostile", ["hostile"], ".", ["hostile"], 15),
+    ("record", ["record"], ".", ["record"], 10),
+    ("crash", ["crash"], ".", ["crash"], 25),
+    ("fuzz", ["fuzz"], ".", ["fuzz"], 20),
+    ("asan", ["asan"], "asan", ["unit", "flow"], 30),
+    ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
+    ("fresh", ["fresh"], ".", ["fresh"], 25),
+]
+
+
+def run_group(goals, options, minutes, log):
+    """Prints and keeps what it says; False when it failed or was ended."""
+    p = subprocess.Popen(["make", "--no-print-directory", "-k", *options, *goals], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+    late = threading.Timer(minutes * 60, os.killpg, (p.pid, signal.SIGKILL))
+    late.start()
+    with open(log, "wb") as f:
+        for line in p.stdout:
+            f.write(line)
+            f.flush()
+            sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+    status = p.wait()
+    late.cancel()
+    if status < 0:
+        print(f"ended after {minutes} minutes", flush=True)
+    return status == 0
+
+
+def counts_of(files):
+    passed = failed = 0
+    for f in files:
+        if f.exists():
+            p, q = f.read_text().split()
+            passed, failed = passed + int(p), failed + int(q)
+    return passed, failed
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--build", default="build")
+    ap.add_argument("--jobs", default="2")
+    ap.add_argument("--only", action="append")
+    a = ap.parse_args()
+    results = Path(a.build) / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    lines, passed, failed, began = [], 0, 0, time.monotonic()
+    for name, goals, below, writes, minutes in GROUPS:
+        if a.only and name not in a.only + ["build"]:
+            continue
+        print(f"--- {name}", flush=True)
+        mine = [results.parent / below / "results" / g for g in writes]
+        for f in mine:
+            f.unlink(missing_ok=True)
+        start = time.monotonic()
+        parallel = [f"-j{a.jobs}"] if name == "build" else []
+        good = run_group(goals, [f"BUILD={a.build}", f"JOBS={a.jobs}", *parallel], minutes, results / f"{name}.log")
+        p, q = counts_of(mine)
+        if not good and q == 0:
+            q = 1
+        passed, failed = passed + p, failed + q
+        lines.append(f"{name:8} {p:6} passed {q:4} failed {time.monotonic() - start:7.0f} s")
+    print("\n" + "\n".join(lines))
+    print(f"in {(time.monotonic() - began) / 60:.1f} minutes")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Runs one group of tests and writes 'PASSED FAILED' to a file, for the sum at the end of `make test`.
+
+usage: tally.py unit RESULT [--jobs N] PROGRAM…      programs on cmocka
+       tally.py fuzz RESULT [--jobs N] PROGRAM…      libFuzzer targets, each for FUZZ_SECONDS
+       tally.py lint RESULT FOLDER                   every executable FOLDER/check_*
+       tally.py pytest RESULT ARGUMENT…              pytest; a skipped test counts as failed
+
+Exits 1 when anything failed. A program that dies or hangs counts as one failure beside the tests it reported.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM_SECONDS = 900
+SANITIZER = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+
+
+def run(command, seconds, **more):
+    """(status, output, seconds); status None: it hung."""
+    began = time.monotonic()
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                              timeout=seconds, **more)
+        return done.returncode, done.stdout.decode("utf-8", "replace"), time.monotonic() - began
+    except subprocess.TimeoutExpired as e:
+        return None, (e.stdout or b"").decode("utf-8", "replace"), time.monotonic() - began
+
+
+def cmocka(program):
+    status, text, seconds = run([program], PROGRAM_SECONDS)
+    passed = len(re.findall(r"^\[       OK \]", text, re.M))
+    failed = len(set(re.findall(r"^\[  (?:FAILED|SKIPPED) {1,2}\] (\w+)", text, re.M)))
+    if (status != 0 or passed == 0 or SANITIZER.search(text)) and failed == 0:
+        failed = 1
+    print(f"{'ok  ' if failed == 0 else 'FAIL'} {os.path.basename(program)}: {passed} passed, {failed} failed "
+          f"({seconds:.1f} s)", flush=True)
+    if failed:
+        tail = "" if status == 0 else "(it hung)\n" if status is None else f"(status {status})\n"
+        lines = [line for line in text.splitlines() if not re.match(r"\[( RUN      |       OK )\]", line)]
+        print("\n".join(lines[-120:]) + "\n" + tail, flush=True)
+    return passed, failed
+
+
+def fuzz(program):
+    name = os.path.basename(program)
+    seconds = int(os.environ.get("FUZZ_SECONDS") or (60 if os.environ.get("CI") else 10))
+    seeds = [f for f in (ROOT / "test/fuzz/corpus" / n for n in (name, name.removeprefix("fuzz_"))) if f.is_dir()]
+    if not seeds:
+        print(f"FAIL {name}: no seeds in test/fuzz/corpus/{name}", flush=True)
+        return 0, 1
+    found = ROOT / "build" / "fuzz-found" / name  # what a failed run leaves: the input that did it
+    found.mkdir(parents=True, exist_ok=True)
+    work = tempfile.mkdtemp(prefix="hg-fuzz-")
+    try:
+        status, text, _ = run([program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+                               "-print_final_stats=1", f"-artifact_prefix={found}/", work, *map(str, seeds)],
+                              seconds + 120)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    runs = re.search(r"stat::number_of_executed_units: (\d+)", text)
+    count = int(runs[1]) if runs else 0
+    good = status == 0 and count > 0
+    print(f"{'ok  ' if good else 'FAIL'} {name}: {count} inputs in {seconds} s", flush=True)
+    if not good:
+        print("\n".join(text.splitlines()[-60:]), flush=True)
+    return (1, 0) if good else (0, 1)
+
+
+def check(path):
+    status, text, seconds = run([str(path)], PROGRAM_SECONDS, cwd=ROOT)
+    print(f"{'ok  ' if status == 0 else 'FAIL'} {path.name} ({seconds:.1f} s)", flush=True)
+    if text.strip():
+        print(text.rstrip(), flush=True)
+    return (1, 0) if status == 0 else (0, 1)
+
+
+def in_parallel(each, programs):
+    jobs = 2
+    if "--jobs" in programs:
+        at = programs.index("--jobs")
+        jobs = int(programs[at + 1])
+        programs = programs[:at] + programs[at + 2:]
+    with ThreadPoolExecutor(jobs) as pool:
+        counts = list(pool.map(each, programs))
+    return sum(p for p, _ in counts), sum(f for _, f in counts)
+
+
+def lint(folder):
+    paths = sorted(p for p in (ROOT / folder).glob("check_*") if os.access(p, os.X_OK) and p.is_file())
+    counts = [check(p) for p in paths]
+    return sum(p for p, _ in counts), sum(f for _, f in counts)
+
+
+def pytest(arguments):
+    with tempfile.NamedTemporaryFile(suffix=".xml") as report:
+        status = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider",
+                                 f"--junitxml={report.name}", *arguments], cwd=ROOT).returncode
+        try:
+            suites = xml.parse(report.name).getroot().iter("testsuite")
+            total = bad = 0
+            for s in suites:
+                total += int(s.get("tests", 0))
+                bad += int(s.get("failures", 0)) + int(s.get("errors", 0)) + int(s.get("skipped", 0))
+        except xml.ParseError:
+            total, bad = 0, 1
+    if bad == 0 and status != 0:
+        bad = 1
+    return max(total - bad, 0), bad
+
+
+def main():
+    kind, result, rest = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    if kind == "unit":
+        passed, failed = in_parallel(cmocka, rest)
+    elif kind == "fuzz":
+        passed, failed = in_parallel(fuzz, rest)
+    elif kind == "lint":
+        passed, failed = lint(rest[0])
+    else:
+        passed, failed = pytest(rest)
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.write_text(f"{passed} {failed}\n")
+    print(f"{result.name}: {passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
