@@ -3,8 +3,11 @@
 
 #include "base/check.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -35,6 +38,25 @@ static ssize_t plain_random(void *to, size_t len)
     return getrandom(to, len, 0);
 }
 
+static int plain_list(const char *path, int (*each)(void *arg, const char *name), void *arg)
+{
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return -1;
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = each(arg, entry->d_name);
+    int failed = entry == NULL ? errno : 0;
+    closedir(dir);
+    if (failed != 0) {
+        errno = failed;
+        return -1;
+    }
+    return result;
+}
+
 const struct sys sys_plain = {
     .open = plain_open,
     .close = close,
@@ -60,6 +82,7 @@ const struct sys sys_plain = {
     .fork = fork,
     .sendmsg = sendmsg,
     .recvmsg = recvmsg,
+    .list = plain_list,
 };
 
 const struct sys *sys = &sys_plain;

@@ -39,6 +39,9 @@ struct sys {
     pid_t (*fork)(void);
     ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
     ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    /* Every name in a directory but `.` and `..`, in any order; a non-zero return of `each` stops and is returned. -1
+     * and errno when the directory cannot be read to its end. */
+    int (*list)(const char *path, int (*each)(void *arg, const char *name), void *arg);
 };
 
 extern const struct sys *sys;

@@ -52,15 +52,18 @@ struct segment_header {
     uint64_t prev_end;  /* valid end of that one: what lies beyond is void, not damage */
     uint64_t first_row; /* cumulative row number at its start */
     int64_t created_us;
+    struct epoch prev_epoch; /* of the segment before; zero: none */
+    struct epoch stream;     /* the journal's own mark, the same in all its segments for ever: tells a foreign file */
 };
 
 struct group_header {
     uint64_t position; /* of the header itself */
     struct epoch epoch;
     uint64_t salt;
-    uint64_t durable; /* up to here the journal was durable when this group was written */
-    uint32_t length;  /* with the header */
-    uint32_t records;
+    uint64_t durable;  /* up to here the journal was durable when this group was written */
+    uint32_t length;   /* with the header */
+    uint32_t records;  /* 0: nothing but room that a repair left empty */
+    uint32_t last_crc; /* `crc` of its last record, 0 when there is none */
 };
 
 struct record {
@@ -86,6 +89,12 @@ void group_header_write(const struct group_header *h, unsigned char out[GROUP_HE
 int group_header_read(const unsigned char in[GROUP_HEADER], uint64_t position, uint64_t salt,
                       struct group_header *out) MUST_CHECK;
 
+/* The same with any salt: for a segment whose own header is lost. */
+int group_header_peek(const unsigned char in[GROUP_HEADER], uint64_t position, struct group_header *out) MUST_CHECK;
+/* Magic and position of a group or a record, whole or not: something of this very place was written here. 16 bytes. */
+bool group_header_mark(const unsigned char *in, uint64_t position);
+bool record_mark(const unsigned char *in, uint64_t position);
+
 /* A record about to be written, in pieces so that the body is never copied. */
 struct record_parts {
     uint16_t type;
@@ -93,7 +102,8 @@ struct record_parts {
     struct slice context; /* padded to 8 by context_finish */
     const struct row_span *spans;
     struct slice data;
-    uint32_t body_crc; /* of context, spans, data: record_body_crc */
+    uint32_t body_crc;            /* of context, spans, data and the padding: record_body_crc */
+    uint64_t uuid_hash, key_hash; /* journal_append's, for its indexes; 0: none */
 };
 
 uint32_t record_body_crc(const struct record_parts *parts);
@@ -117,6 +127,8 @@ int context_add_tag(struct buf *context, struct slice name, struct slice value) 
 int context_finish(struct buf *context) MUST_CHECK; /* pads to 8 */
 /* First entry with the tag; false when there is none. */
 bool context_get(struct slice context, uint16_t tag, struct slice *value);
+/* ERR_VERSION: an unknown critical entry; ERR_DAMAGED: the entries do not add up. */
+int context_check(struct slice context) MUST_CHECK;
 /* Walk all: `*at` starts at 0. */
 bool context_next(struct slice context, size_t *at, uint16_t *tag, struct slice *value);
 
