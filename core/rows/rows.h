@@ -34,14 +34,14 @@ struct row_span {
 };
 
 struct tag {
-    struct slice name; /* in the scan's own memory, unescaped */
+    struct slice name; /* unescaped, in the body or the scan's memory */
     struct slice value;
 };
 
 /* One valid document: {"uuid":…,"row":…} or {"uuid":…,"rows":[…]}. */
 struct row_set {
     struct slice document;        /* inside the body: from `{` to `}` */
-    struct slice uuid;            /* unescaped, in the scan's memory */
+    struct slice uuid;            /* unescaped, in the body or the scan's memory */
     const struct row_span *spans; /* `rows` of them, in the scan's memory */
     uint32_t rows;
     uint32_t tag_count;
@@ -58,16 +58,16 @@ enum fault_kind {
 
 struct fault {
     enum fault_kind kind;
-    const char *type;     /* stable word, e.g. "missing", "type", "camel_case", "duplicate_key", "range", "syntax" */
+    const char *type; /* stable word of fault.def, e.g. "missing", "camel_case", "duplicate_key", "range", "syntax" */
     struct slice pointer; /* RFC 6901, in the scan's memory; "" is the whole document */
     struct slice detail;  /* one sentence that says what to do */
     uint64_t line;        /* from 1; of the body (for NDJSON: the document's line) */
-    uint64_t column;      /* from 1, in bytes; 0 for schema faults of NDJSON documents */
+    uint64_t column;      /* from 1, in bytes; 0 for schema and limit faults of NDJSON documents */
     uint64_t byte;        /* offset in the body */
 };
 
 struct scan_rules {
-    uint32_t max_rows;  /* of the request */
+    uint32_t max_rows;  /* of the request; with ndjson also its documents */
     uint32_t max_depth; /* nesting of a value inside `data`: a scalar there is 1 */
     bool any_keys;      /* rows.keys = any, and the older paths: the camelCase pattern is lifted */
     bool ndjson;        /* documents one a line; blank lines are skipped; CRLF allowed */
@@ -83,16 +83,26 @@ void scan_free(struct scan **s);
 
 /* Scan a whole body. Returns 0 when every document is valid: then scan_sets() are the row sets (none for an empty
  * NDJSON body is a fault: "empty"). Otherwise ERR_SYNTAX (a FAULT_SYNTAX is among the faults: the first, and scanning
- * of that document stopped there), ERR_RANGE (only FAULT_SCHEMA), ERR_LIMIT (too many rows), or ERR_NOMEM. All results
- * are valid until the next call and as long as `body` is. */
+ * of that document stopped there), ERR_RANGE (only FAULT_SCHEMA), ERR_LIMIT (too many rows: a FAULT_LIMIT is the last
+ * one found), or ERR_NOMEM; then there are no sets. All results are valid until the next call and as long as `body`
+ * is. The detail of a fault is told in a sentence without the document's own text. */
 int scan_body(struct scan *s, const struct scan_rules *rules, struct slice body) MUST_CHECK;
 
 const struct row_set *scan_sets(const struct scan *s, uint32_t *count);
 const struct fault *scan_faults(const struct scan *s, uint32_t *count);
 uint32_t scan_rows(const struct scan *s); /* in all documents of the last body */
+/* The uuid of the first document that has one, also after a refusal (then of any length and content); ptr NULL: none.
+ */
+struct slice scan_uuid(const struct scan *s);
 
-/* Give back memory above `keep` bytes, so that one large body does not pin it for ever. */
+/* When more than `keep` bytes are held give them all back, so that one large body does not pin them for ever. Results
+ * are gone then. */
 void scan_trim(struct scan *s, size_t keep);
+
+/* For the older gateway's answers. Its word for a fault's type; "value_error" for a word that is not in fault.def. */
+const char *fault_legacy_type(const char *type);
+/* A fault's pointer as its `loc`: "/rows/0/index" becomes ["body","rows",0,"index"]. ERR_LIMIT, ERR_NOMEM. */
+int fault_loc_json(struct slice pointer, struct buf *out) MUST_CHECK;
 
 /* Walking a row's data object that is known to be valid (it was scanned before it was stored); used by the plugin host.
  */

@@ -1,0 +1,25 @@
+/* Learning the keys of a row. Only keys without escapes come here: their text is what is compared.
+ *
+ * A key may lie in the shape that is being replaced, but never before its new place: keys that were found in a shape
+ * come first in a set, in its order. So they are moved one by one from the front. */
+#include "rows/shape.h"
+
+void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bool any_keys)
+{
+    shape->count = 0;
+    shape->any_keys = any_keys;
+    if (count > SHAPE_KEYS)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        if (keys[i].len > SHAPE_TEXT - 3)
+            return;
+    for (uint32_t i = 0; i < count; i++) {
+        struct shape_key *key = &shape->keys[i];
+        memmove(key->text + 1, keys[i].ptr, keys[i].len);
+        key->text[0] = '"';
+        key->text[keys[i].len + 1] = '"';
+        key->text[keys[i].len + 2] = ':';
+        key->len = keys[i].len + 3;
+    }
+    shape->count = count;
+}

@@ -1,0 +1,55 @@
+/* The keys of the row before: rows of a batch mostly have the same keys in the same order.
+ *
+ * A shape is a list of keys that is known to be without duplicates and fault. A row whose keys are found in it, each
+ * behind the one before, therefore has neither, and its keys need not be read: comparing their bytes is enough. */
+#ifndef HG_ROWS_SHAPE_H
+#define HG_ROWS_SHAPE_H
+
+#include "rows/keys.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum {
+    SHAPE_KEYS = 64, /* one bit each in a word */
+    SHAPE_TEXT = 64, /* bytes of the longest, with quotes and colon */
+    SHAPE_AHEAD = 8, /* keys that may be left out at a time */
+};
+
+struct shape_key {
+    uint8_t text[SHAPE_TEXT]; /* "key": */
+    uint32_t len;
+};
+
+struct shape {
+    uint32_t count;
+    bool any_keys; /* learned while rows.keys = any: may hold keys that are not camelCase */
+    struct shape_key keys[SHAPE_KEYS];
+};
+
+/* Take over the keys of a set that had no fault, unless they are too many or too long: then the shape is empty. */
+void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bool any_keys);
+
+static inline bool shape_key_is(const struct shape_key *key, const uint8_t *p, const uint8_t *end)
+{
+#ifdef __SSE2__
+    if (end - p >= SHAPE_TEXT) {
+        uint32_t at = 0;
+        for (;;) {
+            __m128i have = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+            __m128i want = _mm_loadu_si128((const __m128i *)(const void *)(key->text + at));
+            uint32_t differ = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want)) ^ 0xFFFF;
+            uint32_t same = (uint32_t)__builtin_ctz(differ | 0x10000);
+            if (at + same >= key->len)
+                return true;
+            if (same < 16)
+                return false;
+            at += 16;
+        }
+    }
+#endif
+    return (size_t)(end - p) >= key->len && memcmp(p, key->text, key->len) == 0;
+}
+
+#endif
