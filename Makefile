@@ -247,6 +247,10 @@ coverage-run: check-build
 bench: all
 	@HEADGATE_BUILD=$(BUILD) test/bench/run
 
+# Pages that are made from the option table: `make reference` writes them, lint compares them.
+$(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
+	$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
 format:
 	@clang-format -i $(SOURCES)
