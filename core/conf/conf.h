@@ -37,6 +37,8 @@ struct conf_line {
     bool reloadable;
 };
 bool conf_next(const struct conf *c, size_t *at, struct conf_line *out);
+/* The same for the settings whose values differ between the two, as they stand in `b`. Origins do not count. */
+bool conf_changed(const struct conf *a, const struct conf *b, size_t *at, struct conf_line *out);
 
 /* --- plugin instances --- */
 
@@ -85,9 +87,14 @@ struct instance {
     size_t common_count;
 };
 
+/* Is NAME an option that all pushers have, or reserved? A plugin may not have one of that name. */
+bool conf_option_taken(const char *name);
+
 /* Names of all instances, given the names of the plugins that are there: each plugin's first instance, and those made
  * by USE. Faults: bad names, equal or nested prefixes, USE of an unknown plugin (a notice). Caller frees with
- * names_free. */
+ * names_free. ERR_CONFIG fills the names all the same, but for those that are refused; of two that collide it is the
+ * later one (`plugins` in their order, then those made by USE): a plugin dropped in never takes the place of one that
+ * runs, if the running ones stand first. */
 int conf_instances(const struct conf *c, const char *const *plugins, size_t plugin_count, char ***names, char ***uses,
                    size_t *count, struct buf *faults, struct buf *notices) MUST_CHECK;
 void conf_names_free(char **names, size_t count);

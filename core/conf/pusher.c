@@ -1,0 +1,71 @@
+/* The options every pusher has, as a table, and the rules between them. Pure. Which names they take away from plugins
+ * is asked by the plugin host too, so this file needs nothing but the table. */
+#include "conf/store.h"
+
+#include <string.h>
+
+#define CHOICES_enabled(C)   C(ENABLED_AUTO, "auto") C(ENABLED_YES, "yes") C(ENABLED_NO, "no")
+#define CHOICES_order(C)     C(ORDER_UUID, "uuid") C(ORDER_NONE, "none")
+#define CHOICES_from(C)      C(FROM_NOW, "now") C(FROM_START, "start")
+#define CHOICES_when_full(C) C(FULL_BLOCK, "block") C(FULL_DEAD_LETTER, "dead-letter") C(FULL_SKIP, "skip")
+
+/* A choice's word is stored as its place: the words here and the constants of conf.h stand in the same order. */
+_Static_assert(ENABLED_AUTO == 0 && ENABLED_YES == 1 && ENABLED_NO == 2, "order of enabled");
+_Static_assert(ORDER_UUID == 0 && ORDER_NONE == 1, "order of order");
+_Static_assert(FROM_NOW == 0 && FROM_START == 1, "order of from");
+_Static_assert(FULL_BLOCK == 0 && FULL_DEAD_LETTER == 1 && FULL_SKIP == 2, "order of when_full");
+
+const struct opt pusher_table[] = {
+#define PUSHER(key, member, type, also, fallback, limits, zero, text)                                                  \
+    {#key,                                                                                                             \
+     OPT_##type,                                                                                                       \
+     fallback,                                                                                                         \
+     limits,                                                                                                           \
+     zero,                                                                                                             \
+     true,                                                                                                             \
+     text,                                                                                                             \
+     offsetof(struct pusher_settings, member),                                                                         \
+     offsetof(struct pusher_settings, also)},
+#define LATER(key, what)
+#include "conf/pusher_options.def"
+#undef LATER
+#undef PUSHER
+};
+const size_t pusher_table_count = COUNT_OF(pusher_table);
+
+static const struct {
+    const char *key, *what;
+} later[] = {
+#define PUSHER(key, member, type, also, fallback, limits, zero, text)
+#define LATER(key, what) {#key, what},
+#include "conf/pusher_options.def"
+#undef LATER
+#undef PUSHER
+};
+
+const char *pusher_later(const char *key)
+{
+    for (size_t i = 0; i < COUNT_OF(later); i++)
+        if (strcmp(later[i].key, key) == 0)
+            return later[i].what;
+    return NULL;
+}
+
+bool conf_option_taken(const char *name)
+{
+    for (size_t i = 0; i < pusher_table_count; i++)
+        if (strcmp(pusher_table[i].key, name) == 0)
+            return true;
+    return strcmp(name, "USE") == 0 || pusher_later(name) != NULL;
+}
+
+void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)
+{
+    if (s->retry_min_ms > s->retry_max_ms)
+        lines_add(faults, "plugin %s: RETRY_MIN is longer than RETRY_MAX", instance);
+    if (s->retry_for_ms != 0 && s->retry_for_ms < s->retry_min_ms)
+        lines_add(faults, "plugin %s: RETRY_FOR is shorter than RETRY_MIN, so that nothing would be tried again",
+                  instance);
+    if (s->batch_wait_ms >= s->timeout_ms)
+        lines_add(faults, "plugin %s: BATCH_WAIT must be shorter than TIMEOUT", instance);
+}

@@ -1,0 +1,158 @@
+/* The daemon's settings as a table and as a struct, and the rules that tie several of them together: who may listen
+ * where, what fits into what. Pure but for the control group's memory limit. */
+#include "conf/settings.h"
+
+#include "base/log.h"
+#include "conf/address.h"
+#include "conf/memory.h"
+#include "conf/store.h"
+#include "conf/value.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The second member, for the types that have one. */
+#define ALSO_ADDRESSES(name)  0
+#define ALSO_LIST(name)       0
+#define ALSO_PATHS(name)      0
+#define ALSO_TEXT(name)       0
+#define ALSO_FLAG(name)       0
+#define ALSO_COUNT(name)      0
+#define ALSO_MODE(name)       0
+#define ALSO_SIZE(name)       0
+#define ALSO_DURATION(name)   0
+#define ALSO_SHARE(name)      offsetof(struct settings, name##_percent)
+#define ALSO_CHOICE(name)     0
+#define ALSO_AUTH(name)       0
+#define ALSO_DURABILITY(name) offsetof(struct settings, name##_ms)
+#define RELOAD                true
+#define RESTART               false
+
+const struct opt settings_table[SETTINGS_COUNT] = {
+#define SECTION(name, text)
+#define OPTION(section, key, type, fallback, limits, zero, reload, text)                                               \
+    {#section "." #key,                                                                                                \
+     OPT_##type,                                                                                                       \
+     fallback,                                                                                                         \
+     limits,                                                                                                           \
+     zero,                                                                                                             \
+     reload,                                                                                                           \
+     text,                                                                                                             \
+     offsetof(struct settings, section##_##key),                                                                       \
+     ALSO_##type(section##_##key)},
+#include "conf/options.def"
+#undef OPTION
+#undef SECTION
+};
+
+/* Choices are written into their members as an int, and log.level is handed to base/log as it is. */
+_Static_assert(sizeof(enum choice_auth) == sizeof(int), "enums are as large as int");
+_Static_assert((int)LOG_LEVEL_ERROR == (int)LOG_ERROR && (int)LOG_LEVEL_DEBUG == (int)LOG_DEBUG, "the order of log.h");
+
+bool settings_reloadable(const char *key)
+{
+    for (size_t i = 0; i < SETTINGS_COUNT; i++)
+        if (strcmp(settings_table[i].key, key) == 0)
+            return settings_table[i].reloadable;
+    return false;
+}
+
+char *settings_fallback(const struct opt *o)
+{
+    static const char mark[] = "<prefix>";
+    if (strncmp(o->fallback, mark, sizeof mark - 1) != 0)
+        return strdup(o->fallback);
+    const char *rest = o->fallback + sizeof mark - 1;
+    size_t size = sizeof HG_PREFIX + strlen(rest);
+    char *text = malloc(size);
+    if (text != NULL) {
+        memcpy(text, HG_PREFIX, sizeof HG_PREFIX);
+        strcat(text, rest);
+    }
+    return text;
+}
+
+/* --- rules --- */
+
+static void check_reach(const char *const *addresses, enum choice_auth auth, const char *section, struct lines *faults)
+{
+    for (size_t i = 0; auth == AUTH_UNSET && addresses[i] != NULL; i++)
+        if (!address_is_local(addresses[i]))
+            lines_add(faults,
+                      "%s.listen: %s can be reached from other machines, but %s.auth is not written out; set %s.auth = "
+                      "none to let everybody in, or listen on 127.0.0.1 or a unix socket",
+                      section, addresses[i], section, section);
+}
+
+/* Port 0 is a new port each time, so it may be written twice. */
+static bool same_place(const char *a, const char *b)
+{
+    const char *port = strrchr(a, ':');
+    return strcmp(a, b) == 0 && (strncmp(a, "unix:", 5) == 0 || port == NULL || strtol(port + 1, NULL, 10) != 0);
+}
+
+static void check_twice(const struct settings *s, struct lines *faults)
+{
+    const struct {
+        const char *key;
+        const char *const *addresses;
+    } all[] = {{"http.listen", s->http_listen}, {"admin.listen", s->admin_listen}, {"probes.listen", s->probes_listen}};
+    for (size_t a = 0; a < COUNT_OF(all); a++)
+        for (size_t b = a; b < COUNT_OF(all); b++)
+            for (size_t i = 0; all[a].addresses[i] != NULL; i++)
+                for (size_t j = a == b ? i + 1 : 0; all[b].addresses[j] != NULL; j++)
+                    if (same_place(all[a].addresses[i], all[b].addresses[j]))
+                        lines_add(faults, "%s: %s is also in %s; an address can be listened on once", all[a].key,
+                                  all[a].addresses[i], all[b].key);
+}
+
+static void check_journal(const struct settings *s, struct lines *faults)
+{
+    if (s->journal_segment % 4096 != 0)
+        lines_add(faults, "journal.segment: it must be a multiple of 4KiB");
+    if (s->journal_max_bytes != 0 && s->journal_max_bytes / 2 < s->journal_segment) {
+        char segment[32];
+        value_size_text((int64_t)s->journal_segment, segment);
+        lines_add(faults, "journal.max_bytes: it must hold at least two segments of journal.segment (%s)", segment);
+    }
+}
+
+static uint64_t memory_default(void)
+{
+    const uint64_t most = UINT64_C(128) << 20, least = UINT64_C(1) << 20;
+    uint64_t quarter = memory_group_limit("") / 4;
+    return quarter > most ? most : quarter < least ? least : quarter;
+}
+
+/* A body that can never be taken is no fault: the answer to it is 413, and a small gateway keeps its defaults. */
+static void check_body(const struct settings *s, struct lines *notices)
+{
+    char body[32], other[32];
+    value_size_text((int64_t)s->http_max_body, body);
+    if (s->http_max_body > s->http_max_memory / 4 * 3) {
+        value_size_text((int64_t)s->http_max_memory, other);
+        lines_add(notices,
+                  "http.max_body (%s) is more than three quarters of http.max_memory (%s): bodies of that size "
+                  "will be refused",
+                  body, other);
+    }
+    if (s->http_max_body > s->journal_segment / 2) {
+        value_size_text((int64_t)s->journal_segment, other);
+        lines_add(notices,
+                  "http.max_body (%s) is more than half of journal.segment (%s): bodies of that size will be "
+                  "refused",
+                  body, other);
+    }
+}
+
+void settings_finish(struct settings *s, struct lines *faults, struct lines *notices)
+{
+    if (s->http_max_memory == 0)
+        s->http_max_memory = memory_default();
+    check_reach(s->http_listen, s->http_auth, "http", faults);
+    check_reach(s->admin_listen, s->admin_auth, "admin", faults);
+    check_twice(s, faults);
+    check_journal(s, faults);
+    check_body(s, notices);
+}
