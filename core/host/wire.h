@@ -9,6 +9,8 @@
 #ifndef HG_HOST_WIRE_H
 #define HG_HOST_WIRE_H
 
+#include "delivery/verdict.h"
+
 #include <stdint.h>
 
 enum { WIRE_MAGIC = 0x48475731, WIRE_MAX = 48 * 1024, WIRE_CHANNEL_FD = 3, WIRE_SETUP_FD = 4 };
@@ -67,9 +69,11 @@ enum hand_kind {
 };
 
 enum hand_flag {
-    HAND_REPLAY = 1, /* origin is replay */
-    HAND_STABLE = 2, /* wait for GO between TAKEN and push() */
-    HAND_EXACT = 4,  /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes */
+    HAND_REPLAY = 1,   /* origin is replay */
+    HAND_STABLE = 2,   /* wait for GO between TAKEN and push() */
+    HAND_SPREAD = 8,   /* the shard is chosen by the record's position (shard_takes), not by its uuid */
+    HAND_NEW_IDS = 16, /* row ids are formed with `epoch` instead of the segment's */
+    HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes */
 };
 
 struct wire_place { /* a row: the position of its record and its number */
@@ -112,11 +116,6 @@ struct wire_taken {
     uint32_t rows;           /* 0: nothing of it is for this lane; push() is not called */
     uint32_t reserved;
     uint64_t bytes;
-};
-
-enum wire_verdict {                    /* beyond enum hg_verdict */
-                    VERDICT_HELD = 16, /* left out because of its uuid */
-                    VERDICT_LOST = 17, /* HAND_LIST: the row could not be read */
 };
 
 /* Followed by `count` entries, each wire_row and then `reason` bytes, padded to 8. */

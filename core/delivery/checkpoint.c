@@ -1,0 +1,166 @@
+/* Writing a checkpoint: aside, settle, cursor, in this order, each durable before the next begins.
+ *
+ * After a crash between two stages the cursor is the old one: the rows come again, copies set aside meanwhile are
+ * dropped at the next start (pusher_load), settle entries are written a second time and mean the same. */
+#include "delivery/checkpoint.h"
+
+#include "base/hash.h"
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SWEEP_ROWS = 1000, SWEEP_BYTES = 8 << 20 }; /* given up by one checkpoint, so that it stays short */
+
+bool shard_takes(uint32_t shard, uint32_t shard_count, bool spread, uint64_t uuid_hash, uint64_t position)
+{
+    if (shard_count <= 1)
+        return true;
+    uint64_t hash = spread ? hash_bytes(slice_make(&position, sizeof position)) : uuid_hash;
+    return hash % shard_count == shard;
+}
+
+static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from)
+{
+    struct settle_entry *grown = realloc(cp->settles, (cp->settle_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return ERR_NOMEM;
+    cp->settles = grown;
+    grown[cp->settle_count++] = (struct settle_entry){
+        .place = {r->position, from},
+        .rows = r->rows - from,
+        .attempts = 1,
+        .outcome = s->dead ? OUTCOME_DEAD : OUTCOME_GIVEN_UP,
+        .segment = s->base,
+    };
+    return ERR_OK;
+}
+
+static int add_dead(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from, uint64_t hash)
+{
+    struct aside_add *grown = realloc(cp->adds, (cp->add_count + r->rows - from) * sizeof *grown);
+    if (grown == NULL)
+        return ERR_NOMEM;
+    cp->adds = grown;
+    for (uint32_t row = from; row < r->rows; row++) {
+        struct aside_add *add = &grown[cp->add_count++];
+        *add = (struct aside_add){
+            .place = {r->position, row},
+            .epoch = s->epoch,
+            .uuid_hash = hash,
+            .attempts = 1,
+            .state = ASIDE_DEAD,
+        };
+        memcpy(add->reason, s->why, sizeof s->why);
+    }
+    return ERR_OK;
+}
+
+static int sweep_record(struct checkpoint *cp, struct sweep *s, const struct record *r)
+{
+    struct slice uuid = {NULL, 0};
+    (void)context_get(r->context, CONTEXT_UUID, &uuid);
+    uint64_t hash = hash_bytes(uuid);
+    uint32_t from = r->position == s->from.position ? s->from.row : 0;
+    if (from >= r->rows || !shard_takes(s->shard, s->shard_count, s->spread, hash, r->position))
+        return ERR_OK;
+    s->rows += r->rows - from;
+    int code = add_settle(cp, s, r, from);
+    return code == ERR_OK && s->dead ? add_dead(cp, s, r, from, hash) : code;
+}
+
+/* Bounded: ends early with `end` before `limit`; the next checkpoint goes on. */
+static int stage_sweep(struct checkpoint *cp)
+{
+    int code = ERR_OK;
+    size_t adds = cp->add_count, settles = cp->settle_count;
+    for (size_t i = 0; code == ERR_OK && i < cp->sweep_count; i++) {
+        struct sweep *s = &cp->sweeps[i];
+        s->rows = 0;
+        void *session = NULL;
+        uint64_t at = s->from.position;
+        uint64_t stop = s->limit - at > SWEEP_BYTES ? at + SWEEP_BYTES : s->limit;
+        struct record r;
+        while (code == ERR_OK && at < stop && s->rows < SWEEP_ROWS) {
+            code = cp->source->next(cp->source->arg, &session, &at, s->limit, &r);
+            if (code == ERR_OK)
+                code = sweep_record(cp, s, &r);
+        }
+        if (code == ERR_NOTFOUND) { /* nothing more up to the limit */
+            at = s->limit;
+            code = ERR_OK;
+        }
+        s->end = (struct place){at < s->limit ? at : s->limit, 0};
+        cp->source->end(cp->source->arg, &session);
+    }
+    if (code != ERR_OK) { /* the whole stage is done again */
+        cp->add_count = adds;
+        cp->settle_count = settles;
+    }
+    return code;
+}
+
+/* The cursor was drawn up before the sweeps were known: their lanes go on behind what was given up. */
+static void sweep_lanes(struct checkpoint *cp)
+{
+    for (size_t i = 0; i < cp->sweep_count; i++)
+        cp->cursor.lanes[cp->sweeps[i].lane] = cp->sweeps[i].end;
+}
+
+static int stage_aside(struct checkpoint *cp, struct err *e)
+{
+    if (cp->add_count == 0 && cp->change_count == 0)
+        return ERR_OK;
+    return aside_append(cp->dir, &cp->end, cp->adds, cp->add_count, cp->changes, cp->change_count, cp->source, e);
+}
+
+static int stage_settle(struct checkpoint *cp, struct err *e)
+{
+    int code = settle_append(cp->dir, cp->settles, cp->settle_count, e);
+    if (code == ERR_OK && cp->trim > 0)
+        settle_trim(cp->dir, cp->trim);
+    return code;
+}
+
+int checkpoint_write(struct checkpoint *cp, struct err *e)
+{
+    if (sys->mkdir(cp->dir, 0750) != 0 && errno != EEXIST)
+        return err_errno(e, errno, "cannot make %s", cp->dir);
+    while (cp->stage != STAGE_DONE) {
+        int code = ERR_OK;
+        switch (cp->stage) {
+        case STAGE_SWEEP:
+            code = stage_sweep(cp);
+            if (code == ERR_OK)
+                sweep_lanes(cp);
+            else
+                err_set(e, code, "cannot read the rows to be given up: %s", err_text(code));
+            break;
+        case STAGE_ASIDE: code = stage_aside(cp, e); break;
+        case STAGE_SETTLE: code = stage_settle(cp, e); break;
+        case STAGE_CURSOR: code = cursor_write(cp->dir, &cp->cursor, e); break;
+        case STAGE_DONE: break;
+        }
+        if (code != ERR_OK)
+            return code;
+        cp->stage = (enum checkpoint_stage)(cp->stage + 1);
+    }
+    return ERR_OK;
+}
+
+void checkpoint_free(struct checkpoint **cp)
+{
+    if (*cp == NULL)
+        return;
+    for (size_t i = 0; i < (*cp)->add_count; i++)
+        free((*cp)->adds[i].data);
+    cursor_fini(&(*cp)->cursor);
+    free((*cp)->sweeps);
+    free((*cp)->adds);
+    free((*cp)->changes);
+    free((*cp)->settles);
+    free((*cp)->dir);
+    free(*cp);
+    *cp = NULL;
+}

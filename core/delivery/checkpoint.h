@@ -1,0 +1,54 @@
+/* A checkpoint: everything that one pusher has to make durable, in the order that keeps the promises: rows set aside,
+ * then the settle stream, then the cursor. One is under way for each pusher at most.
+ *
+ * Built on the loop thread, written on a worker thread, given back to the loop thread. A checkpoint that failed is
+ * written again as it is: the stages that are done are not repeated, so no row is set aside twice. */
+#ifndef HG_DELIVERY_CHECKPOINT_H
+#define HG_DELIVERY_CHECKPOINT_H
+
+#include "delivery/aside.h"
+#include "delivery/cursor.h"
+#include "delivery/settle.h"
+
+enum checkpoint_stage { STAGE_SWEEP, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
+
+struct checkpoint {
+    char *dir; /* the pusher's folder */
+    struct cursor cursor;
+    struct settle_entry *settles;
+    size_t settle_count;
+    struct aside_add *adds;
+    size_t add_count;
+    struct aside_change *changes;
+    size_t change_count;
+    struct aside_end end;
+    uint64_t trim; /* settle files of segments before this may go */
+    enum checkpoint_stage stage;
+    struct sweep *sweeps; /* done first */
+    size_t sweep_count;
+    const struct row_source *source;
+};
+
+/* Rows of one lane that are given up: found by reading the journal, so that nothing is lost track of. */
+struct sweep {
+    uint32_t lane, shard, shard_count;
+    bool spread; /* shard by position, not by uuid */
+    bool dead;   /* set aside as dead letters; else skipped */
+    struct place from;
+    uint64_t limit; /* a group's end, in the segment `base` */
+    uint64_t base;
+    struct epoch epoch;
+    char why[64];
+    /* out: */
+    struct place end;
+    uint64_t rows;
+};
+
+/* Does a row set fall into this shard? */
+bool shard_takes(uint32_t shard, uint32_t shard_count, bool spread, uint64_t uuid_hash, uint64_t position);
+
+/* Worker thread. */
+int checkpoint_write(struct checkpoint *cp, struct err *e) MUST_CHECK;
+void checkpoint_free(struct checkpoint **cp);
+
+#endif

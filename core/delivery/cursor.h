@@ -1,0 +1,77 @@
+/* A pusher's durable cursor: two checksummed slots in one preallocated file, written in turn.
+ *
+ * It says how far the pusher is (each lane), which rows before that are still to be settled, the plugin's own durable
+ * state, and what an operator ordered (paused). One slot lost means the other, both lost means from the oldest segment:
+ * a repeat, never a loss. docs/format.md draws it. */
+#ifndef HG_DELIVERY_CURSOR_H
+#define HG_DELIVERY_CURSOR_H
+
+#include "base/err.h"
+#include "base/id.h"
+#include "delivery/place.h"
+
+#include <stddef.h>
+
+enum {
+    CURSOR_SLOT = 96 * 1024, /* bytes */
+    CURSOR_LANES = 64,
+    CURSOR_WAITING = 1536, /* rows that may wait beyond the cursor */
+    CURSOR_STATE = 4096,
+    CURSOR_REPLAYS = 8,
+};
+
+enum waiting_kind {
+    WAITING_RETRY = 1,   /* to be tried again when due */
+    WAITING_HELD = 2,    /* behind an earlier row of its uuid */
+    WAITING_SUSPECT = 3, /* crashed the plugin when alone, three times; a neighbour must pass before it is judged */
+};
+
+struct cursor_waiting {
+    struct place place;
+    uint64_t uuid_hash;
+    uint32_t attempts;
+    uint32_t plan;      /* stable batches: rows with the same number are handed out together again; 0 none */
+    uint64_t waited_ms; /* since its first attempt, so that RETRY_FOR survives a restart and a jump of the clock */
+    uint8_t kind;
+};
+
+struct cursor_plan { /* a repeatable batch that was handed out and not settled */
+    struct place from, to;
+    bool there;
+};
+
+struct cursor_replay {
+    uint64_t id;
+    struct place next;
+    uint64_t to;        /* position */
+    uint64_t only_uuid; /* hash, 0: all */
+    struct epoch epoch; /* with new_ids: the epoch of the new ids */
+    uint64_t sent, duplicate, gone;
+    uint32_t rate; /* rows a second, 0: no limit */
+    bool new_ids;
+};
+
+struct cursor {
+    uint64_t sequence;   /* of the write; the slot with the higher one counts */
+    uint64_t registered; /* rows before this position are not for this pusher */
+    bool paused;
+    bool forgotten;
+    uint32_t lane_count;
+    struct place lanes[CURSOR_LANES];
+    struct cursor_plan plans[CURSOR_LANES];
+    uint32_t waiting_count;
+    struct cursor_waiting *waiting; /* in: at most CURSOR_WAITING; out: allocated by cursor_read */
+    uint32_t replay_count;
+    struct cursor_replay replays[CURSOR_REPLAYS];
+    uint64_t totals[6]; /* delivered, duplicate, skipped, dead, retries, given up: since registration */
+    size_t state_len;
+    unsigned char state[CURSOR_STATE];
+};
+
+/* Read the better slot of `dir`/cursor. ERR_NOTFOUND: no file. ERR_DAMAGED: neither slot is whole. ERR_VERSION. */
+int cursor_read(const char *dir, struct cursor *out, struct err *e) MUST_CHECK;
+void cursor_fini(struct cursor *c);
+/* Write the other slot and make it durable; makes the file (and its folder) when missing. */
+int cursor_write(const char *dir, const struct cursor *c, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,62 @@
+/* What the files of delivery share with each other and nobody else. See pusher.h for the terms. */
+#ifndef HG_DELIVERY_INTERNAL_H
+#define HG_DELIVERY_INTERNAL_H
+
+#include "delivery/pusher.h"
+
+enum {
+    PUSHER_MAGIC = 0x48475055,
+    CHECKPOINT_EVERY_MS = 100,  /* cursors move at most this often */
+    CHECKPOINT_RETRY_MS = 1000, /* after a disk error */
+    FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
+    LONE_CRASHES_MAX = 3,
+    LONE_OVERDUE_MAX = 3,
+    PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
+    ASIDE_BATCH = 200,        /* aside rows in one hand-out */
+    HELD_MAX = 4096,          /* uuids that may be held back at a time */
+    DEADLINE_GRACE_MS = 2000, /* for reading the batch, before the push begins */
+};
+
+/* pusher.c */
+void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
+void pusher_break(struct pusher *p, const char *reason);
+void pusher_error(struct pusher *p, struct slice reason);
+uint64_t pusher_random(struct pusher *p);
+/* Backoff with full jitter: a random delay up to RETRY_MIN doubled with each try, at most RETRY_MAX. */
+int64_t pusher_backoff(struct pusher *p, uint32_t tries);
+bool pusher_lane_of(const struct pusher *p, uint32_t lane, uint64_t uuid_hash);
+uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t position);
+
+/* checkpoints (draw.c) */
+void pusher_dirty(struct pusher *p, bool urgent);
+void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome);
+/* Set a row aside with the next checkpoint. False: its budget is full (the pusher is broken now) or no memory. */
+bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
+                      enum aside_state state, const char *reason);
+/* Give a waiting row up as a dead letter or parked row; false as above. */
+bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason);
+void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+
+/* aside rows (parked.c) */
+struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset);
+/* Is a row of this uuid parked, or about to be? */
+bool pusher_parked(const struct pusher *p, uint64_t uuid_hash);
+/* Parks what has failed long enough, expires what is too old; returns the next time something becomes due. */
+int64_t pusher_tend_waiting(struct pusher *p, int64_t now);
+/* Fills `items`, at most `max`; marks them out. */
+uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, int64_t now);
+void pusher_aside_back(struct pusher *p, const struct hand_item *item, int64_t due_ms);
+
+/* pump.c */
+int64_t pusher_pump(struct pusher *p, int64_t now);
+void handed_fini(struct handed *h);
+
+/* judge.c */
+void judge_reset(struct handed *h);
+
+/* replay.c */
+bool replay_pick(struct pusher *p, struct hand *hand, int64_t now, int64_t *wake);
+void replay_done(struct pusher *p, const struct handed *h, const struct done *done, int64_t now);
+void replay_back(struct pusher *p, const struct handed *h, int64_t now);
+
+#endif

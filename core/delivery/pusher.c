@@ -1,0 +1,495 @@
+/* A pusher's life: made from its cursor, given settings, started, stopped, broken, mended. What it hands out stands in
+ * pump.c, what comes back in judge.c, what a host's death proves in evidence.c.
+ *
+ * After a crash of the daemon all that is known is the cursor: rows beyond it come again. */
+#include "delivery/internal.h"
+
+#include "base/sys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_words[] = {
+#define STATE(name, word) word,
+#include "delivery/state.def"
+#undef STATE
+};
+
+const double push_bounds[PUSH_BUCKETS] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30};
+
+const char *pusher_state_word(enum pusher_state s)
+{
+    return (int)s >= 0 && s < PUSHER_STATES ? state_words[s] : "unknown";
+}
+
+/* xorshift64*: jitter needs no better, and a simulator needs it repeatable. */
+uint64_t pusher_random(struct pusher *p)
+{
+    uint64_t x = p->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    p->random = x;
+    return x * 0x2545F4914F6CDD1Du;
+}
+
+int64_t pusher_backoff(struct pusher *p, uint32_t tries)
+{
+    int64_t cap = p->settings.retry_min_ms;
+    for (uint32_t i = 1; i < tries && cap < p->settings.retry_max_ms; i++)
+        cap *= 2;
+    if (cap > p->settings.retry_max_ms)
+        cap = p->settings.retry_max_ms;
+    return cap <= 1 ? 1 : 1 + (int64_t)(pusher_random(p) % (uint64_t)cap);
+}
+
+/* The one place where a pusher changes state. */
+void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason)
+{
+    if (reason != NULL && reason[0] != '\0')
+        snprintf(p->error, sizeof p->error, "%s", reason);
+    if (p->state == state)
+        return;
+    p->state = state;
+    p->state_since_us = clock_wall_us();
+    p->ops->changed(p->ops->arg, p, event, reason == NULL ? "" : reason);
+}
+
+void pusher_error(struct pusher *p, struct slice reason)
+{
+    if (reason.len > 0)
+        snprintf(p->error, sizeof p->error, SLICE_FMT, SLICE_ARG(reason));
+}
+
+void pusher_break(struct pusher *p, const char *reason)
+{
+    p->broken = true;
+    pusher_set_state(p, PUSHER_BROKEN, "pusher.broken", reason);
+    if (p->host == HOST_READY || p->host == HOST_STARTING) {
+        p->host = HOST_ENDING;
+        p->ops->stop(p->ops->arg, p);
+    }
+}
+
+uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t position)
+{
+    for (uint32_t lane = 0; lane < p->lane_count; lane++)
+        if (shard_takes(lane, p->lane_count, p->settings.order == ORDER_NONE, uuid_hash, position))
+            return lane;
+    return 0;
+}
+
+/* --- made from the cursor --- */
+
+static void register_new(struct pusher *p, uint64_t at)
+{
+    p->registered = at;
+    p->lane_count = p->worker_count;
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        p->lanes[i].next = (struct place){at, 0};
+    p->durable_low = at;
+    pusher_dirty(p, true);
+}
+
+static int restore_waiting(struct pusher *p, const struct cursor *c, int64_t now)
+{
+    for (uint32_t i = 0; i < c->waiting_count; i++) {
+        const struct cursor_waiting *from = &c->waiting[i];
+        struct waiting_row *row =
+            waiting_add(&p->waiting, from->place, from->uuid_hash, (enum waiting_kind)from->kind, now);
+        if (row == NULL)
+            return ERR_NOMEM;
+        row->c = *from;
+        if (from->kind == WAITING_SUSPECT) /* tried again: the crashes were counted in another life */
+            row->c.kind = WAITING_RETRY;
+        if (from->plan >= p->next_plan)
+            p->next_plan = from->plan + 1;
+    }
+    return ERR_OK;
+}
+
+static int restore(struct pusher *p, const struct cursor *c, int64_t now)
+{
+    p->registered = c->registered;
+    p->sequence = c->sequence;
+    p->paused = c->paused;
+    p->forgotten = c->forgotten;
+    p->lane_count = c->lane_count;
+    for (uint32_t i = 0; i < c->lane_count; i++) {
+        p->lanes[i].next = c->lanes[i];
+        p->lanes[i].plan = c->plans[i];
+    }
+    for (uint32_t i = 0; i < c->replay_count; i++) {
+        p->replays[i] = (struct replay_job){.c = c->replays[i]};
+        if (c->replays[i].id >= p->next_replay)
+            p->next_replay = c->replays[i].id + 1;
+    }
+    p->replay_count = c->replay_count;
+    memcpy(p->totals, c->totals, sizeof p->totals);
+    memcpy(p->plugin_state, c->state, c->state_len);
+    p->plugin_state_len = c->state_len;
+    int code = restore_waiting(p, c, now);
+    p->durable_low = pusher_low(p);
+    return code;
+}
+
+/* A copy of a row that the cursor has not passed was set aside by a checkpoint that did not end: the row comes again,
+ * and is judged again. */
+static void drop_unsettled_copies(struct pusher *p)
+{
+    for (size_t i = 0; i < p->aside.count; i++) {
+        struct aside_entry *entry = &p->aside.entries[i];
+        struct journal_segment segment;
+        if (p->ops->segment_at(p->ops->arg, entry->place.position, &segment) != ERR_OK ||
+            memcmp(&segment.epoch, &entry->epoch, sizeof entry->epoch) != 0)
+            continue;
+        uint32_t lane = pusher_lane_of_row(p, entry->uuid_hash, entry->place.position);
+        if (!place_before(entry->place, p->lanes[lane].next) || waiting_find(&p->waiting, entry->place) != NULL)
+            aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
+    }
+    for (size_t i = 0; i < p->aside.count; i++)
+        if (p->aside.entries[i].changed)
+            pusher_dirty(p, false);
+}
+
+static int load(struct pusher *p, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
+{
+    uint32_t damaged = 0;
+    int code = aside_open(&p->aside, init->dir, &damaged, e);
+    if (code != ERR_OK)
+        return code;
+    p->counts.damaged += damaged;
+    struct cursor *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for the cursor of %s", init->name);
+    code = cursor_read(init->dir, c, e);
+    if (code == ERR_NOTFOUND) {
+        register_new(p, init->register_at);
+        code = ERR_OK;
+    } else if (code == ERR_DAMAGED) {
+        *lost = true;
+        register_new(p, init->oldest);
+        code = ERR_OK;
+    } else if (code == ERR_OK) {
+        code = restore(p, c, now);
+        cursor_fini(c);
+    }
+    free(c);
+    if (code == ERR_OK)
+        drop_unsettled_copies(p);
+    return code;
+}
+
+static void lanes_settle_count(struct pusher *p)
+{
+    if (p->lane_count != p->worker_count)
+        p->reshard_at = p->ops->durable(p->ops->arg).position;
+}
+
+int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
+{
+    CHECK(init->workers >= 1 && init->workers <= CURSOR_LANES);
+    struct pusher *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for pusher %s", init->name);
+    *lost = false;
+    p->magic = PUSHER_MAGIC;
+    link_init(&p->link);
+    p->settings = *init->settings;
+    p->flags = init->flags;
+    p->worker_count = init->workers;
+    p->ops = init->ops;
+    p->owner = init->owner;
+    p->random = init->seed | 1;
+    p->next_token = 1;
+    p->next_plan = 1;
+    p->next_replay = 1;
+    p->state = PUSHER_UNCONFIGURED;
+    p->state_since_us = clock_wall_us();
+    p->name = strdup(init->name);
+    p->plugin = strdup(init->plugin);
+    p->dir = strdup(init->dir);
+    p->lanes = calloc(CURSOR_LANES, sizeof *p->lanes);
+    p->workers = calloc(CURSOR_LANES, sizeof *p->workers);
+    int code = ERR_OK;
+    if (p->name == NULL || p->plugin == NULL || p->dir == NULL || p->lanes == NULL || p->workers == NULL)
+        code = err_set(e, ERR_NOMEM, "no memory for pusher %s", init->name);
+    if (code == ERR_OK) {
+        for (uint32_t i = 0; i < CURSOR_LANES; i++)
+            p->lanes[i].max_rows = p->settings.batch_rows;
+        code = load(p, init, now, lost, e);
+    }
+    if (code != ERR_OK) {
+        pusher_free(&p);
+        return code;
+    }
+    lanes_settle_count(p);
+    *out = p;
+    return ERR_OK;
+}
+
+void pusher_free(struct pusher **pp)
+{
+    struct pusher *p = *pp;
+    if (p == NULL)
+        return;
+    CHECK_MAGIC(p, PUSHER_MAGIC);
+    CHECK(link_alone(&p->link));
+    for (uint32_t i = 0; p->workers != NULL && i < CURSOR_LANES; i++)
+        handed_fini(&p->workers[i]);
+    for (size_t i = 0; i < p->add_count; i++)
+        free(p->adds[i].data);
+    if (p->writing != NULL)
+        checkpoint_free(&p->writing);
+    waiting_fini(&p->waiting);
+    aside_close(&p->aside);
+    free(p->settles);
+    free(p->adds);
+    free(p->lanes);
+    free(p->workers);
+    free(p->name);
+    free(p->plugin);
+    free(p->dir);
+    p->magic = 0;
+    free(p);
+    *pp = NULL;
+}
+
+void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)
+{
+    CHECK(workers >= 1 && workers <= CURSOR_LANES);
+    p->settings = *settings;
+    p->flags = flags;
+    p->worker_count = workers;
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        if (p->lanes[i].max_rows > settings->batch_rows || p->lanes[i].suspects_end.position == 0)
+            p->lanes[i].max_rows = settings->batch_rows;
+    lanes_settle_count(p);
+}
+
+/* --- wishes --- */
+
+void pusher_want(struct pusher *p, bool wanted, int64_t now)
+{
+    p->wanted = wanted;
+    if (wanted) {
+        p->broken = false;
+        p->failed_starts = 0;
+        p->deaths = 0;
+        p->rejects = 0;
+        p->restart_at_ms = now;
+        p->not_now_until_ms = now;
+        pusher_set_state(p, p->paused ? PUSHER_PAUSED : PUSHER_STARTING, "pusher.starting", NULL);
+    } else if (p->host == HOST_READY || p->host == HOST_STARTING) {
+        p->host = HOST_ENDING;
+        p->ops->stop(p->ops->arg, p);
+    }
+}
+
+void pusher_mark(struct pusher *p, enum pusher_state state, const char *reason)
+{
+    CHECK(state == PUSHER_ORPHANED || state == PUSHER_REFUSED || state == PUSHER_UNCONFIGURED ||
+          state == PUSHER_BROKEN);
+    p->broken = state == PUSHER_BROKEN;
+    pusher_set_state(p, state, "pusher.not_started", reason);
+}
+
+void pusher_pause(struct pusher *p, bool paused, int64_t now)
+{
+    bool mend = !paused && p->broken && p->wanted;
+    if (p->paused == paused && !mend)
+        return;
+    p->paused = paused;
+    pusher_dirty(p, true);
+    if (paused) {
+        if (p->wanted && !p->broken)
+            pusher_set_state(p, PUSHER_PAUSED, "pusher.paused", NULL);
+        return;
+    }
+    for (size_t i = 0; i < p->waiting.count; i++) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        row->due_ms = now;
+        row->crashes = 0;
+        if (row->c.kind == WAITING_SUSPECT)
+            row->c.kind = WAITING_RETRY;
+    }
+    p->suspect.position = 0;
+    if (mend)
+        pusher_want(p, true, now);
+    else if (p->wanted)
+        pusher_set_state(p, p->host == HOST_READY ? PUSHER_RUNNING : PUSHER_STARTING, "pusher.resumed", NULL);
+}
+
+void pusher_stop(struct pusher *p)
+{
+    p->stopping = true;
+}
+
+bool pusher_quiet(const struct pusher *p)
+{
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        if (p->workers[i].busy)
+            return false;
+    return p->writing == NULL && !p->dirty;
+}
+
+void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why)
+{
+    for (uint32_t i = 0; i < p->lane_count; i++) {
+        struct lane *lane = &p->lanes[i];
+        if (lane->give_up >= position)
+            continue;
+        lane->give_up = position;
+        lane->give_up_dead = dead;
+        snprintf(lane->give_up_why, sizeof lane->give_up_why, "%s", why);
+    }
+    for (size_t i = 0; i < p->waiting.count;) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        if (row->c.place.position >= position || row->out) {
+            i++;
+        } else if (dead) {
+            if (!pusher_waiting_aside(p, row, ASIDE_DEAD, why))
+                return;
+        } else {
+            pusher_settle(p, row->c.place, 1, row->c.attempts, OUTCOME_GIVEN_UP);
+            p->totals[TOTAL_GIVEN_UP]++;
+            waiting_remove(&p->waiting, row);
+        }
+    }
+    pusher_dirty(p, true);
+}
+
+/* --- the clock --- */
+
+static int64_t start_host(struct pusher *p, int64_t now)
+{
+    if (!p->wanted || p->broken || p->stopping || p->forgotten)
+        return INT64_MAX;
+    if (p->restart_at_ms > now)
+        return p->restart_at_ms;
+    p->host = HOST_STARTING;
+    p->kill_sent = false;
+    p->start_deadline_ms = now + p->settings.timeout_ms + DEADLINE_GRACE_MS;
+    p->ops->start(p->ops->arg, p);
+    return p->start_deadline_ms;
+}
+
+static int64_t watch_deadlines(struct pusher *p, int64_t now)
+{
+    int64_t wake = p->host == HOST_STARTING ? p->start_deadline_ms : INT64_MAX;
+    bool late = wake <= now;
+    for (uint32_t i = 0; i < p->worker_count; i++) {
+        struct handed *h = &p->workers[i];
+        if (!h->busy || h->go == GO_WANTED || h->go == GO_WRITTEN)
+            continue;
+        if (h->deadline_ms <= now) {
+            h->deadline_passed = true;
+            late = true;
+        } else if (h->deadline_ms < wake) {
+            wake = h->deadline_ms;
+        }
+    }
+    if (late && !p->kill_sent && (p->host == HOST_STARTING || p->host == HOST_READY)) {
+        p->kill_sent = true;
+        p->counts.deadline_kills++;
+        p->ops->kill(p->ops->arg, p, HOST_DEADLINE);
+    }
+    return late ? INT64_MAX : wake;
+}
+
+/* open() alone has failed for RETRY_FOR: what was there when it began is given up. */
+static void expire_unopened(struct pusher *p, int64_t now)
+{
+    if (p->settings.retry_for_ms == 0 || p->down_since_ms == 0 || now - p->down_since_ms < p->settings.retry_for_ms)
+        return;
+    pusher_give_up(p, p->down_position, true, "expired: the plugin could not open for longer than RETRY_FOR");
+    p->down_since_ms = now;
+    p->down_position = p->ops->durable(p->ops->arg).position;
+}
+
+int64_t pusher_step(struct pusher *p, int64_t now)
+{
+    CHECK_MAGIC(p, PUSHER_MAGIC);
+    expire_unopened(p, now);
+    int64_t wake = INT64_MAX, at;
+    if (p->host == HOST_NONE)
+        wake = start_host(p, now);
+    at = pusher_tend_waiting(p, now);
+    wake = at < wake ? at : wake;
+    at = pusher_pump(p, now);
+    wake = at < wake ? at : wake;
+    at = watch_deadlines(p, now);
+    wake = at < wake ? at : wake;
+    if (p->dirty && p->writing == NULL) {
+        if (p->urgent || p->checkpoint_at_ms <= now)
+            pusher_checkpoint_begin(p, now);
+        else
+            wake = p->checkpoint_at_ms < wake ? p->checkpoint_at_ms : wake;
+    } else if (p->writing != NULL && p->write_failed) {
+        if (p->checkpoint_at_ms <= now) {
+            p->write_failed = false;
+            p->ops->checkpoint(p->ops->arg, p, p->writing);
+        } else {
+            wake = p->checkpoint_at_ms < wake ? p->checkpoint_at_ms : wake;
+        }
+    }
+    return wake;
+}
+
+/* --- looking --- */
+
+uint64_t pusher_low(const struct pusher *p)
+{
+    uint64_t low = UINT64_MAX;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        if (p->lanes[i].next.position < low)
+            low = p->lanes[i].next.position;
+    if (p->waiting.count > 0 && p->waiting.rows[0].c.place.position < low)
+        low = p->waiting.rows[0].c.place.position;
+    for (size_t i = 0; i < p->add_count; i++) /* still to be copied out of the journal */
+        if (p->adds[i].data == NULL && p->adds[i].place.position < low)
+            low = p->adds[i].place.position;
+    return low;
+}
+
+bool pusher_drained(const struct pusher *p, uint64_t position)
+{
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        if (p->lanes[i].next.position < position)
+            return false;
+    return p->waiting.count == 0 && p->aside.parked_count == 0 && p->add_count == 0;
+}
+
+void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
+{
+    *out = (struct pusher_view){.attempts = 1};
+    uint32_t lane = pusher_lane_of_row(p, uuid_hash, position);
+    struct place next = p->lanes[lane].next;
+    if (next.position < position)
+        out->pending = rows;
+    else if (next.position == position && next.row < rows)
+        out->pending = rows - next.row;
+    if (out->pending > 0 && p->lanes[lane].attempt + 1 > out->attempts)
+        out->attempts = p->lanes[lane].attempt + 1;
+    for (size_t i = 0; i < p->waiting.count; i++) {
+        const struct waiting_row *row = &p->waiting.rows[i];
+        if (row->c.place.position != position)
+            continue;
+        out->waiting++;
+        if (row->c.attempts > out->attempts)
+            out->attempts = row->c.attempts;
+    }
+    for (size_t i = 0; i < p->aside.count; i++) {
+        const struct aside_entry *entry = &p->aside.entries[i];
+        if (entry->place.position == position && entry->uuid_hash == uuid_hash &&
+            (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
+            out->parked++;
+    }
+    for (uint32_t i = 0; i < p->worker_count; i++) {
+        const struct handed *h = &p->workers[i];
+        if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&
+            position <= h->end.position)
+            out->delivering = true;
+    }
+}

@@ -1,0 +1,298 @@
+/* Delivery state of one pusher: a step function. Events go in (more is durable, a host is ready, took, judged, died;
+ * time passed; an operator wants something), orders come out through a table (hand out, go, kill, start, checkpoint).
+ * No thread, no clock, no I/O in here: the caller gives the time, so that a simulator can run it by the million.
+ *
+ * Lanes. A pusher with PARALLEL workers has as many lanes; a lane takes the row sets whose uuid falls into its shard,
+ * in journal order, so rows of one uuid never overtake each other. Everything before a lane's `next` is settled, or
+ * waits in `waiting`, or was set aside. That, and nothing else, is what the cursor stores.
+ *
+ * Loop thread only. Times are monotonic milliseconds unless they say otherwise. */
+#ifndef HG_DELIVERY_PUSHER_H
+#define HG_DELIVERY_PUSHER_H
+
+#include "base/list.h"
+#include "conf/conf.h"
+#include "delivery/checkpoint.h"
+#include "delivery/waiting.h"
+#include "journal/journal.h"
+
+enum pusher_state {
+#define STATE(name, word) PUSHER_##name,
+#include "delivery/state.def"
+#undef STATE
+    PUSHER_STATES
+};
+
+const char *pusher_state_word(enum pusher_state s);
+
+enum hand_what { HANDED_RANGE, HANDED_ROWS, HANDED_ASIDE, HANDED_REPLAY };
+
+/* What one aside or waiting row of a hand-out is. */
+struct hand_item {
+    struct place place;    /* journal rows */
+    struct epoch epoch;    /* aside rows: with place, the row's id */
+    uint32_t file, offset; /* aside rows */
+    uint32_t attempt;
+};
+
+/* An order to a worker. Borrowed by the table's function for the call. */
+struct hand {
+    uint64_t token;
+    uint32_t worker, lane;
+    enum hand_what what;
+    bool stable, exact, spread; /* wait for go; a repeated plan; shard by position, not by uuid */
+    bool new_ids;
+    uint32_t shard, shard_count;
+    uint32_t max_rows;
+    uint64_t max_bytes;
+    uint64_t base;         /* journal segment of a range */
+    struct place from, to; /* `to` only with `exact` */
+    uint64_t limit;
+    uint64_t only_uuid;
+    struct epoch epoch; /* with new_ids */
+    uint32_t attempt;
+    const uint64_t *held;
+    uint32_t held_count;
+    const struct hand_item *items;
+    uint32_t item_count;
+};
+
+/* A row's verdict that is not plainly OK, as the host told it. */
+struct judged {
+    struct place place;
+    uint64_t uuid_hash;
+    int64_t after_ms;
+    uint32_t verdict; /* enum hg_verdict or host_verdict */
+    bool unjudged;
+    char *reason; /* owned, may be NULL */
+};
+
+/* What a worker has. */
+struct handed {
+    bool busy, taken;
+    enum { GO_NOT_NEEDED, GO_WANTED, GO_WRITTEN } go; /* stable batches: the plan must be durable before the push */
+    uint64_t token;
+    enum hand_what what;
+    uint32_t lane;
+    uint64_t replay; /* id, for HANDED_REPLAY */
+    struct place from, first, end;
+    uint64_t limit;
+    uint32_t rows; /* in the push */
+    uint64_t bytes;
+    uint64_t first_hash; /* uuid of the first row */
+    int64_t began_ms, deadline_ms;
+    bool deadline_passed;
+    struct hand_item *items; /* of ROWS and ASIDE */
+    uint32_t item_count;
+    struct judged *judged;
+    uint32_t judged_count, judged_cap;
+};
+
+struct lane {
+    struct place next;
+    struct cursor_plan plan;
+    uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
+    struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
+    uint32_t crashes, overdue; /* of the row at `next`, alone */
+    int signal;                /* of the last crash */
+    uint32_t attempt;          /* tries of what stands at `next`, from 0 */
+    uint64_t give_up;          /* rows before this position are given up; 0: none */
+    bool give_up_dead;         /* as dead letters */
+    bool sweeping;             /* a checkpoint under way gives some of them up */
+    char give_up_why[64];
+    int64_t first_try_ms; /* of what stands at `next`; 0: not tried */
+    int64_t last_done_ms;
+};
+
+struct done {        /* the end of a push, from the host */
+    uint32_t result; /* enum hg_result */
+    uint32_t rows, delivered, listed;
+    struct place end;
+    int64_t after_ms, push_us;
+    uint64_t bytes;
+    bool has_state, bad_result;
+    struct slice state, reason;
+};
+
+enum host_end {
+    HOST_CRASHED,  /* by a signal of its own, or it exited while pushing */
+    HOST_KILLED,   /* from outside, out of memory: no evidence */
+    HOST_DEADLINE, /* by us, because a push took too long */
+    HOST_MEMORY,   /* by us, above MEMORY_MAX */
+    HOST_STOPPED,  /* as ordered */
+    HOST_NOT_NOW,  /* open() or start() says not now */
+    HOST_BROKEN,   /* open() or start() says broken, settings refused, cannot be loaded */
+    HOST_PROTOCOL, /* by us, because it sent nonsense: evidence like a crash */
+};
+
+struct host_down {
+    enum host_end end;
+    int signal;         /* or 0 */
+    int lane;           /* the worker that crashed, if it said so, else -1 */
+    const char *reason; /* for people */
+};
+
+struct pusher;
+
+/* Orders. None may call back into the pusher before it returns. */
+struct pusher_ops {
+    void (*hand)(void *arg, struct pusher *p, const struct hand *hand);
+    void (*go)(void *arg, struct pusher *p, uint32_t worker, uint64_t token);
+    void (*start)(void *arg, struct pusher *p);                   /* start a host; pusher_host_ready or _down follows */
+    void (*kill)(void *arg, struct pusher *p, enum host_end why); /* SIGKILL; pusher_host_down follows */
+    void (*stop)(void *arg, struct pusher *p);                    /* ask it to finish; pusher_host_down follows */
+    void (*checkpoint)(void *arg, struct pusher *p, struct checkpoint *cp); /* write it; pusher_checkpointed follows */
+    int (*segment_at)(void *arg, uint64_t position, struct journal_segment *out);
+    struct journal_mark (*durable)(void *arg);
+    const struct row_source *source;                                      /* for checkpoints, on worker threads */
+    bool (*aside_full)(void *arg, enum aside_state state, uint64_t more); /* dead.max_bytes, park.max_bytes */
+    void (*damage)(void *arg, struct pusher *p, uint64_t from, uint64_t to);
+    void (*changed)(void *arg, struct pusher *p, const char *event, const char *text); /* worth a log line */
+    void *arg;
+};
+
+struct pusher_counts { /* since start of this process; durable totals stand in the cursor */
+    uint64_t retries, restarts, unjudged, uncertain, deadline_kills, memory_kills, crashes, lost, damaged;
+    uint64_t delivered_rows; /* every row that passed; also evidence that others pass */
+    uint64_t given_up_expired, given_up_full, given_up_forgotten;
+    uint64_t skipped_plugin;
+};
+
+struct replay_job {
+    struct cursor_replay c;
+    bool out, done, overtaken;
+    int64_t next_due_ms;
+    uint32_t stuck; /* tries of the same rows */
+};
+
+enum { PUSH_BUCKETS = 12 };
+extern const double push_bounds[PUSH_BUCKETS];
+
+struct pusher {
+    uint32_t magic;
+    struct link link; /* the owner's */
+    char *name, *plugin, *dir;
+    struct pusher_settings settings;
+    uint32_t flags; /* enum hg_pusher_flag */
+    uint32_t worker_count;
+    const struct pusher_ops *ops;
+    void *owner; /* the owner's */
+
+    enum pusher_state state;
+    int64_t state_since_us; /* wall clock */
+    char error[512];        /* last one, for people */
+    bool paused, wanted, forgotten, stopping, broken;
+
+    enum { HOST_NONE, HOST_STARTING, HOST_READY, HOST_ENDING } host;
+    bool kill_sent;
+    int64_t restart_at_ms;
+    int64_t down_since_ms;  /* open() has been saying not now since then; 0: it does not */
+    uint64_t down_position; /* what was durable at that time */
+    uint32_t deaths;        /* without a push that returned in between */
+    uint32_t failed_starts;
+
+    uint64_t registered;
+    uint32_t lane_count;
+    struct lane *lanes;
+    struct handed *workers;
+    struct waiting waiting;
+    struct aside aside;
+    struct place suspect; /* the row that is a suspect now; position 0: none */
+
+    uint32_t not_now; /* in a row */
+    int64_t not_now_until_ms;
+    int64_t start_deadline_ms;
+    uint64_t reshard_at;  /* lanes stop at this position until all are there; 0: not needed */
+    int64_t aside_due_ms; /* when a row that is aside may be due */
+    uint32_t rejects;     /* in a row, without a delivery */
+    uint64_t random;      /* state of the jitter's generator */
+    uint64_t next_token;
+    uint32_t next_plan;
+
+    /* what the next checkpoint carries */
+    bool dirty, urgent;
+    struct settle_entry *settles;
+    size_t settle_count, settle_cap;
+    struct aside_add *adds;
+    size_t add_count, add_cap;
+    struct checkpoint *writing; /* under way; borrowed by the table's function */
+    bool write_failed;
+    int64_t checkpoint_at_ms;
+    uint64_t sequence;
+    uint64_t durable_low; /* position that the durable cursor releases */
+
+    struct replay_job replays[CURSOR_REPLAYS];
+    uint32_t replay_count;
+    uint64_t next_replay;
+    bool replay_turn;
+
+    uint64_t totals[6]; /* as in struct cursor */
+    struct pusher_counts counts;
+    uint64_t push_counts[PUSH_BUCKETS + 1];
+    double push_seconds;
+    unsigned char plugin_state[CURSOR_STATE];
+    size_t plugin_state_len;
+};
+
+enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP };
+
+/* `dir` is the pusher's folder. Loads the cursor and what is aside, or registers (the caller then waits for the first
+ * checkpoint): at `registered`. `lost`: both slots of the cursor were damaged; it began again at the oldest segment. */
+struct pusher_init {
+    const char *name, *plugin, *dir;
+    const struct pusher_settings *settings;
+    uint32_t flags, workers;
+    const struct pusher_ops *ops;
+    void *owner;
+    uint64_t register_at; /* position for a pusher that is new */
+    uint64_t oldest;      /* of the journal */
+    uint64_t seed;
+};
+int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e) MUST_CHECK;
+void pusher_free(struct pusher **p);
+/* New settings after a reload or a replaced file; the host is started again by the caller where needed. */
+void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers);
+
+/* --- events --- */
+void pusher_want(struct pusher *p, bool wanted, int64_t now); /* there is a plugin to run, with good settings */
+void pusher_mark(struct pusher *p, enum pusher_state state,
+                 const char *reason); /* ORPHANED, REFUSED, UNCONFIGURED, BROKEN */
+void pusher_host_ready(struct pusher *p, int64_t now);
+void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t now);
+int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place first, struct place end, uint32_t rows,
+                 uint64_t bytes, uint64_t first_hash, int64_t now) MUST_CHECK; /* ERR_SYNTAX: not what was handed out */
+int pusher_judged(struct pusher *p, uint32_t worker, uint64_t token, const struct judged *row,
+                  struct slice reason) MUST_CHECK;
+int pusher_done(struct pusher *p, uint32_t worker, uint64_t token, const struct done *done, int64_t now) MUST_CHECK;
+void pusher_damage(struct pusher *p, uint64_t from, uint64_t to);
+/* The checkpoint that was handed out is written (0) or failed; the pusher frees it. */
+void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64_t now);
+/* Hand out what can be handed out, pass deadlines, begin checkpoints. Returns when to call it again at the latest. */
+int64_t pusher_step(struct pusher *p, int64_t now);
+
+/* --- an operator's wishes --- */
+void pusher_pause(struct pusher *p, bool paused, int64_t now); /* resume also mends `broken` */
+void pusher_stop(struct pusher *p);                            /* no further hand-outs */
+bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
+/* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
+void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
+int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
+void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
+int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
+void pusher_replay_end(struct pusher *p, uint64_t id);
+
+/* --- looking --- */
+/* Everything before this position is settled (in memory, or durably). */
+uint64_t pusher_low(const struct pusher *p);
+/* Where a row set stands: rows of `rows` that are not yet settled, and how many of those wait for another try. */
+struct pusher_view {
+    uint32_t pending, waiting, parked, attempts;
+    bool delivering;
+};
+void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out);
+/* Entries of the settle stream that are not on disk yet. */
+void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg);
+/* Nothing left to deliver up to `position`, nothing waiting, nothing parked. */
+bool pusher_drained(const struct pusher *p, uint64_t position);
+
+#endif
