@@ -1,0 +1,50 @@
+/* One HTTP request after another to one daemon, with libcurl: TCP or a unix socket, no proxy, no redirect, answers
+ * bounded. Keeps its connection. Used by one thread. */
+#ifndef HG_CLI_CALL_H
+#define HG_CLI_CALL_H
+
+#include "base/buf.h"
+#include "cli/target.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call {
+    CURL *curl;
+    struct target target;
+    char *authorization; /* a whole header line, or NULL */
+    /* of the last answer: */
+    long status;
+    struct buf body;
+    int64_t retry_after_ms; /* 0: not said */
+    bool replayed;          /* Idempotency-Replayed: true */
+    char fault[CURL_ERROR_SIZE];
+};
+
+struct call_request {
+    const char *method; /* "GET", "POST", "DELETE" */
+    const char *path;   /* with its query, encoded */
+    const char *type;   /* of the body; NULL: application/json */
+    const char *key;    /* Idempotency-Key, or NULL */
+    struct slice body;  /* ptr NULL: none */
+    int64_t timeout_ms; /* of the whole exchange; 0: only while bytes move */
+};
+
+/* `token` NULL: none. ERR_SYNTAX: the token has characters that no header can carry. */
+int call_open(struct call *c, const struct target *target, const char *token, struct err *e) MUST_CHECK;
+void call_close(struct call *c);
+/* 0 with status and body, whatever the status; ERR_UNREACHABLE (no connection), ERR_TIMEOUT, ERR_CLOSED (broke off;
+ * unknown whether it was taken), ERR_LIMIT (the answer is too large), ERR_NOMEM. */
+int call_send(struct call *c, const struct call_request *request, struct err *e) MUST_CHECK;
+
+/* HEADGATE_TOKEN or the content of HEADGATE_TOKEN_FILE (one newline at the end is cut); NULL in `*out` when neither is
+ * set. The caller frees. ERR_CONFIG: both set, or the file cannot be read. */
+int call_token(char **out, struct err *e) MUST_CHECK;
+
+/* `text` percent-encoded onto `path`. */
+int call_encode(struct buf *path, const char *text) MUST_CHECK;
+/* "?name=value" or "&name=value", encoded; nothing when `value` is NULL. */
+int call_query(struct buf *path, const char *name, const char *value) MUST_CHECK;
+
+#endif

@@ -1,0 +1,219 @@
+/* `headgate status`: where each pusher is. With --watch the daemon is asked every second and the rate is what was
+ * delivered between two answers; without, the total since the daemon started is shown. */
+#include "cli/cli.h"
+
+#include "base/sys.h"
+#include "cli/grid.h"
+#include "cli/human.h"
+#include "cli/say.h"
+#include "cli/session.h"
+
+#include <unistd.h>
+
+enum { SAMPLE_MS = 1000, SAMPLES_MAX = 1024 };
+
+/* What the last answer said, for the rate. Pushers beyond SAMPLES_MAX have none. */
+struct sample {
+    int64_t at_ms;
+    size_t count;
+    struct {
+        char name[64];
+        long long delivered;
+    } of[SAMPLES_MAX];
+};
+
+static void sample_take(struct sample *s, const json_t *pushers, int64_t now)
+{
+    s->at_ms = now;
+    s->count = json_array_size(pushers) < SAMPLES_MAX ? json_array_size(pushers) : SAMPLES_MAX;
+    for (size_t i = 0; i < s->count; i++) {
+        const json_t *pusher = json_array_get(pushers, i);
+        snprintf(s->of[i].name, sizeof s->of[i].name, "%s", js_text(pusher, "name"));
+        s->of[i].delivered = js_integer(pusher, "delivered");
+    }
+}
+
+/* Rows a second since the sample; false when there was none, or the daemon was started again. */
+static bool sample_rate(const struct sample *s, const json_t *pusher, int64_t now, double *rate)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (strcmp(s->of[i].name, js_text(pusher, "name")) != 0)
+            continue;
+        long long more = js_integer(pusher, "delivered") - s->of[i].delivered;
+        if (more < 0 || now <= s->at_ms)
+            return false;
+        *rate = (double)more * 1000.0 / (double)(now - s->at_ms);
+        return true;
+    }
+    return false;
+}
+
+static void status_head(const json_t *all)
+{
+    char up[HUMAN_MAX], bytes[HUMAN_MAX], limit[HUMAN_MAX];
+    const json_t *journal = json_object_get(all, "journal");
+    human_seconds(js_number(all, "uptime"), up);
+    human_bytes(js_number(journal, "bytes"), bytes);
+    human_bytes(js_number(journal, "limit"), limit);
+    char line[1024], why[512];
+    say_clean(why, sizeof why, js_text(all, "reason"), sizeof why);
+    bool ready = js_true(all, "ready");
+    snprintf(line, sizeof line, "headgate %s, up %s, %lld rows received, %s%s%s", js_text(all, "version"), up,
+             js_integer(all, "rows_received"), ready ? "ready" : "NOT READY", !ready && why[0] != '\0' ? ": " : "",
+             ready ? "" : why);
+    say_wrapped(stdout, 0, GRID_WIDTH, line, true);
+    const char *intake = js_text(journal, "intake");
+    snprintf(line, sizeof line, "journal %s of %s, intake %s%s%s", bytes, limit, intake,
+             js_text(journal, "text")[0] != '\0' && strcmp(intake, "ok") != 0 ? ": " : "",
+             strcmp(intake, "ok") != 0 ? js_text(journal, "text") : "");
+    say_wrapped(stdout, 0, GRID_WIDTH, line, true);
+    putchar('\n');
+}
+
+/* What the columns leave out, in words. */
+static void status_notes(struct grid *g, const json_t *pusher)
+{
+    char text[160];
+    long long parked = js_integer(pusher, "parked"), restarts = js_integer(pusher, "restarts");
+    if (parked > 0) {
+        snprintf(text, sizeof text, "%lld rows parked: tried on their own", parked);
+        grid_note(g, text);
+    }
+    if (restarts > 0) {
+        snprintf(text, sizeof text, "restarted %lld times", restarts);
+        grid_note(g, text);
+    }
+    grid_note(g, js_text(pusher, "error"));
+}
+
+static void status_row(struct grid *g, const json_t *pusher, const struct sample *before, int64_t now)
+{
+    char bytes[HUMAN_MAX], seconds[HUMAN_MAX], rate[HUMAN_MAX] = "-";
+    double per_second;
+    const json_t *lag = json_object_get(pusher, "lag");
+    human_bytes(js_number(lag, "bytes"), bytes);
+    human_seconds(js_number(lag, "seconds"), seconds);
+    if (before == NULL)
+        snprintf(rate, sizeof rate, "%lld", js_integer(pusher, "delivered"));
+    else if (sample_rate(before, pusher, now, &per_second))
+        human_rate(per_second, rate);
+    grid_cell(g, "%s", js_text(pusher, "name"));
+    grid_cell(g, "%s", js_text(pusher, "state"));
+    grid_cell(g, "%lld", js_integer(lag, "rows"));
+    grid_cell(g, "%s", bytes);
+    grid_cell(g, "%s", seconds);
+    grid_cell(g, "%s", rate);
+    grid_cell(g, "%lld", js_integer(pusher, "retries"));
+    grid_cell(g, "%lld", js_integer(pusher, "dead_letters"));
+    status_notes(g, pusher);
+}
+
+static int status_table(const json_t *pushers, const struct sample *before, int64_t now)
+{
+    const struct grid_column columns[] = {
+        {"PUSHER", false, true},  {"STATE", false, false}, {"LAG ROWS", true, false},
+        {"BYTES", true, false},   {"TIME", true, false},   {before == NULL ? "DELIVERED" : "ROWS/S", true, false},
+        {"RETRIES", true, false}, {"DEAD", true, false},
+    };
+    struct grid g;
+    grid_init(&g, columns, COUNT_OF(columns));
+    for (size_t i = 0; i < json_array_size(pushers); i++)
+        status_row(&g, json_array_get(pushers, i), before, now);
+    int code = grid_print(&g, stdout);
+    grid_fini(&g);
+    return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
+}
+
+static void status_options(const json_t *pusher)
+{
+    const json_t *options = json_object_get(pusher, "options");
+    if (json_array_size(options) == 0)
+        return;
+    putchar('\n');
+    for (size_t i = 0; i < json_array_size(options); i++) {
+        const json_t *option = json_array_get(options, i);
+        char line[1024];
+        snprintf(line, sizeof line, "%s = %s  (%s)", js_text(option, "name"),
+                 js_true(option, "secret") ? "(hidden)" : js_text(option, "value"), js_text(option, "origin"));
+        say_wrapped(stdout, 0, GRID_WIDTH, line, true);
+    }
+}
+
+/* The answer for people. `one`: it is a single pusher's. */
+static int status_show(const json_t *answer, bool one, struct sample *before, bool rates)
+{
+    int64_t now = clock_ms();
+    json_t *pushers = one ? json_pack("[O]", answer) : json_incref(json_object_get(answer, "pushers"));
+    if (!json_is_array(pushers)) {
+        json_decref(pushers);
+        return say_error(EXIT_INTERNAL, "the answer has no list of pushers: is that a headgate's admin address?");
+    }
+    if (!one)
+        status_head(answer);
+    int exit = EXIT_DONE;
+    if (json_array_size(pushers) == 0)
+        puts("There is no pusher.");
+    else
+        exit = status_table(pushers, rates ? before : NULL, now);
+    if (one && !rates)
+        status_options(answer);
+    if (rates)
+        sample_take(before, pushers, now);
+    json_decref(pushers);
+    return exit;
+}
+
+static int status_once(struct remote *r, const char *path, bool one, bool json)
+{
+    json_t *answer = NULL;
+    if (json) {
+        int exit = remote_ask(r, "GET", path, NULL);
+        if (exit == EXIT_DONE)
+            remote_print(r);
+        return exit;
+    }
+    int exit = remote_json(r, "GET", path, NULL, &answer);
+    if (exit == EXIT_DONE)
+        exit = status_show(answer, one, NULL, false);
+    json_decref(answer);
+    return exit;
+}
+
+/* Until interrupted, or until nobody reads. A daemon that is away for a moment is waited for. */
+static int status_watch(struct remote *r, const char *path, bool one, bool json)
+{
+    static struct sample before;
+    bool screen = isatty(STDOUT_FILENO) == 1;
+    for (;;) {
+        json_t *answer = NULL;
+        if (screen && !json)
+            fputs("\033[H\033[J", stdout);
+        int exit = json ? status_once(r, path, one, true) : remote_json(r, "GET", path, NULL, &answer);
+        if (exit == EXIT_DONE && !json)
+            exit = status_show(answer, one, &before, true);
+        json_decref(answer);
+        if (exit != EXIT_DONE && exit != EXIT_UNREACHABLE)
+            return exit;
+        if (fflush(stdout) != 0)
+            return EXIT_DISK;
+        usleep(SAMPLE_MS * 1000);
+        if (!screen && !json)
+            putchar('\n');
+    }
+}
+
+int verb_status(int argc, char **argv)
+{
+    struct session s;
+    int exit = session_open(&s, "status", argc, argv, 0, 1);
+    if (exit == EXIT_DONE) {
+        bool one = s.args.rest_count == 1, json = args_has(&s.args, OPT_JSON);
+        exit = session_path(&s, one ? "/v1/pushers/" : "/v1/pushers", one ? s.args.rest[0] : NULL, "");
+        if (exit == EXIT_DONE && args_has(&s.args, OPT_WATCH))
+            exit = status_watch(&s.remote, buf_str(&s.path), one, json);
+        else if (exit == EXIT_DONE)
+            exit = status_once(&s.remote, buf_str(&s.path), one, json);
+    }
+    session_close(&s);
+    return exit;
+}
