@@ -1,6 +1,7 @@
 /* The options every pusher has, as a table, and the rules between them. Pure. Which names they take away from plugins
  * is asked by the plugin host too, so this file needs nothing but the table. */
 #include "conf/store.h"
+#include "conf/value.h"
 
 #include <string.h>
 
@@ -61,11 +62,10 @@ bool conf_option_taken(const char *name)
 
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)
 {
-    if (s->retry_min_ms > s->retry_max_ms)
-        lines_add(faults, "plugin %s: RETRY_MIN is longer than RETRY_MAX", instance);
-    if (s->retry_for_ms != 0 && s->retry_for_ms < s->retry_min_ms)
-        lines_add(faults, "plugin %s: RETRY_FOR is shorter than RETRY_MIN, so that nothing would be tried again",
-                  instance);
-    if (s->batch_wait_ms >= s->timeout_ms)
-        lines_add(faults, "plugin %s: BATCH_WAIT must be shorter than TIMEOUT", instance);
+    char shortest[32], longest[32];
+    if (s->retry_min_ms <= s->retry_max_ms)
+        return;
+    value_duration_text(s->retry_min_ms, shortest);
+    value_duration_text(s->retry_max_ms, longest);
+    lines_add(faults, "plugin %s: RETRY_MIN (%s) is longer than RETRY_MAX (%s)", instance, shortest, longest);
 }
