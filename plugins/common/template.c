@@ -115,12 +115,14 @@ void template_free(struct template **t)
     *t = NULL;
 }
 
-int template_has_tags(const struct template *t)
+int template_values(const struct template *t)
 {
-    for (size_t i = 0; i < t->count; i++)
-        if (t->pieces[i].kind == PIECE_TAG)
-            return 1;
-    return 0;
+    int values = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        values |= t->pieces[i].kind == PIECE_UUID ? TEMPLATE_UUID : 0;
+        values |= t->pieces[i].kind == PIECE_TAG ? TEMPLATE_TAGS : 0;
+    }
+    return values;
 }
 
 /* The format is the operator's, and was checked conversion by conversion in text_parse(). */

@@ -13,7 +13,8 @@ struct template;
 struct template *template_new(const char *text, char *why, size_t why_size);
 void template_free(struct template **t);
 
-int template_has_tags(const struct template *t); /* 1: some {tag} beside {uuid} */
+enum { TEMPLATE_UUID = 1, TEMPLATE_TAGS = 2 };
+int template_values(const struct template *t); /* which values beside the time it depends on */
 
 /* Appends the expansion; out->failed on lack of memory. */
 void template_expand(const struct template *t, const struct hg_api *api, const struct hg_row *row, struct strbuf *out);
