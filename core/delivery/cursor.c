@@ -135,6 +135,7 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
     put(b, c->lane_count, 4);
     for (uint32_t i = 0; i < c->lane_count; i++) {
         put_place(b, c->lanes[i]);
+        put(b, c->lane_rows[i], 8);
         put(b, c->plans[i].there, 1);
         put_place(b, c->plans[i].from);
         put_place(b, c->plans[i].to);
@@ -162,6 +163,7 @@ static int cursor_decode(struct bytes *b, struct cursor *c)
         return ERR_DAMAGED;
     for (uint32_t i = 0; i < c->lane_count; i++) {
         c->lanes[i] = get_place(b);
+        c->lane_rows[i] = get(b, 8);
         c->plans[i].there = get(b, 1) != 0;
         c->plans[i].from = get_place(b);
         c->plans[i].to = get_place(b);

@@ -58,6 +58,7 @@ struct cursor {
     bool forgotten;
     uint32_t lane_count;
     struct place lanes[CURSOR_LANES];
+    uint64_t lane_rows[CURSOR_LANES]; /* rows of the journal before the lane's place; for the lag */
     struct cursor_plan plans[CURSOR_LANES];
     uint32_t waiting_count;
     struct cursor_waiting *waiting; /* in: at most CURSOR_WAITING; out: allocated by cursor_read */

@@ -151,6 +151,7 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
     c->lane_count = p->lane_count;
     for (uint32_t i = 0; i < p->lane_count; i++) {
         c->lanes[i] = p->lanes[i].next;
+        c->lane_rows[i] = p->lanes[i].row;
         c->plans[i] = p->lanes[i].plan;
     }
     c->waiting = calloc(p->waiting.count + 1, sizeof *c->waiting);
@@ -306,6 +307,7 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
     struct lane *lane = &p->lanes[s->lane];
     lane->sweeping = false;
     lane->next = s->end;
+    lane->row += s->rows;
     lane->attempt = 0;
     lane->first_try_ms = 0;
     p->totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;

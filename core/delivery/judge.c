@@ -53,7 +53,7 @@ static void plan_rows(struct pusher *p, struct handed *h)
 }
 
 int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place first, struct place end, uint32_t rows,
-                 uint64_t bytes, uint64_t first_hash, int64_t now)
+                 uint64_t bytes, uint64_t first_hash, uint64_t end_row, int64_t now)
 {
     struct handed *h = find_handed(p, worker, token);
     if (h == NULL || h->taken)
@@ -71,6 +71,7 @@ int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place
     h->rows = rows;
     h->bytes = bytes;
     h->first_hash = first_hash;
+    h->end_row = end_row;
     h->deadline_ms = now + p->settings.timeout_ms;
     if (rows == 0 || (p->flags & HG_STABLE_BATCH) == 0)
         return ERR_OK;
@@ -305,6 +306,8 @@ static void done_range(struct pusher *p, struct handed *h, const struct done *do
     struct place to = judge_range(p, h, done, attempts, now, &settled);
     passed(p, settled);
     lane_move(p, lane, to, now);
+    if (place_cmp(to, h->end) == 0 && h->end_row > 0)
+        lane->row = h->end_row;
 }
 
 /* --- not now --- */

@@ -118,7 +118,8 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
             continue;
         if (entry->due_ms > now) {
             next = entry->due_ms < next ? entry->due_ms : next;
-        } else if (pusher_lane_of_row(p, entry->uuid_hash, entry->place.position) != lane || count == max) {
+        } else if (pusher_lane_of_row(p, entry->uuid_hash, entry->place.position) != lane || count == max ||
+                   (count > 0 && items[0].file != entry->file)) { /* a hand-out reads one file */
             left = true;
         } else {
             entry->out = true;

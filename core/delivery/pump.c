@@ -333,8 +333,9 @@ static void reshard(struct pusher *p)
         if (p->lanes[i].next.position < p->reshard_at || p->lanes[i].plan.there)
             return;
     struct place at = p->lanes[0].next;
+    uint64_t row = p->lanes[0].row;
     for (uint32_t i = 0; i < CURSOR_LANES; i++)
-        p->lanes[i] = (struct lane){.next = at, .max_rows = p->settings.batch_rows};
+        p->lanes[i] = (struct lane){.next = at, .row = row, .max_rows = p->settings.batch_rows};
     p->lane_count = p->worker_count;
     p->reshard_at = 0;
     pusher_dirty(p, true);

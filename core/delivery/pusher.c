@@ -82,12 +82,14 @@ uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t
 
 /* --- made from the cursor --- */
 
-static void register_new(struct pusher *p, uint64_t at)
+static void register_new(struct pusher *p, uint64_t at, uint64_t row)
 {
     p->registered = at;
     p->lane_count = p->worker_count;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         p->lanes[i].next = (struct place){at, 0};
+        p->lanes[i].row = row;
+    }
     p->durable_low = at;
     pusher_dirty(p, true);
 }
@@ -118,6 +120,7 @@ static int restore(struct pusher *p, const struct cursor *c, int64_t now)
     p->lane_count = c->lane_count;
     for (uint32_t i = 0; i < c->lane_count; i++) {
         p->lanes[i].next = c->lanes[i];
+        p->lanes[i].row = c->lane_rows[i];
         p->lanes[i].plan = c->plans[i];
     }
     for (uint32_t i = 0; i < c->replay_count; i++) {
@@ -165,11 +168,11 @@ static int load(struct pusher *p, const struct pusher_init *init, int64_t now, b
         return err_set(e, ERR_NOMEM, "no memory for the cursor of %s", init->name);
     code = cursor_read(init->dir, c, e);
     if (code == ERR_NOTFOUND) {
-        register_new(p, init->register_at);
+        register_new(p, init->register_at, init->register_row);
         code = ERR_OK;
     } else if (code == ERR_DAMAGED) {
         *lost = true;
-        register_new(p, init->oldest);
+        register_new(p, init->oldest, 0);
         code = ERR_OK;
     } else if (code == ERR_OK) {
         code = restore(p, c, now);
@@ -459,6 +462,17 @@ bool pusher_drained(const struct pusher *p, uint64_t position)
         if (p->lanes[i].next.position < position)
             return false;
     return p->waiting.count == 0 && p->aside.parked_count == 0 && p->add_count == 0;
+}
+
+void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
+{
+    struct journal_mark mark = p->ops->durable(p->ops->arg);
+    uint64_t low = pusher_low(p), behind = 0;
+    *bytes = low < mark.position ? mark.position - low : 0;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        if (p->lanes[i].next.position < mark.position && p->lanes[i].row < mark.rows)
+            behind += mark.rows - p->lanes[i].row;
+    *rows = behind / p->lane_count + p->waiting.count + p->aside.parked_count;
 }
 
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)

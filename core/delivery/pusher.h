@@ -79,6 +79,7 @@ struct handed {
     uint64_t limit;
     uint32_t rows; /* in the push */
     uint64_t bytes;
+    uint64_t end_row;    /* rows of the journal before `end` */
     uint64_t first_hash; /* uuid of the first row */
     int64_t began_ms, deadline_ms;
     bool deadline_passed;
@@ -90,6 +91,7 @@ struct handed {
 
 struct lane {
     struct place next;
+    uint64_t row; /* rows of the journal before `next` */
     struct cursor_plan plan;
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
@@ -244,8 +246,9 @@ struct pusher_init {
     uint32_t flags, workers;
     const struct pusher_ops *ops;
     void *owner;
-    uint64_t register_at; /* position for a pusher that is new */
-    uint64_t oldest;      /* of the journal */
+    uint64_t register_row; /* rows of the journal before register_at */
+    uint64_t register_at;  /* position for a pusher that is new */
+    uint64_t oldest;       /* of the journal */
     uint64_t seed;
 };
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e) MUST_CHECK;
@@ -260,7 +263,8 @@ void pusher_mark(struct pusher *p, enum pusher_state state,
 void pusher_host_ready(struct pusher *p, int64_t now);
 void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t now);
 int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place first, struct place end, uint32_t rows,
-                 uint64_t bytes, uint64_t first_hash, int64_t now) MUST_CHECK; /* ERR_SYNTAX: not what was handed out */
+                 uint64_t bytes, uint64_t first_hash, uint64_t end_row,
+                 int64_t now) MUST_CHECK; /* ERR_SYNTAX: not what was handed out */
 int pusher_judged(struct pusher *p, uint32_t worker, uint64_t token, const struct judged *row,
                   struct slice reason) MUST_CHECK;
 int pusher_done(struct pusher *p, uint32_t worker, uint64_t token, const struct done *done, int64_t now) MUST_CHECK;
@@ -290,6 +294,8 @@ struct pusher_view {
     bool delivering;
 };
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out);
+/* Rows and bytes that are durable and not settled; rows is exact with one lane. */
+void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes);
 /* Entries of the settle stream that are not on disk yet. */
 void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg);
 /* Nothing left to deliver up to `position`, nothing waiting, nothing parked. */

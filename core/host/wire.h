@@ -86,7 +86,7 @@ struct wire_item { /* of HAND_LIST */
     uint32_t store;
     uint32_t attempt;
     uint64_t base;
-    struct wire_place place; /* in an aside file: position = offset in the file, row = 0 */
+    struct wire_place place; /* in an aside file: position = offset in the file, row = 0; all of one file */
 };
 
 /* Followed by `held` x uint64_t hashes of uuids whose rows are left out (verdict HELD), or by `items` x wire_item. */
@@ -107,6 +107,7 @@ struct wire_hand {
     uint32_t held;
     uint32_t items;
     int32_t timeout_ms; /* for time_left() */
+    uint8_t epoch[16];  /* HAND_NEW_IDS */
 };
 
 struct wire_taken {
@@ -116,6 +117,8 @@ struct wire_taken {
     uint32_t rows;           /* 0: nothing of it is for this lane; push() is not called */
     uint32_t reserved;
     uint64_t bytes;
+    uint64_t first_hash; /* hash_bytes of the first row's uuid */
+    uint64_t end_row;    /* rows of the journal before `end`; 0: nothing was read */
 };
 
 /* Followed by `count` entries, each wire_row and then `reason` bytes, padded to 8. */
