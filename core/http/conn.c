@@ -1,0 +1,270 @@
+/* A connection's life: accepted, read, advanced, timed out, closed. What the bytes mean is request.c's; answers are
+ * respond.c's.
+ *
+ * One function moves a connection as far as it can go and is never entered twice for the same one, so a route may
+ * answer from inside its callback. Reading is on exactly while there is somewhere to put bytes: that is how a full
+ * budget, or a client that sends ahead without limit, is held back. There is no timer for each connection: the server
+ * looks at all deadlines a few times a second.
+ *
+ * A connection whose request is still with the routes outlives its socket: the journal may be writing from its buffer.
+ */
+#include "base/sys.h"
+#include "http/server.h"
+
+#include <stdlib.h>
+
+static struct conn *conn_of(struct channel *channel)
+{
+    struct conn *c = container_of(channel, struct conn, channel);
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c;
+}
+
+void conn_enter(struct conn *c, enum conn_state state)
+{
+    int64_t now = clock_ms();
+    CHECK(c->state != CONN_CLOSED);
+    c->state = state;
+    switch (state) {
+    case CONN_IDLE: c->deadline = now + (c->first ? c->limits.header_timeout_ms : c->limits.idle_timeout_ms); break;
+    case CONN_HEAD: c->deadline = now + c->limits.header_timeout_ms; break;
+    case CONN_BODY:
+        c->deadline = now + c->limits.body_timeout_ms;
+        c->body_began = now;
+        c->body_bytes = 0;
+        c->paused_ms = 0;
+        break;
+    case CONN_WAIT: c->deadline = INT64_MAX; break;
+    case CONN_WRITE:
+        c->deadline = now + c->limits.idle_timeout_ms;
+        c->unwritten = SIZE_MAX;
+        break;
+    case CONN_LINGER: c->deadline = now + LINGER_MS; break;
+    case CONN_DONE:
+    case CONN_CLOSED: break;
+    }
+}
+
+static bool wants_bytes(const struct conn *c)
+{
+    bool room = c->in == NULL || c->len < c->cap;
+    switch (c->state) {
+    case CONN_IDLE:
+    case CONN_HEAD:
+    case CONN_LINGER: return true;
+    case CONN_BODY: return !c->paused;
+    case CONN_WAIT:
+    case CONN_WRITE:
+    case CONN_DONE: return room;
+    case CONN_CLOSED: break;
+    }
+    return false;
+}
+
+void conn_advance(struct conn *c)
+{
+    if (c->driving)
+        return;
+    c->driving = true;
+    while (conn_step(c))
+        ;
+    c->driving = false;
+    if (c->state != CONN_CLOSED)
+        c->channel.transport->read(&c->channel, !c->ended && wants_bytes(c));
+}
+
+/* --- what the channel tells --- */
+
+static bool reads_own(const struct conn *c)
+{
+    return c->state == CONN_BODY && c->body.way == BODY_OWN;
+}
+
+static void on_room(struct channel *channel, char **at, size_t *len)
+{
+    struct conn *c = conn_of(channel);
+    if (c->state == CONN_LINGER) {
+        *at = c->server->sink;
+        *len = sizeof c->server->sink;
+        return;
+    }
+    if (reads_own(c)) {
+        CHECK(body_tail(&c->body, &c->server->pool, at, len) == BODY_MORE); /* step_body has made room */
+        return;
+    }
+    if (c->in == NULL) {
+        c->cap = c->limits.max_header + READ_AHEAD;
+        c->start = c->len = 0;
+        c->in = server_input_take(c->server, c->cap);
+    }
+    if (c->in != NULL) {
+        *at = c->in + c->len;
+        *len = c->cap - c->len;
+    }
+}
+
+static void on_came(struct channel *channel, size_t len)
+{
+    struct conn *c = conn_of(channel);
+    if (c->state == CONN_LINGER)
+        return;
+    if (c->state == CONN_BODY) {
+        c->body_bytes += len;
+        c->deadline = clock_ms() + c->limits.body_timeout_ms;
+    }
+    if (reads_own(c))
+        body_came(&c->body, len);
+    else
+        c->len += len;
+    conn_advance(c);
+}
+
+static void on_ended(struct channel *channel)
+{
+    struct conn *c = conn_of(channel);
+    c->ended = true;
+    if (c->state == CONN_LINGER)
+        conn_close(c);
+    else
+        conn_advance(c);
+}
+
+static void on_failed(struct channel *channel)
+{
+    struct conn *c = conn_of(channel);
+    const struct http_routes *routes = &c->server->routes;
+    bool open = c->open;
+    conn_close(c);
+    if (open && routes->gone != NULL)
+        routes->gone(routes->arg, &c->request);
+}
+
+static void on_written(struct channel *channel, bool whole)
+{
+    struct conn *c = conn_of(channel);
+    if (c->state == CONN_CLOSED)
+        return;
+    if (!whole) {
+        conn_close(c);
+        return;
+    }
+    conn_enter(c, CONN_DONE);
+    conn_advance(c);
+}
+
+static void on_closed(struct channel *channel)
+{
+    struct conn *c = conn_of(channel);
+    c->gone = true;
+    if (!c->open)
+        conn_forget(c);
+}
+
+static const struct channel_events events = {
+    .room = on_room,
+    .came = on_came,
+    .ended = on_ended,
+    .failed = on_failed,
+    .written = on_written,
+    .closed = on_closed,
+};
+
+/* --- beginning and end --- */
+
+bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
+{
+    bool overflow = s->conn_count >= s->limits.max_connections;
+    struct conn *c = server_conn_take(s, overflow);
+    if (c == NULL)
+        return false;
+    c->limits = s->limits;
+    c->first = true;
+    c->request.server = s;
+    c->request.listener = number;
+    if (channel_init(&c->channel, s->loop, listener, &events) != ERR_OK) {
+        server_conn_give(s, c);
+        return false;
+    }
+    conn_enter(c, CONN_IDLE);
+    if (c->channel.transport->accept(&c->channel, listener) != ERR_OK ||
+        (overflow && s->overflow_count > OVERFLOW_CONNS)) {
+        conn_close(c);
+        return true;
+    }
+    c->channel.transport->peer(&c->channel, c->request.peer, sizeof c->request.peer);
+    if (overflow)
+        conn_refuse(c, &(struct refusal){503, "connections", "too many connections (http.max_connections)"});
+    conn_advance(c);
+    return true;
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    conn_enter(c, CONN_CLOSED);
+    link_remove(&c->waiting);
+    c->channel.transport->close(&c->channel);
+}
+
+void conn_forget(struct conn *c)
+{
+    struct http_server *s = c->server;
+    CHECK(c->gone && !c->open);
+    bool paid = c->body.charge.bytes > 0;
+    body_fini(&c->body, &s->pool);
+    free(c->rest);
+    server_input_give(s, &c->in, c->cap);
+    server_conn_give(s, c);
+    if (paid)
+        server_wake(s);
+}
+
+/* --- time --- */
+
+static void tick_body(struct conn *c, int64_t now)
+{
+    int64_t elapsed = now - c->body_began - c->paused_ms;
+    if (c->paused && now >= c->deadline)
+        conn_refuse(c, &(struct refusal){503, "budget", "no room for this body within http.body_timeout"});
+    else if (!c->paused && now >= c->deadline)
+        conn_refuse(c, &(struct refusal){408, "timeout", "nothing of the body came within http.body_timeout"});
+    else if (!c->paused && elapsed > RATE_GRACE_MS && (int64_t)c->body_bytes * 1000 < RATE_BYTES * elapsed)
+        conn_refuse(c, &(struct refusal){408, "timeout", "the body came at less than 1 KiB a second"});
+}
+
+/* A reader that takes something now and then is only slow; one that takes nothing is let go. */
+static void tick_write(struct conn *c, int64_t now)
+{
+    size_t left = c->channel.transport->unwritten(&c->channel);
+    if (left < c->unwritten) {
+        c->unwritten = left;
+        c->deadline = now + c->limits.idle_timeout_ms;
+    } else if (now >= c->deadline) {
+        conn_close(c);
+    }
+}
+
+void conn_tick(struct conn *c, int64_t now)
+{
+    switch (c->state) {
+    case CONN_IDLE:
+    case CONN_LINGER:
+        if (now >= c->deadline)
+            conn_close(c);
+        return;
+    case CONN_HEAD:
+        if (now < c->deadline)
+            return;
+        if (head_untouched(&c->head))
+            conn_close(c);
+        else
+            conn_refuse(c, &(struct refusal){408, "timeout", "the head did not come within http.header_timeout"});
+        return;
+    case CONN_BODY: tick_body(c, now); return;
+    case CONN_WRITE: tick_write(c, now); return;
+    case CONN_WAIT:
+    case CONN_DONE:
+    case CONN_CLOSED: return;
+    }
+}

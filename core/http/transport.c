@@ -1,0 +1,145 @@
+/* Plain TCP and unix sockets through libuv. Reading goes straight into the owner's buffers; an answer is first offered
+ * to the kernel on the spot (through the system-call table, where a test's recorder sees it), because a wait for the
+ * loop would cost a wake-up for each request. */
+#include "http/transport.h"
+
+#include "base/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, const struct channel_events *events)
+{
+    *c = (struct channel){.transport = &transport_plain, .events = events, .fd = -1};
+    int status = listener->type == UV_TCP ? uv_tcp_init(loop, &c->uv.tcp) : uv_pipe_init(loop, &c->uv.pipe, 0);
+    return status == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+static int plain_accept(struct channel *c, uv_stream_t *listener)
+{
+    uv_os_fd_t fd;
+    if (uv_accept(listener, &c->uv.stream) != 0 || uv_fileno(&c->uv.handle, &fd) != 0)
+        return ERR_IO;
+    c->fd = fd;
+    if (c->uv.handle.type == UV_TCP)
+        uv_tcp_nodelay(&c->uv.tcp, 1); /* refused only where the peer has gone already */
+    return ERR_OK;
+}
+
+static void plain_peer(struct channel *c, char *out, size_t size)
+{
+    struct sockaddr_storage address;
+    int len = sizeof address, port = 0;
+    char name[INET6_ADDRSTRLEN] = "";
+    snprintf(out, size, "unix");
+    if (c->uv.handle.type != UV_TCP)
+        return;
+    snprintf(out, size, "unknown");
+    if (uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &len) != 0)
+        return;
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
+        port = ntohs(six->sin6_port);
+        uv_ip6_name(six, name, sizeof name);
+    } else {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
+        port = ntohs(four->sin_port);
+        uv_ip4_name(four, name, sizeof name);
+    }
+    snprintf(out, size, address.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", name, port);
+}
+
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct channel *c = handle->data;
+    char *at = NULL;
+    size_t len = 0;
+    c->events->room(c, &at, &len);
+    *buf = uv_buf_init(at, (unsigned)(len > INT32_MAX ? INT32_MAX : len));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    (void)buf;
+    struct channel *c = stream->data;
+    if (n > 0) {
+        c->events->came(c, (size_t)n);
+    } else if (n == UV_EOF) {
+        c->reading = false; /* libuv has stopped it */
+        c->events->ended(c);
+    } else if (n < 0) { /* the connection is lost, or there was no memory for its bytes */
+        c->events->failed(c);
+    }
+}
+
+static void plain_read(struct channel *c, bool on)
+{
+    if (on == c->reading)
+        return;
+    c->reading = on;
+    c->uv.handle.data = c;
+    if (!on)
+        uv_read_stop(&c->uv.stream);
+    else if (uv_read_start(&c->uv.stream, on_room, on_read) != 0)
+        c->reading = false;
+}
+
+static ssize_t plain_answer(struct channel *c, const struct iovec *parts, int count)
+{
+    return sys->answer(c->fd, parts, count);
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct channel *c = request->data;
+    c->events->written(c, status == 0);
+}
+
+static int plain_write(struct channel *c, char *bytes, size_t len)
+{
+    uv_buf_t buf = {.base = bytes, .len = len};
+    c->write.data = c;
+    return uv_write(&c->write, &c->uv.stream, &buf, 1, on_written) == 0 ? ERR_OK : ERR_IO;
+}
+
+static size_t plain_unwritten(const struct channel *c)
+{
+    return uv_stream_get_write_queue_size(&c->uv.stream);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    (void)request;
+    (void)status;
+}
+
+static void plain_finish(struct channel *c)
+{
+    uv_shutdown(&c->shutdown, &c->uv.stream,
+                on_shutdown); /* refused only where the connection is gone: closed soon anyway */
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct channel *c = handle->data;
+    c->events->closed(c);
+}
+
+static void plain_close(struct channel *c)
+{
+    c->uv.handle.data = c;
+    uv_close(&c->uv.handle, on_closed);
+}
+
+const struct transport transport_plain = {
+    .accept = plain_accept,
+    .peer = plain_peer,
+    .read = plain_read,
+    .answer = plain_answer,
+    .write = plain_write,
+    .unwritten = plain_unwritten,
+    .finish = plain_finish,
+    .close = plain_close,
+};
