@@ -69,7 +69,6 @@ void fault_add(struct scan *s, enum fault_id id, const uint8_t *at, uint64_t num
         .type = kinds[id].word,
         .pointer = kind == FAULT_SYNTAX ? slice_make("", 0) : scan_pointer(s),
         .detail = detail_text(s, id, number),
-        .line = s->line,
         .byte = (uint64_t)(at - s->body),
     };
     if (fault->pointer.ptr == NULL || fault->detail.ptr == NULL)
@@ -176,8 +175,7 @@ static void faults_locate(struct scan *s)
             start = (uint64_t)(feed - s->body) + 1;
             line++;
         }
-        if (!s->rules.ndjson)
-            fault->line = line;
+        fault->line = line;
         if (!s->rules.ndjson || fault->kind == FAULT_SYNTAX)
             fault->column = fault->byte - start + 1;
     }

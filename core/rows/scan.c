@@ -88,7 +88,6 @@ static void scan_begin(struct scan *s, const struct scan_rules *rules, struct sl
     s->nomem = s->stopped_once = false;
     s->rules = *rules;
     s->body = (const uint8_t *)body.ptr;
-    s->line = 1;
     s->fault_total = 0;
     s->fault_count = s->rows = 0;
     s->uuid = slice_make(NULL, 0);
@@ -121,7 +120,6 @@ static void scan_lines(struct scan *s, const uint8_t *p, const uint8_t *end)
             scan_one(s, first, stop);
         any |= first < stop;
         p = feed == NULL ? end : feed + 1;
-        s->line++;
     }
     if (!any)
         fault_add(s, FAULT_EMPTY, end, 0);

@@ -40,7 +40,6 @@ struct scan {
     bool nomem; /* the whole scan counts for nothing */
     struct scan_rules rules;
     const uint8_t *body, *document, *end; /* end: of the document's text (NDJSON: of its line) */
-    uint64_t line;                        /* of the document, when rules.ndjson; else 1 */
 
     struct frame *frames;
     struct grown framed; /* count: open ones */
