@@ -1,5 +1,5 @@
 /* Faults and notices: sentences, one a line, into a buffer that somebody else gave. Counted also when they no longer
- * fit, so that a full buffer can not turn a fault into success. Inside core/conf only. */
+ * fit, so that a full buffer can not turn a fault into success. */
 #ifndef HG_CONF_LINES_H
 #define HG_CONF_LINES_H
 
