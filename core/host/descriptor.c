@@ -1,0 +1,296 @@
+/* A third party's table is read with suspicion: one wrong size here would write outside the configuration later. The
+ * versions and sizes stand first and are checked first, because they say how the rest is to be read. A structure larger
+ * than this host's is fine (a newer SDK that needs nothing new), a smaller one is not. */
+#include "host/descriptor.h"
+
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTIONS_MAX = 256, NAME_MAX_BYTES = 63, CONFIG_MAX = 1 << 20, TEXT_MAX = 4096 };
+
+/* TYPE(enum hg_type, what its member is) */
+#define OPTION_TYPES(TYPE)                                                                                             \
+    TYPE(HG_STRING, const char *)                                                                                      \
+    TYPE(HG_INTEGER, int64_t)                                                                                          \
+    TYPE(HG_NUMBER, double)                                                                                            \
+    TYPE(HG_BOOLEAN, int32_t)                                                                                          \
+    TYPE(HG_DURATION, int64_t)                                                                                         \
+    TYPE(HG_SIZE, int64_t)                                                                                             \
+    TYPE(HG_CHOICE, int32_t)                                                                                           \
+    TYPE(HG_LIST, struct hg_list)                                                                                      \
+    TYPE(HG_MAP, struct hg_map)                                                                                        \
+    TYPE(HG_PATH, const char *)                                                                                        \
+    TYPE(HG_URL, const char *)
+
+/* Names every pusher has from headgate itself (contract section 2). */
+static const char *const reserved[] = {
+    "USE",
+#define PUSHER(key, member, type, second, fallback, limits, zero, text) #key,
+#define LATER(key, text)                                                #key,
+#include "conf/pusher_options.def"
+#undef PUSHER
+#undef LATER
+};
+
+struct member {
+    size_t size, align;
+};
+
+static struct member member_of(uint32_t type)
+{
+    switch (type) {
+#define TYPE(type_name, filled)                                                                                        \
+    case type_name: return (struct member){sizeof(filled), alignof(filled)};
+        OPTION_TYPES(TYPE)
+#undef TYPE
+    }
+    return (struct member){0, 0};
+}
+
+size_t descriptor_member_size(uint32_t type)
+{
+    return member_of(type).size;
+}
+
+const struct hg_option *descriptor_option(const struct hg_plugin *p, size_t n)
+{
+    return (const struct hg_option *)(const void *)((const char *)p->options + n * p->option_size);
+}
+
+static int refuse_number(struct err *e, const char *field, unsigned long long expected, unsigned long long found)
+{
+    return err_set(e, ERR_DENIED, "%s: expected %llu, found %llu", field, expected, found);
+}
+
+static int refuse_small(struct err *e, const char *field, size_t least, size_t found)
+{
+    return err_set(e, ERR_DENIED, "%s: expected at least %zu, found %zu", field, least, found);
+}
+
+/* First a character of `first`, then of `rest`; 1 to NAME_MAX_BYTES of them. */
+static bool name_fits(const char *name, const char *first, const char *rest)
+{
+    if (name == NULL)
+        return false;
+    size_t len = strnlen(name, NAME_MAX_BYTES + 1);
+    return len > 0 && len <= NAME_MAX_BYTES && strchr(first, name[0]) != NULL && strspn(name, rest) == len;
+}
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static const char *shown(const char *text)
+{
+    return text == NULL ? "(none)" : text;
+}
+
+static int text_check(const char *field, const char *text, struct err *e)
+{
+    if (text == NULL || text[0] == '\0')
+        return err_set(e, ERR_DENIED, "%s: expected a text, found none", field);
+    if (strnlen(text, TEXT_MAX + 1) > TEXT_MAX)
+        return err_set(e, ERR_DENIED, "%s: expected at most %d bytes, found more", field, TEXT_MAX);
+    return ERR_OK;
+}
+
+static const char *kind_name(uint32_t kind)
+{
+    return kind == HG_PULLER ? "a puller" : kind == HG_PROCESSOR ? "a processor" : "of no known kind";
+}
+
+static int versions_check(const struct hg_plugin *p, struct err *e)
+{
+    if (p->abi_major != HG_ABI_MAJOR)
+        return refuse_number(e, "abi_major", HG_ABI_MAJOR, p->abi_major);
+    if (p->abi_minor > HG_ABI_MINOR)
+        return err_set(e, ERR_DENIED, "abi_minor: expected at most %d, found %u", HG_ABI_MINOR, p->abi_minor);
+    if (p->size < sizeof *p)
+        return refuse_small(e, "size", sizeof *p, p->size);
+    if (p->kind != HG_PUSHER)
+        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), found %u (%s)", HG_PUSHER, p->kind,
+                       kind_name(p->kind));
+    if (p->option_size < sizeof(struct hg_option) || p->option_size % alignof(struct hg_option) != 0)
+        return refuse_small(e, "option_size", sizeof(struct hg_option), p->option_size);
+    return ERR_OK;
+}
+
+static int names_check(const struct hg_plugin *p, struct err *e)
+{
+    if (!name_fits(p->name, LOWER, LOWER DIGITS "-"))
+        return err_set(e, ERR_DENIED, "name: expected [a-z][a-z0-9-]* of at most %d bytes, found \"%.80s\"",
+                       NAME_MAX_BYTES, shown(p->name));
+    int code = text_check("version", p->version, e);
+    return code != ERR_OK ? code : text_check("summary", p->summary, e);
+}
+
+static int pusher_check(const struct hg_pusher *p, struct err *e)
+{
+    const uint32_t known = HG_STABLE_BATCH | HG_WHOLE_SETS | HG_MANUAL_START;
+    if (p == NULL)
+        return err_set(e, ERR_DENIED, "pusher: expected a table, found none");
+    if (p->size < sizeof *p)
+        return refuse_small(e, "pusher.size", sizeof *p, p->size);
+    if ((p->flags & ~known) != 0)
+        return err_set(e, ERR_DENIED, "pusher.flags: expected only bits of %#x, found %#x", known, p->flags);
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->push == NULL ? "push" : NULL;
+    if (missing != NULL)
+        return err_set(e, ERR_DENIED, "pusher.%s: expected a function, found none", missing);
+    return ERR_OK;
+}
+
+/* --- options --- */
+
+static int option_name_check(const struct hg_plugin *p, size_t n, const struct hg_option *o, struct err *e)
+{
+    if (!name_fits(o->name, UPPER, UPPER DIGITS "_"))
+        return err_set(e, ERR_DENIED,
+                       "options[%zu].name: expected [A-Z][A-Z0-9_]* of at most %d bytes, found \"%.80s\"", n,
+                       NAME_MAX_BYTES, shown(o->name));
+    for (size_t i = 0; i < COUNT_OF(reserved); i++)
+        if (strcmp(reserved[i], o->name) == 0)
+            return err_set(e, ERR_DENIED, "option %s: every pusher has one of this name from headgate", o->name);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(descriptor_option(p, i)->name, o->name) == 0)
+            return err_set(e, ERR_DENIED, "option %s: expected once, found twice", o->name);
+    return ERR_OK;
+}
+
+static int option_place_check(const struct hg_plugin *p, size_t n, const struct hg_option *o, struct err *e)
+{
+    struct member m = member_of(o->type);
+    if (m.size == 0)
+        return err_set(e, ERR_DENIED, "option %s: type: expected %d to %d, found %u", o->name, HG_STRING, HG_URL,
+                       o->type);
+    if (o->offset > p->config_size || m.size > p->config_size - o->offset)
+        return err_set(e, ERR_DENIED, "option %s: offset: expected %zu bytes inside config_size %zu, found %zu",
+                       o->name, m.size, p->config_size, o->offset);
+    if (o->offset % m.align != 0)
+        return err_set(e, ERR_DENIED, "option %s: offset: expected a multiple of %zu, found %zu", o->name, m.align,
+                       o->offset);
+    for (size_t i = 0; i < n; i++) {
+        const struct hg_option *other = descriptor_option(p, i);
+        if (o->offset < other->offset + member_of(other->type).size && other->offset < o->offset + m.size)
+            return err_set(e, ERR_DENIED, "option %s: offset: expected a member of its own, found that of %s", o->name,
+                           other->name);
+    }
+    return ERR_OK;
+}
+
+static int option_flags_check(const struct hg_option *o, struct err *e)
+{
+    const uint32_t known = HG_REQUIRED | HG_SECRET | HG_READ | HG_WRITE;
+    if ((o->flags & ~known) != 0)
+        return err_set(e, ERR_DENIED, "option %s: flags: expected only bits of %#x, found %#x", o->name, known,
+                       o->flags);
+    if ((o->flags & (HG_READ | HG_WRITE)) != 0 && o->type != HG_PATH)
+        return err_set(e, ERR_DENIED,
+                       "option %s: flags: expected HG_READ and HG_WRITE on a path only, found on type %u", o->name,
+                       o->type);
+    if (o->type == HG_CHOICE && (o->limits == NULL || o->limits[0] == '\0'))
+        return err_set(e, ERR_DENIED, "option %s: limits: expected the choices (\"a|b|c\"), found none", o->name);
+    char field[NAME_MAX_BYTES + 16];
+    snprintf(field, sizeof field, "option %s: text", o->name);
+    return text_check(field, o->text, e);
+}
+
+static int options_check(const struct hg_plugin *p, struct err *e)
+{
+    if (p->option_count > OPTIONS_MAX)
+        return err_set(e, ERR_DENIED, "option_count: expected at most %d, found %zu", OPTIONS_MAX, p->option_count);
+    if (p->option_count > 0 && p->options == NULL)
+        return err_set(e, ERR_DENIED, "options: expected a table of %zu, found none", p->option_count);
+    if (p->config_size > CONFIG_MAX)
+        return err_set(e, ERR_DENIED, "config_size: expected at most %d, found %zu", CONFIG_MAX, p->config_size);
+    int code = ERR_OK;
+    for (size_t n = 0; code == ERR_OK && n < p->option_count; n++) {
+        const struct hg_option *o = descriptor_option(p, n);
+        code = option_name_check(p, n, o, e);
+        if (code == ERR_OK)
+            code = option_place_check(p, n, o, e);
+        if (code == ERR_OK)
+            code = option_flags_check(o, e);
+    }
+    return code;
+}
+
+/* The defaults must pass the plugin's own checks. */
+static int fallbacks_check(const struct hg_plugin *p, struct err *e)
+{
+    struct described d;
+    if (descriptor_describe(p, &d) != ERR_OK)
+        return err_set(e, ERR_NOMEM, "no memory for %zu options", p->option_count);
+    int code = ERR_OK;
+    for (size_t n = 0; code == ERR_OK && n < d.count; n++) {
+        struct setting setting = {.name = d.options[n].name, .value = d.options[n].fallback};
+        struct described one = {.options = &d.options[n], .count = 1};
+        struct buf faults;
+        bool missing = false;
+        buf_init(&faults, 1024);
+        if (setting.value != NULL && described_check(&one, &setting, 1, &faults, &missing) > 0)
+            code = err_set(e, ERR_DENIED, "option %s: fallback: %.400s", setting.name, buf_str(&faults));
+        buf_free(&faults);
+    }
+    descriptor_undescribe(&d);
+    return code;
+}
+
+int descriptor_check(const struct hg_plugin *p, struct err *e)
+{
+    if (p == NULL)
+        return err_set(e, ERR_DENIED, "hg_plugin() returned no description");
+    int code = versions_check(p, e);
+    if (code == ERR_OK)
+        code = names_check(p, e);
+    if (code == ERR_OK)
+        code = pusher_check(p->pusher, e);
+    if (code == ERR_OK)
+        code = options_check(p, e);
+    return code != ERR_OK ? code : fallbacks_check(p, e);
+}
+
+/* --- describing --- */
+
+static char *borrowed(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+int descriptor_describe(const struct hg_plugin *p, struct described *out)
+{
+    struct described_option *options = calloc(p->option_count + 1, sizeof *options);
+    if (options == NULL)
+        return ERR_NOMEM;
+    for (size_t n = 0; n < p->option_count; n++) {
+        const struct hg_option *o = descriptor_option(p, n);
+        options[n] = (struct described_option){
+            .name = borrowed(o->name),
+            .fallback = borrowed(o->fallback),
+            .limits = borrowed(o->limits),
+            .text = borrowed(o->text),
+            .group = borrowed(o->group),
+            .type = o->type,
+            .flags = o->flags,
+        };
+    }
+    *out = (struct described){
+        .name = borrowed(p->name),
+        .version = borrowed(p->version),
+        .summary = borrowed(p->summary),
+        .kind = p->kind,
+        .flags = p->pusher->flags,
+        .max_parallel = p->pusher->max_parallel,
+        .abi_minor = p->abi_minor,
+        .options = options,
+        .count = p->option_count,
+    };
+    return ERR_OK;
+}
+
+void descriptor_undescribe(struct described *d)
+{
+    free(d->options);
+    *d = (struct described){0};
+}

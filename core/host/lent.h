@@ -1,0 +1,82 @@
+/* The rows of one push, as they are lent to the plugin: `struct hg_rows` of the SDK, seen from inside. One for each
+ * worker, used again for every push. One thread. */
+#ifndef HG_HOST_LENT_H
+#define HG_HOST_LENT_H
+
+#include "headgate.h"
+#include "host/loft.h"
+#include "host/wire.h"
+#include "journal/record.h"
+
+enum {
+    LENT_MAGIC = 0x4C454E54,
+    LENT_BYTES_MAX = 1 << 30,  /* of one push's copied records */
+    REASON_BYTES_MAX = 8 << 20 /* of one push's reasons; what comes after has none */
+};
+
+/* What the rows of one record have in common. In the loft. */
+struct lent_record {
+    struct epoch epoch;  /* of the rows' ids */
+    uint64_t position;   /* of the rows' ids */
+    uint64_t place;      /* where the record was read: its position, or the offset in an aside file */
+    int64_t received_us; /* wall clock */
+    uint64_t uuid_hash;
+    struct slice context, uuid, client;
+    uint32_t rows; /* in the whole record */
+    uint32_t store, attempt, origin;
+};
+
+struct hg_row {
+    const struct lent_record *record;
+    const char *data;
+    uint64_t index; /* or INDEX_NONE */
+    uint32_t length;
+    uint32_t number; /* in its row set */
+    /* the plugin's answer: */
+    uint32_t verdict; /* 0: none yet */
+    uint32_t reason_length;
+    const char *reason;
+    int64_t after_ms;
+};
+
+/* A row that is told about but was not lent. */
+struct left_out {
+    struct wire_place place;
+    uint64_t uuid_hash;
+    uint32_t verdict, store;
+    const char *reason; /* static, or NULL */
+};
+
+struct hg_rows {
+    uint32_t magic;
+    struct loft copies, reasons;
+    struct hg_row *rows;
+    uint32_t count, cap;
+    struct left_out *left;
+    uint32_t left_count, left_cap;
+    uint64_t bytes;   /* of the rows' data */
+    uint32_t misuse;  /* verdicts that were no verdict or about no row */
+    int64_t after_ms; /* of the call */
+    uint32_t reason_length;
+    char reason[HG_REASON_MAX];
+};
+
+void lent_init(struct hg_rows *l);
+void lent_fini(struct hg_rows *l);
+/* Forget the rows; memory beyond what ordinary batches need is given back. `all`: every byte of it. */
+void lent_reset(struct hg_rows *l, bool all);
+
+/* Copy what rows `first` to `end` of a record need. `like` has everything but the slices. The rows are there as a whole
+ * or, after ERR_NOMEM, not at all. */
+int lent_add(struct hg_rows *l, const struct lent_record *like, const struct record *r, uint32_t first,
+             uint32_t end) MUST_CHECK;
+int lent_leave(struct hg_rows *l, const struct left_out *left) MUST_CHECK;
+/* The place the daemon knows a row by. */
+struct wire_place lent_place(const struct hg_row *row);
+
+void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason);
+void lent_not_now(struct hg_rows *l, int64_t after_ms, const char *reason);
+/* Bytes of `text` that are kept of a reason: whole characters of UTF-8 only. */
+uint32_t reason_cut(const char *text);
+
+#endif
