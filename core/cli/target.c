@@ -12,7 +12,7 @@ static int target_unix(const char *path, struct target *t, struct err *e)
         return err_set(e, ERR_SYNTAX, "`unix:%s` must be unix: and an absolute path", path);
     if (strlen(path) >= sizeof t->socket)
         return err_set(e, ERR_SYNTAX, "the path of a unix socket has at most %d bytes", TARGET_SOCKET_MAX - 1);
-    snprintf(t->socket, sizeof t->socket, "%s", path);
+    memcpy(t->socket, path, strlen(path) + 1);
     snprintf(t->base, sizeof t->base, "http://localhost");
     return ERR_OK;
 }
