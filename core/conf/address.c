@@ -33,7 +33,7 @@ static int check_unix(const char *text, struct err *e)
 static int check_port(const char *text, const char *port, struct err *e)
 {
     size_t len = strlen(port);
-    if (len == 0 || len > 5 || strspn(port, "0123456789") != len || atol(port) > 65535)
+    if (len == 0 || len > 5 || strspn(port, "0123456789") != len || strtol(port, NULL, 10) > 65535)
         return refuse(e, text, "a port is a number up to 65535, as in 127.0.0.1:8080");
     return ERR_OK;
 }

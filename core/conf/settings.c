@@ -9,6 +9,7 @@
 #include "conf/value.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,14 +64,8 @@ char *settings_fallback(const struct opt *o)
     static const char mark[] = "<prefix>";
     if (strncmp(o->fallback, mark, sizeof mark - 1) != 0)
         return strdup(o->fallback);
-    const char *rest = o->fallback + sizeof mark - 1;
-    size_t size = sizeof HG_PREFIX + strlen(rest);
-    char *text = malloc(size);
-    if (text != NULL) {
-        memcpy(text, HG_PREFIX, sizeof HG_PREFIX);
-        strcat(text, rest);
-    }
-    return text;
+    char *text = NULL;
+    return asprintf(&text, "%s%s", HG_PREFIX, o->fallback + sizeof mark - 1) < 0 ? NULL : text;
 }
 
 /* --- rules --- */

@@ -25,7 +25,8 @@ static const char *shown(const char *text, char out[SHOWN_MAX + 4])
         out[len] = (unsigned char)text[len] < 0x20 || text[len] == 0x7F ? '?' : text[len];
     while (text[len] != '\0' && len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
         len--; /* do not cut a UTF-8 character in two */
-    strcpy(out + len, text[len] == '\0' ? "" : "...");
+    const char *end = text[len] == '\0' ? "" : "...";
+    memcpy(out + len, end, strlen(end) + 1);
     return out;
 }
 
@@ -197,29 +198,27 @@ int value_percent(const char *text, int *percent, struct err *e)
     return ERR_OK;
 }
 
-/* The largest unit that loses nothing. Days are left out: 24h is what people compare with. */
-void value_duration_text(int64_t ms, char out[32])
+/* The largest of the first `count` units that loses nothing. */
+static void measure_text(int64_t n, const struct unit *units, size_t count, char out[32])
 {
     size_t at = 0;
-    for (size_t i = 1; i < 4; i++)
-        if (ms % duration_units[i].factor == 0)
+    for (size_t i = 1; i < count; i++)
+        if (n % units[i].factor == 0)
             at = i;
-    if (ms == 0)
-        strcpy(out, "0");
+    if (n == 0)
+        snprintf(out, 32, "0");
     else
-        snprintf(out, 32, "%lld%s", (long long)(ms / duration_units[at].factor), duration_units[at].name);
+        snprintf(out, 32, "%lld%s", (long long)(n / units[at].factor), units[at].name);
+}
+
+void value_duration_text(int64_t ms, char out[32])
+{
+    measure_text(ms, duration_units, COUNT_OF(duration_units) - 1, out); /* no days: 24h is what people compare with */
 }
 
 void value_size_text(int64_t bytes, char out[32])
 {
-    size_t at = 0;
-    for (size_t i = 1; i < COUNT_OF(size_units); i++)
-        if (bytes % size_units[i].factor == 0)
-            at = i;
-    if (bytes == 0)
-        strcpy(out, "0");
-    else
-        snprintf(out, 32, "%lld%s", (long long)(bytes / size_units[at].factor), size_units[at].name);
+    measure_text(bytes, size_units, COUNT_OF(size_units), out);
 }
 
 /* --- choices --- */

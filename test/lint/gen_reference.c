@@ -1,5 +1,5 @@
-/* Prints what is generated from the option tables: `gen_reference ini` is etc/headgate.ini, `gen_reference settings` is
- * docs/settings.md. Lint compares. */
+/* Prints what is generated from the option tables: the file that its argument names,
+ * etc/headgate.ini or docs/settings.md. Lint compares. */
 #include "conf/conf.h"
 
 #include <stdio.h>
@@ -10,12 +10,12 @@ int main(int argc, char **argv)
     struct buf text;
     buf_init(&text, 1 << 20);
     int code = ERR_USAGE;
-    if (argc == 2 && strcmp(argv[1], "ini") == 0)
+    if (argc == 2 && strcmp(argv[1], "etc/headgate.ini") == 0)
         code = conf_print_ini(&text);
-    else if (argc == 2 && strcmp(argv[1], "settings") == 0)
+    else if (argc == 2 && strcmp(argv[1], "docs/settings.md") == 0)
         code = conf_print_reference(&text);
     if (code != ERR_OK)
-        fprintf(stderr, "gen_reference: %s (usage: gen_reference ini|settings)\n", err_text(code));
+        fprintf(stderr, "gen_reference: %s (usage: gen_reference etc/headgate.ini|docs/settings.md)\n", err_text(code));
     else if (fwrite(text.ptr, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
         code = ERR_IO;
     buf_free(&text);
