@@ -58,7 +58,7 @@ PLUGIN_O  := $(foreach p,$(PLUGINS),$(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGI
 COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
-PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto
+PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -124,7 +124,7 @@ run: deps
 # there for all of them.
 UNIT_C    := $(wildcard test/unit/test_*.c plugins/*/test_*.c)
 UNIT      := $(UNIT_C:%.c=$(BUILD)/%)
-TESTLIB_C := $(wildcard test/lib/*.c)
+TESTLIB_C := $(wildcard test/lib/*.c sdk/testkit*.c)
 TESTLIB_O := $(TESTLIB_C:%.c=$(BUILD)/%.o)
 LIBTEST   := $(BUILD)/libtest.a
 TEST_CPPFLAGS := -Itest/lib -Itest -Iplugins -DTEST_BUILD='"$(BUILD)"'
@@ -268,13 +268,13 @@ install: all
 	$(INSTALL) -m 755 $(BUILD)/headgate $(D)/bin/headgate
 	$(INSTALL) -m 755 $(BUILD)/headgate-host $(DESTDIR)$(LIBEXEC)/headgate-host
 	$(INSTALL) -m 644 $(PLUGIN_SO) $(D)/lib/headgate/plugins/
-	$(INSTALL) -m 644 $(wildcard sdk/*.h) $(D)/include/
+	$(INSTALL) -m 644 $(wildcard sdk/headgate*.h) $(D)/include/
 	$(FILL) etc/headgate.pc.in >$(D)/lib/pkgconfig/headgate.pc
 	test -e $(CONFD)/headgate.ini || $(INSTALL) -m 644 etc/headgate.ini $(CONFD)/headgate.ini
 	$(INSTALL) -m 644 etc/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit) plugins/common $(D)/share/headgate/sdk/
+	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:
