@@ -15,16 +15,49 @@ struct data {
     bool escaped;     /* a key holds a backslash: no shape can be made of it */
 };
 
-static bool is_camel(struct slice key)
+static bool all_alnum_bytes(const char *p, size_t len)
 {
-    if (key.len == 0 || key.ptr[0] < 'a' || key.ptr[0] > 'z')
-        return false;
     bool ok = true;
-    for (size_t i = 1; i < key.len; i++) {
-        uint8_t c = (uint8_t)key.ptr[i], letter = (uint8_t)((c | 0x20) - 'a');
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = (uint8_t)p[i], letter = (uint8_t)((c | 0x20) - 'a');
         ok &= letter < 26 || (uint8_t)(c - '0') < 10;
     }
     return ok;
+}
+
+#ifdef __SSE2__
+static bool all_alnum_16(__m128i bytes)
+{
+    /* As in number.h: the range wanted becomes the smallest signed values. */
+    __m128i letters = _mm_add_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8((char)(128 - 'a')));
+    __m128i digits = _mm_add_epi8(bytes, _mm_set1_epi8((char)(128 - '0')));
+    __m128i ok = _mm_or_si128(_mm_cmplt_epi8(letters, _mm_set1_epi8(-128 + 26)),
+                              _mm_cmplt_epi8(digits, _mm_set1_epi8(-128 + 10)));
+    return _mm_movemask_epi8(ok) == 0xFFFF;
+}
+#endif
+
+/* Letters and digits only. Ends overlap, so that nothing behind the text is read. */
+static bool all_alnum(const char *p, size_t len)
+{
+#ifdef __SSE2__
+    if (len >= 8) {
+        for (; len > 16; p += 16, len -= 16)
+            if (!all_alnum_16(_mm_loadu_si128((const __m128i *)(const void *)p)))
+                return false;
+        if (len < 8)
+            return all_alnum_bytes(p, len);
+        __m128i head = _mm_loadl_epi64((const __m128i *)(const void *)p);
+        __m128i tail = _mm_loadl_epi64((const __m128i *)(const void *)(p + len - 8));
+        return all_alnum_16(_mm_unpacklo_epi64(head, tail));
+    }
+#endif
+    return all_alnum_bytes(p, len);
+}
+
+static bool is_camel(struct slice key)
+{
+    return key.len > 0 && key.ptr[0] >= 'a' && key.ptr[0] <= 'z' && all_alnum(key.ptr, key.len);
 }
 
 static void data_key_check(struct scan *s, const struct text *key, struct slice plain)
@@ -111,6 +144,7 @@ static inline const uint8_t *data_value(struct scan *s, const uint8_t *p)
 static void data_learn(struct scan *s, const struct data *d, bool faults)
 {
     const struct key_set *set = &frame_top(s)->keys;
+    s->shape.helped |= d->shaped;
     if (d->shaped || d->escaped || faults)
         return;
     shape_learn(&s->shape, s->keys.list + set->first, s->keys.listed.count - set->first, s->rules.any_keys);

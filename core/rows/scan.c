@@ -95,6 +95,7 @@ static void scan_begin(struct scan *s, const struct scan_rules *rules, struct sl
     SCAN_ARRAYS(X)
 #undef X
     arena_clear(&s->arena);
+    s->shape.wait = 0;
     if (s->shape.any_keys != rules->any_keys)
         s->shape.count = 0;
 }

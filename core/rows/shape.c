@@ -6,6 +6,15 @@
 
 void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bool any_keys)
 {
+    if (shape->wait > 0) {
+        shape->wait--;
+        return;
+    }
+    shape->patience = shape->helped ? 0 : shape->patience * 2 + 1;
+    if (shape->patience > SHAPE_WAIT)
+        shape->patience = SHAPE_WAIT;
+    shape->wait = shape->patience;
+    shape->helped = false;
     shape->count = 0;
     shape->any_keys = any_keys;
     if (count > SHAPE_KEYS)

@@ -15,6 +15,7 @@ enum {
     SHAPE_KEYS = 64, /* one bit each in a word */
     SHAPE_TEXT = 64, /* bytes of the longest, with quotes and colon */
     SHAPE_AHEAD = 8, /* keys that may be left out at a time */
+    SHAPE_WAIT = 63, /* rows between two attempts, when learning has not helped */
 };
 
 struct shape_key {
@@ -24,11 +25,14 @@ struct shape_key {
 
 struct shape {
     uint32_t count;
-    bool any_keys; /* learned while rows.keys = any: may hold keys that are not camelCase */
+    uint32_t wait, patience; /* rows until the next is learned; what that was set to last */
+    bool helped;             /* a row was found in it since */
+    bool any_keys;           /* learned while rows.keys = any: may hold keys that are not camelCase */
     struct shape_key keys[SHAPE_KEYS];
 };
 
-/* Take over the keys of a set that had no fault, unless they are too many or too long: then the shape is empty. */
+/* Take over the keys of a row that had no fault, unless they are too many or too long: then the shape is empty. Where
+ * rows have nothing in common, only one in many is learned. */
 void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bool any_keys);
 
 static inline bool shape_key_is(const struct shape_key *key, const uint8_t *p, const uint8_t *end)
