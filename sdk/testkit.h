@@ -1,8 +1,8 @@
 /* testkit.h - drives a pusher from plain C or cmocka, without a daemon.
  *
- * Copy testkit.h, testkit.c, testkit_inner.h, testkit_json.c and testkit_options.c beside your test, or compile them
- * where they are; they need libc only. The kit is what headgate-host is to a plugin: it checks and fills the options,
- * hands out rows, takes verdicts, keeps the durable state. In short:
+ * Copy testkit*.h and testkit*.c beside your test, or compile them where they are; they need libc only. The kit is what
+ * headgate-host is to a plugin: it checks and fills the options, hands out rows, takes verdicts, keeps the durable
+ * state. In short:
  *
  *     struct testkit *kit = testkit_load("build/plugins/mine.so");       or testkit_link(hg_plugin)
  *     testkit_set(kit, "URL", "http://127.0.0.1:8000/");

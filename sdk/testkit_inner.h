@@ -2,9 +2,11 @@
 #ifndef HG_TESTKIT_INNER_H
 #define HG_TESTKIT_INNER_H
 
-#include "headgate.h"
+#include "testkit.h"
 
-/* --- testkit_json.c: JSON by its spans ---------------------------------------------------------------------------- */
+#include <pthread.h>
+
+/* --- testkit_json.c: JSON by its spans --- */
 
 /* The value at `*at`, spaces before it skipped; moves behind it. 1, or 0: no value there. */
 int kit_json_value(struct hg_text text, size_t *at, struct hg_value *out);
@@ -13,7 +15,7 @@ int kit_json_next(struct hg_text container, size_t *at, struct hg_text *key, str
 int kit_json_field(struct hg_text object, const char *key, struct hg_value *out);
 long kit_json_text(struct hg_text json, char *out, size_t size);
 
-/* --- testkit_options.c: settings to a configuration struct -------------------------------------------------------- */
+/* --- testkit_options.c: settings to a configuration struct --- */
 
 struct kit_setting {
     char *name, *value;
@@ -29,5 +31,85 @@ struct kit_config {
 int kit_config_fill(struct kit_config *c, const struct hg_plugin *plugin, const struct kit_setting *settings,
                     size_t count, char *why, size_t why_size);
 void kit_config_fini(struct kit_config *c);
+
+/* --- testkit.c --- */
+
+enum { SETTINGS_MAX = 256, TAGS_MAX = 16, LOGS_MAX = 1000, COUNTERS_MAX = 100, TEXT_SIZE = 1024 };
+
+struct hg_row {
+    char id[HG_ROW_ID_SIZE];
+    char batch[HG_BATCH_ID_SIZE];
+    char *uuid, *data, *client;
+    char *tags[TAGS_MAX], *values[TAGS_MAX];
+    size_t tag_count;
+    uint32_t number;
+    int last;
+    int64_t index, received;
+    uint32_t attempt, origin;
+};
+
+struct verdict {
+    uint32_t verdict;
+    int64_t after;
+    char reason[HG_REASON_MAX];
+};
+
+struct hg_rows {
+    struct testkit *kit;
+    struct hg_row *rows; /* copies */
+    size_t count;
+    struct verdict *verdicts;
+};
+
+struct hg_host {
+    char state[HG_STATE_MAX];
+    size_t state_len;
+    char settled[HG_ROW_ID_SIZE + 2]; /* rows with a lower id are settled */
+    int64_t time_left;
+    int stopping;
+    char fault[TEXT_SIZE];
+    char *logs[LOGS_MAX];
+    uint32_t levels[LOGS_MAX];
+    size_t log_count;
+    char *counters[COUNTERS_MAX];
+    uint64_t counted[COUNTERS_MAX];
+    size_t counter_count;
+    pthread_mutex_t lock; /* of all that a plugin's other threads may reach */
+};
+
+struct testkit {
+    struct hg_host host;
+    void *library;
+    const struct hg_plugin *plugin;
+    struct kit_setting settings[SETTINGS_MAX];
+    size_t setting_count;
+    struct kit_config config;
+    int started, opened;
+    void *worker;
+    struct hg_row *rows;
+    size_t row_count, set_count;
+    int64_t received, time_left;
+    char client[TEXT_SIZE];
+    uint32_t origin, attempt;
+    struct verdict *verdicts; /* of the last push */
+    size_t first, count, forgotten;
+    char push_reason[HG_REASON_MAX];
+    int64_t push_after;
+};
+
+/* Keeps a sentence for testkit_fault(); returns 0. */
+int kit_fault(struct testkit *kit, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- testkit_api.c: the table that a plugin is given --- */
+
+extern const struct hg_api kit_api;
+
+size_t kit_counter_find(const struct hg_host *host, const char *name); /* counter_count when it is not there */
+
+/* --- testkit_rows.c: row sets as text --- */
+
+int kit_row_copy(const struct testkit *kit, const struct hg_row *from, struct hg_row *to); /* 0: no memory */
+void kit_row_fini(struct hg_row *row);
+struct hg_text kit_text(const char *text);
 
 #endif

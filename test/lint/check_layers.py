@@ -12,7 +12,7 @@ LIBRARIES = {
     "jansson.h": ["core/api", "core/cli", "sdk/headgate_jansson.h", "plugins"],
     "curl/": ["core/cli", "plugins"],
     "sqlite3.h": ["core/api"],
-    "dlfcn.h": ["core/host", "core/cli"],
+    "dlfcn.h": ["core/host", "core/cli", "sdk"],
     "ini.h": ["core/conf"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
