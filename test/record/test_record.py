@@ -1,0 +1,58 @@
+"""2xx means on disk, seen by a recorder in the table of system calls: no 202 leaves before the fdatasync that covers it
+has ended. Two seeded bugs (no sync at all, answers before the sync) must be found by the same check."""
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gateway import BUILD, Gateway, row, rows, wait_until
+
+sys.path.insert(0, str(Path(__file__).parent))
+from check_record import judge  # noqa: E402
+
+
+def under_load(g, answers):
+    """Many connections until so many were answered."""
+    port, log = g.work / "port", g.work / "client.log"
+    port.write_text(g.address.rsplit(":", 1)[1])
+    before = log.read_bytes().count(b"\nA ") if log.exists() else 0
+    loader = subprocess.Popen([BUILD / "crash/loader", "127.0.0.1", port, log, "16", "8", "4", "2000"])
+    try:
+        wait_until(lambda: log.exists() and log.read_bytes().count(b"\nA ") >= before + answers, 60)
+    finally:
+        loader.send_signal(signal.SIGTERM)
+        loader.wait(30)
+
+
+def record(program, more=()):
+    with Gateway({"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "64KiB"},
+                 program=BUILD / "mutant" / program / "headgate", clean=False, start=False) as g:
+        path = g.work / "record"
+        g.env["HEADGATE_TEST_RECORD"] = str(path)
+        g.start()
+        for n in range(30):  # each alone on an idle daemon
+            g.take(row(f"alone-{n}"))
+        g.post_ndjson([rows(f"lines-{n}", 3) for n in range(20)])
+        under_load(g, 1500)
+        if "kill" in more:
+            g.kill9()
+            g.start()
+            g.take(row("after-the-kill"))
+            under_load(g, 500)
+        g.stop(check=False)
+        return judge(path)
+
+
+def test_no_answer_before_its_sync(capsys):
+    answers, syncs, faults = record("recorder", ["kill"])
+    with capsys.disabled():
+        print(f"\n{answers} row sets answered with 202, {syncs} syncs of segments, {len(faults)} answered too early")
+    assert not faults, faults[:10]
+    assert answers > 2000 and syncs > 30
+
+
+@pytest.mark.parametrize("program", ["sync_nothing", "sync_later"])
+def test_a_seeded_bug_is_caught(program):
+    answers, _, faults = record(program)
+    assert answers > 500 and len(faults) > answers / 10, f"{len(faults)} of {answers}"
