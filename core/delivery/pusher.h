@@ -136,7 +136,7 @@ struct host_down {
 
 struct pusher;
 
-/* Orders. None may call back into the pusher before it returns. */
+/* Orders. None may call back into the pusher before it returns, but `start`, which may tell pusher_host_down. */
 struct pusher_ops {
     void (*hand)(void *arg, struct pusher *p, const struct hand *hand);
     void (*go)(void *arg, struct pusher *p, uint32_t worker, uint64_t token);

@@ -1,0 +1,421 @@
+/* Which pushers there are: what the settings want, what the folders hold, and what is registered on disk, brought
+ * together into runners. Done at start, after a reload, and when a file in a plugin folder changed. Loop thread. */
+#include "supervise/internal.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "headgate.h"
+#include "host/setup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct plugin_file *file_named(const struct folder *f, const char *name)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->entries[i].file->refused == NULL && f->entries[i].first == NULL &&
+            strcmp(f->entries[i].file->about.name, name) == 0)
+            return f->entries[i].file;
+    return NULL;
+}
+
+static void set_file(struct runner *r, struct plugin_file *file)
+{
+    if (r->file == file)
+        return;
+    plugin_file_drop(&r->file);
+    r->file = file == NULL ? NULL : plugin_file_take(file);
+}
+
+static struct runner *runner_named(struct supervisor *s, const char *name)
+{
+    LIST_EACH(&s->runners, it)
+    {
+        struct runner *r = container_of(it, struct runner, link);
+        if (strcmp(r->name, name) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* --- is there a cursor on disk? --- */
+
+static bool registered(const struct supervisor *s, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s/cursor", s->pushers_dir, name);
+    return sys->stat(path, &st) == 0;
+}
+
+/* Where a new pusher begins: FROM if it was written, else the start for a new data directory, now for an old one. */
+static void begin_at(struct supervisor *s, const struct pusher_settings *settings, struct pusher_init *init)
+{
+    struct journal_mark mark = journal_durable(s->options.journal);
+    struct journal_segment oldest;
+    bool start = settings->from_given ? settings->from == FROM_START : s->options.fresh;
+    init->register_at = mark.position;
+    init->register_row = mark.rows;
+    init->oldest = mark.position;
+    if (journal_oldest(s->options.journal, &oldest) != ERR_OK)
+        return;
+    init->oldest = oldest.base;
+    if (start) {
+        init->register_at = oldest.base;
+        init->register_row = oldest.first_row;
+    }
+}
+
+static int make_pusher(struct supervisor *s, struct runner *r, const struct described *about, struct err *e)
+{
+    const struct pusher_settings *c = &r->instance.common;
+    uint32_t workers = c->parallel < 1 ? 1 : c->parallel;
+    if (about != NULL && about->max_parallel > 0 && workers > about->max_parallel)
+        workers = about->max_parallel;
+    if (workers > CURSOR_LANES)
+        workers = CURSOR_LANES;
+    if (r->pusher != NULL) {
+        pusher_configure(r->pusher, c, about == NULL ? 0 : about->flags, workers);
+        return ERR_OK;
+    }
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s/%s", s->pushers_dir, r->name);
+    if (sys->mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return err_errno(e, errno, "cannot make %s", dir);
+    uint64_t seed = 0;
+    if (sys->random(&seed, sizeof seed) != sizeof seed)
+        seed = (uint64_t)clock_ns();
+    struct pusher_init init = {
+        .name = r->name,
+        .plugin = r->plugin,
+        .dir = dir,
+        .settings = c,
+        .flags = about == NULL ? 0 : about->flags,
+        .workers = workers,
+        .ops = &s->ops,
+        .owner = r,
+        .seed = seed,
+    };
+    begin_at(s, c, &init);
+    bool lost = false;
+    int code = pusher_new(&r->pusher, &init, clock_ms(), &lost, e);
+    if (code == ERR_OK && lost)
+        LOG(LOG_ERROR, "pusher.cursor_lost",
+            "both copies of the cursor are damaged; delivery begins again at the oldest row there is, rows come again",
+            LOG_S("pusher", r->name));
+    return code;
+}
+
+/* --- one instance --- */
+
+/* Why an instance cannot start; empty: it can. `missing` alone means not configured, or broken when something was set.
+ */
+static enum pusher_state judge_instance(struct runner *r, const struct described *about, int conf_code, struct buf *why)
+{
+    const struct instance *i = &r->instance;
+    struct setting *settings = calloc(i->count + 1, sizeof *settings);
+    bool missing = false;
+    if (settings == NULL)
+        return PUSHER_BROKEN;
+    for (size_t k = 0; k < i->count; k++)
+        settings[k] = (struct setting){i->values[k].name, i->values[k].value};
+    size_t faults = described_check(about, settings, i->count, why, &missing);
+    free(settings);
+    bool wanted = i->common.enabled == ENABLED_YES ||
+                  (i->common.enabled == ENABLED_AUTO && (about->flags & HG_MANUAL_START) == 0);
+    if (i->common.enabled == ENABLED_NO)
+        return PUSHER_UNCONFIGURED;
+    if (conf_code == ERR_OK && faults == 0)
+        return wanted ? PUSHER_STARTING : PUSHER_UNCONFIGURED;
+    if (missing && !i->touched && i->common.enabled == ENABLED_AUTO && conf_code == ERR_OK)
+        return PUSHER_UNCONFIGURED;
+    return wanted || i->touched ? PUSHER_BROKEN : PUSHER_UNCONFIGURED;
+}
+
+static void copy_lines(struct buf *to, const char *name, struct buf *lines)
+{
+    const char *text = buf_str(lines);
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        if (len > 0 && buf_addf(to, "plugin %s: %.*s\n", name, (int)len, text) != ERR_OK)
+            return;
+        text += len + (text[len] == '\n');
+    }
+}
+
+static void flatten(struct buf *lines)
+{
+    for (size_t i = 0; i < lines->len; i++)
+        if (lines->ptr[i] == '\n')
+            lines->ptr[i] = i + 1 == lines->len ? ' ' : ';';
+}
+
+static int resolve(struct supervisor *s, const char *name, const struct plugin_file *file, const char *use,
+                   const struct conf *conf, struct instance *out, struct buf *why)
+{
+    (void)s;
+    size_t count = file == NULL ? 0 : file->about.count;
+    struct conf_option *options = calloc(count + 1, sizeof *options);
+    if (options == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        options[i] = (struct conf_option){file->about.options[i].name, (file->about.options[i].flags & HG_SECRET) != 0};
+    int code = conf_instance(conf, name, use, options, count, out, why);
+    free(options);
+    return code;
+}
+
+static void adopt(struct runner *r, struct instance *fresh)
+{
+    instance_fini(&r->instance);
+    r->instance = *fresh;
+    *fresh = (struct instance){0};
+}
+
+/* Bring one instance to what it shall be. True: something changed. */
+static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file *file, const char *use,
+                      const struct conf *conf, struct buf *faults)
+{
+    struct buf why;
+    struct err e = {0};
+    buf_init(&why, 64 * 1024);
+    struct instance fresh = {0};
+    int code = resolve(s, r->name, file, use, conf, &fresh, &why);
+    bool same = r->file == file && instance_equal(&r->instance, &fresh) && !r->config_bad;
+    adopt(r, &fresh);
+    set_file(r, file);
+    r->plugin = file->about.name;
+    r->config_bad = false;
+    if (file->about.kind != HG_PUSHER) {
+        runner_idle(r, PUSHER_REFUSED, "it is not a pusher; this headgate runs pushers only");
+        buf_free(&why);
+        return false;
+    }
+    enum pusher_state state = judge_instance(r, &file->about, code, &why);
+    if (state == PUSHER_BROKEN) {
+        r->config_bad = true;
+        copy_lines(faults, r->name, &why);
+    }
+    flatten(&why);
+    if (state != PUSHER_UNCONFIGURED || registered(s, r->name)) {
+        if (make_pusher(s, r, &file->about, &e) != ERR_OK) {
+            runner_idle(r, PUSHER_BROKEN, e.text);
+            LOG(LOG_ERROR, "pusher.not_loaded", e.text, LOG_S("pusher", r->name));
+            state = PUSHER_BROKEN;
+            buf_clear(&why);
+        }
+    }
+    if (state == PUSHER_STARTING && r->pusher != NULL) {
+        if (!same && r->pusher->wanted)
+            runner_stop_host(r), r->pusher->host = r->process != NULL ? HOST_ENDING : r->pusher->host;
+        if (!same)
+            pusher_want(r->pusher, true, clock_ms());
+    } else if (why.len > 0 || r->pusher != NULL || state != PUSHER_BROKEN) {
+        runner_idle(r, state, state == PUSHER_UNCONFIGURED ? "not configured" : buf_str(&why));
+    }
+    buf_free(&why);
+    return !same;
+}
+
+static void orphan(struct supervisor *s, struct runner *r)
+{
+    struct err e = {0};
+    set_file(r, NULL);
+    r->plugin = r->instance.use == NULL ? "" : r->instance.use;
+    if (r->pusher == NULL && registered(s, r->name)) {
+        struct pusher_settings *c = &r->instance.common;
+        if (c->batch_rows == 0) /* nobody says how it is set: it only holds its place */
+            *c = (struct pusher_settings){.parallel = 1,
+                                          .batch_rows = 1000,
+                                          .batch_bytes = 1 << 20,
+                                          .timeout_ms = 30000,
+                                          .retry_min_ms = 200,
+                                          .retry_max_ms = 60000,
+                                          .reject_breaker = 100};
+        if (make_pusher(s, r, NULL, &e) != ERR_OK)
+            LOG(LOG_ERROR, "pusher.not_loaded", e.text, LOG_S("pusher", r->name));
+    }
+    runner_idle(r, PUSHER_ORPHANED, "its plugin is not there; its rows wait until it comes back or is forgotten");
+}
+
+/* Names below pushers/ that no instance claims. */
+static int find_orphans(struct supervisor *s, char **names, size_t count)
+{
+    DIR *d = opendir(s->pushers_dir);
+    if (d == NULL)
+        return err_from_errno(errno);
+    int code = ERR_OK;
+    for (struct dirent *entry; code == ERR_OK && (entry = readdir(d)) != NULL;) {
+        bool claimed = entry->d_name[0] == '.' || !registered(s, entry->d_name);
+        for (size_t i = 0; !claimed && i < count; i++)
+            claimed = strcmp(names[i], entry->d_name) == 0;
+        if (claimed || runner_named(s, entry->d_name) != NULL)
+            continue;
+        struct runner *r = runner_new(s, entry->d_name);
+        if (r == NULL)
+            code = ERR_NOMEM;
+        else
+            list_push(&s->runners, &r->link);
+    }
+    closedir(d);
+    return code;
+}
+
+static void drop_unknown(struct supervisor *s, char **names, size_t count)
+{
+    LIST_EACH_SAFE(&s->runners, it)
+    {
+        struct runner *r = container_of(it, struct runner, link);
+        bool known = false;
+        for (size_t i = 0; i < count; i++)
+            known = known || strcmp(names[i], r->name) == 0;
+        if (known)
+            continue;
+        if (r->pusher != NULL || registered(s, r->name)) {
+            orphan(s, r);
+        } else if (r->process == NULL) {
+            link_remove(&r->link);
+            runner_free(&r);
+        }
+    }
+}
+
+int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,
+                    uint32_t *running)
+{
+    const char **plugins = calloc(s->folder.count + 1, sizeof *plugins);
+    char **names = NULL, **uses = NULL;
+    size_t count = 0, plugin_count = 0;
+    struct buf notices;
+    buf_init(&notices, 64 * 1024);
+    *running = 0;
+    if (plugins == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < s->folder.count; i++)
+        if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].first == NULL)
+            plugins[plugin_count++] = s->folder.entries[i].file->about.name;
+    int code = conf_instances(conf, plugins, plugin_count, &names, &uses, &count, faults, &notices);
+    for (const char *line = buf_str(&notices); *line != '\0'; line += strcspn(line, "\n") + 1) {
+        char text[600];
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+        LOG(LOG_INFO, "settings.notice", text);
+    }
+    if (code == ERR_CONFIG)
+        code = ERR_OK; /* said in `faults`; the good ones run */
+    for (size_t i = 0; code == ERR_OK && i < count; i++) {
+        struct plugin_file *file = file_named(&s->folder, uses[i]);
+        struct runner *r = runner_named(s, names[i]);
+        if (r == NULL && (r = runner_new(s, names[i])) != NULL)
+            list_push(&s->runners, &r->link);
+        if (r == NULL)
+            code = ERR_NOMEM;
+        else if (file == NULL)
+            orphan(s, r);
+        else if (apply_one(s, r, file, uses[i], conf, faults) && changed != NULL)
+            code = buf_addf(changed, "%s\n", r->name);
+        if (r != NULL && r->pusher != NULL && r->pusher->wanted)
+            ++*running;
+    }
+    if (code == ERR_OK)
+        code = find_orphans(s, names, count);
+    if (code == ERR_OK)
+        drop_unknown(s, names, count);
+    conf_names_free(names, count);
+    conf_names_free(uses, count);
+    free(plugins);
+    buf_free(&notices);
+    LIST_EACH(&s->runners, it)
+    runner_step(container_of(it, struct runner, link));
+    return code;
+}
+
+/* --- watching the folders --- */
+
+struct scan_work {
+    uv_work_t work;
+    struct supervisor *owner;
+    struct folder after;
+    struct err err;
+    int status;
+};
+
+static void scan_run(uv_work_t *work)
+{
+    struct scan_work *w = work->data;
+    w->status = folder_scan(&w->owner->folder_options, &w->owner->folder, &w->after, &w->err);
+}
+
+static void scan_done(uv_work_t *work, int status)
+{
+    struct scan_work *w = work->data;
+    struct supervisor *s = w->owner;
+    (void)status;
+    s->works--;
+    s->scanning = false;
+    struct buf faults;
+    uint32_t running;
+    buf_init(&faults, 64 * 1024);
+    if (w->status != ERR_OK)
+        LOG(LOG_ERROR, "plugins.scan_failed", w->err.text);
+    folder_fini(&s->folder);
+    s->folder = w->after;
+    if (!s->stopping) {
+        if (instances_apply(s, s->conf, NULL, &faults, &running) != ERR_OK)
+            LOG(LOG_ERROR, "plugins.scan_failed", "out of memory");
+        if (faults.len > 0)
+            LOG(LOG_WARN, "settings.faults", buf_str(&faults));
+        if (s->folder.young || s->scan_again)
+            s->scan_again = true;
+    }
+    buf_free(&faults);
+    free(w);
+}
+
+/* The folder is not touched while a scan reads it. */
+void instances_rescan(struct supervisor *s)
+{
+    if (s->scanning || s->stopping) {
+        s->scan_again = true;
+        return;
+    }
+    struct scan_work *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return;
+    s->scan_again = false;
+    s->scanning = true;
+    w->work.data = w;
+    w->owner = s;
+    s->works++;
+    CHECK(uv_queue_work(s->options.loop, &w->work, scan_run, scan_done) == 0);
+}
+
+static void folder_event(uv_fs_event_t *handle, const char *name, int events, int status)
+{
+    struct supervisor *s = handle->data;
+    (void)name;
+    (void)events;
+    if (status == 0 && s->settings->plugins_watch)
+        s->scan_again = true; /* at the next tick: events come in bursts */
+}
+
+void instances_watch(struct supervisor *s)
+{
+    size_t count = 0;
+    while (s->dirs[count] != NULL)
+        count++;
+    s->watches = calloc(count + 1, sizeof *s->watches);
+    for (size_t i = 0; s->watches != NULL && i < count; i++) {
+        uv_fs_event_t *handle = &s->watches[s->watch_count];
+        if (uv_fs_event_init(s->options.loop, handle) != 0)
+            continue;
+        handle->data = s;
+        s->watch_count++;
+        s->closing++;
+        if (uv_fs_event_start(handle, folder_event, s->dirs[i], 0) != 0)
+            LOG(LOG_WARN, "plugins.not_watched", "cannot watch a plugin folder for changes", LOG_S("dir", s->dirs[i]));
+    }
+}

@@ -1,0 +1,823 @@
+/* One runner: turns delivery's orders into messages to the host, and the host's messages into delivery's events.
+ *
+ * Loop thread. Nothing a host says is believed beyond what delivery checks; anything that does not fit ends the host.
+ */
+#include "supervise/internal.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "host/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILES_MAX = 16, SETUP_MAX = 16 << 20, COUNTERS_MAX = 64, LOG_BURST = 200 };
+
+/* A file the host may read. */
+struct lent_file {
+    uint32_t store;
+    uint64_t base;
+    uint64_t used; /* order of use */
+    bool dropping;
+};
+
+/* What the runner knows of the living host; freed with it. */
+struct host_state {
+    struct lent_file files[FILES_MAX];
+    uint32_t file_count;
+    uint64_t uses;
+    enum host_end why; /* when we killed it */
+    bool killed, stop_sent, open_failed;
+    uint32_t open_result;
+    int crash_lane, crash_signal;
+    char reason[512];
+    int log_left; /* lines that may still be logged in this second */
+    int64_t log_second;
+    uint64_t log_lost;
+    probe_answer *probe;
+    void *probe_arg;
+};
+
+struct runner_host {
+    struct runner runner;
+    struct host_state host;
+};
+
+static struct host_state *state_of(struct runner *r)
+{
+    return &container_of(r, struct runner_host, runner)->host;
+}
+
+struct runner *runner_new(struct supervisor *s, const char *name)
+{
+    struct runner_host *rh = calloc(1, sizeof *rh);
+    if (rh == NULL)
+        return NULL;
+    struct runner *r = &rh->runner;
+    r->magic = RUNNER_MAGIC;
+    r->owner = s;
+    r->plugin = "";
+    r->idle_state = PUSHER_UNCONFIGURED;
+    r->wake_ms = INT64_MAX;
+    r->name = strdup(name);
+    link_init(&r->link);
+    if (r->name == NULL) {
+        free(rh);
+        return NULL;
+    }
+    return r;
+}
+
+void runner_free(struct runner **rr)
+{
+    struct runner *r = *rr;
+    CHECK_MAGIC(r, RUNNER_MAGIC);
+    CHECK(r->process == NULL && link_alone(&r->link));
+    for (struct counter *c = r->counters, *next; c != NULL; c = next) {
+        next = c->next;
+        free(c);
+    }
+    instance_fini(&r->instance);
+    plugin_file_drop(&r->file);
+    pusher_free(&r->pusher);
+    free(r->name);
+    r->magic = 0;
+    free(container_of(r, struct runner_host, runner));
+    *rr = NULL;
+}
+
+void runner_idle(struct runner *r, enum pusher_state state, const char *reason)
+{
+    r->idle_state = state;
+    snprintf(r->reason, sizeof r->reason, "%s", reason == NULL ? "" : reason);
+    if (r->pusher == NULL)
+        return;
+    pusher_want(r->pusher, false, clock_ms());
+    pusher_mark(r->pusher, state, reason);
+}
+
+enum pusher_state runner_state(const struct runner *r)
+{
+    return r->pusher != NULL ? r->pusher->state : r->idle_state;
+}
+
+const char *runner_error(const struct runner *r)
+{
+    return r->pusher != NULL ? r->pusher->error : r->reason;
+}
+
+static void log_runner(struct runner *r, enum log_level level, const char *event, const char *text)
+{
+    LOG(level, event, text, LOG_S("pusher", r->name));
+}
+
+/* --- files lent to the host --- */
+
+static void drop_file(struct runner *r, struct lent_file *f)
+{
+    struct wire_drop drop = {.head = {.type = WIRE_DROP}, .store = f->store, .base = f->base};
+    f->dropping = true;
+    if (process_send(r->process, &drop, sizeof drop, -1) != ERR_OK)
+        return; /* it is ending, and its end gives everything back */
+}
+
+static void drop_oldest(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    struct lent_file *oldest = NULL;
+    uint32_t lent = 0;
+    for (uint32_t i = 0; i < h->file_count; i++) {
+        struct lent_file *f = &h->files[i];
+        if (f->dropping)
+            continue;
+        lent++;
+        if (oldest == NULL || f->used < oldest->used)
+            oldest = f;
+    }
+    if (oldest != NULL && lent > FILES_MAX / 2)
+        drop_file(r, oldest);
+}
+
+static void file_returned(struct runner *r, uint32_t store, uint64_t base)
+{
+    struct host_state *h = state_of(r);
+    for (uint32_t i = 0; i < h->file_count; i++) {
+        struct lent_file *f = &h->files[i];
+        if (f->store != store || f->base != base || !f->dropping)
+            continue;
+        if (store == STORE_JOURNAL)
+            journal_unhold(r->owner->options.journal, base);
+        *f = h->files[--h->file_count];
+        return;
+    }
+}
+
+static void files_returned(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    for (uint32_t i = 0; i < h->file_count; i++)
+        if (h->files[i].store == STORE_JOURNAL)
+            journal_unhold(r->owner->options.journal, h->files[i].base);
+    h->file_count = 0;
+}
+
+static int open_file(struct runner *r, uint32_t store, uint64_t base, struct wire_segment *m, int *fd)
+{
+    struct journal_segment segment;
+    if (store == STORE_ASIDE) {
+        char path[PATH_MAX];
+        aside_path(r->pusher->dir, (uint32_t)base, path, sizeof path);
+        *fd = sys->open(path, O_RDONLY, 0);
+        return *fd < 0 ? err_from_errno(errno) : ERR_OK;
+    }
+    int code = journal_segment_at(r->owner->options.journal, base, &segment);
+    if (code == ERR_OK && segment.base != base)
+        code = ERR_GONE;
+    if (code == ERR_OK)
+        code = journal_hold(r->owner->options.journal, base, fd, NULL);
+    if (code != ERR_OK)
+        return code;
+    m->salt = segment.salt;
+    memcpy(m->epoch, segment.epoch.bytes, sizeof m->epoch);
+    return ERR_OK;
+}
+
+/* The host has the file, or gets it now. */
+static int lend_file(struct runner *r, uint32_t store, uint64_t base)
+{
+    struct host_state *h = state_of(r);
+    for (uint32_t i = 0; i < h->file_count; i++) {
+        struct lent_file *f = &h->files[i];
+        if (f->store == store && f->base == base && !f->dropping) {
+            f->used = ++h->uses;
+            return ERR_OK;
+        }
+    }
+    drop_oldest(r);
+    if (h->file_count == FILES_MAX)
+        return ERR_LIMIT;
+    struct wire_segment m = {.head = {.type = WIRE_SEGMENT}, .store = store, .base = base};
+    int fd;
+    int code = open_file(r, store, base, &m, &fd);
+    if (code != ERR_OK)
+        return code;
+    h->files[h->file_count++] = (struct lent_file){.store = store, .base = base, .used = ++h->uses};
+    return process_send(r->process, &m, sizeof m, fd);
+}
+
+/* --- orders --- */
+
+static struct wire_place wire_place(struct place p)
+{
+    return (struct wire_place){.position = p.position, .row = p.row};
+}
+
+static struct place place_of(struct wire_place p)
+{
+    return (struct place){p.position, p.row};
+}
+
+static uint16_t hand_flags(const struct hand *hand)
+{
+    unsigned flags = 0;
+    flags |= hand->what == HANDED_REPLAY ? (unsigned)HAND_REPLAY : 0;
+    flags |= hand->stable ? (unsigned)HAND_STABLE : 0;
+    flags |= hand->exact ? (unsigned)HAND_EXACT : 0;
+    flags |= hand->spread ? (unsigned)HAND_SPREAD : 0;
+    flags |= hand->new_ids ? (unsigned)HAND_NEW_IDS : 0;
+    return (uint16_t)flags;
+}
+
+static int lend_for(struct runner *r, const struct hand *hand)
+{
+    if (hand->what == HANDED_RANGE || hand->what == HANDED_REPLAY)
+        return lend_file(r, STORE_JOURNAL, hand->base);
+    int code = ERR_OK;
+    for (uint32_t i = 0; code == ERR_OK && i < hand->item_count; i++) {
+        struct journal_segment segment;
+        if (hand->what == HANDED_ASIDE)
+            code = lend_file(r, STORE_ASIDE, hand->items[i].file);
+        else if (journal_segment_at(r->owner->options.journal, hand->items[i].place.position, &segment) == ERR_OK)
+            code = lend_file(r, STORE_JOURNAL, segment.base);
+    }
+    return code;
+}
+
+static void write_items(struct runner *r, const struct hand *hand, struct wire_item *out)
+{
+    for (uint32_t i = 0; i < hand->item_count; i++) {
+        const struct hand_item *item = &hand->items[i];
+        struct journal_segment segment = {.base = 0};
+        out[i] = (struct wire_item){.attempt = item->attempt};
+        if (hand->what == HANDED_ASIDE) {
+            out[i].store = STORE_ASIDE;
+            out[i].base = item->file;
+            out[i].place.position = item->offset;
+            continue;
+        }
+        out[i].store = STORE_JOURNAL;
+        if (journal_segment_at(r->owner->options.journal, item->place.position, &segment) == ERR_OK)
+            out[i].base = segment.base; /* else the host says that the row is lost */
+        out[i].place = wire_place(item->place);
+    }
+}
+
+static void order_kill(void *arg, struct pusher *p, enum host_end why);
+
+static void order_hand(void *arg, struct pusher *p, const struct hand *hand)
+{
+    (void)arg;
+    struct runner *r = p->owner;
+    static union {
+        struct wire_hand head;
+        char bytes[WIRE_MAX];
+    } out; /* loop thread only */
+    size_t tail = hand->held_count * sizeof(uint64_t) + hand->item_count * sizeof(struct wire_item);
+    CHECK(r->process != NULL && sizeof out.head + tail <= sizeof out);
+    if (lend_for(r, hand) != ERR_OK) {
+        order_kill(NULL, p, HOST_KILLED); /* a descriptor could not be had: tried again with a fresh host */
+        return;
+    }
+    out.head = (struct wire_hand){
+        .head = {.type = WIRE_HAND, .lane = (uint16_t)hand->worker, .token = hand->token},
+        .kind = hand->what == HANDED_RANGE || hand->what == HANDED_REPLAY ? HAND_RANGE : HAND_LIST,
+        .flags = hand_flags(hand),
+        .shard_count = hand->shard_count,
+        .shard = hand->shard,
+        .max_rows = hand->max_rows,
+        .max_bytes = hand->max_bytes,
+        .base = hand->base,
+        .from = wire_place(hand->from),
+        .to = wire_place(hand->to),
+        .limit = hand->limit,
+        .only_uuid = hand->only_uuid,
+        .attempt = hand->attempt,
+        .held = hand->held_count,
+        .items = hand->item_count,
+        .timeout_ms = (int32_t)(p->settings.timeout_ms < INT32_MAX ? p->settings.timeout_ms : INT32_MAX),
+    };
+    memcpy(out.head.epoch, hand->epoch.bytes, sizeof out.head.epoch);
+    char *at = out.bytes + sizeof out.head;
+    if (hand->held_count > 0)
+        memcpy(at, hand->held, hand->held_count * sizeof(uint64_t));
+    if (hand->item_count > 0)
+        write_items(r, hand, (struct wire_item *)(void *)at);
+    if (process_send(r->process, &out, sizeof out.head + tail, -1) != ERR_OK)
+        order_kill(NULL, p, HOST_KILLED);
+}
+
+static void order_go(void *arg, struct pusher *p, uint32_t worker, uint64_t token)
+{
+    (void)arg;
+    struct runner *r = p->owner;
+    if (r->process == NULL)
+        return;
+    struct wire_head go = {.type = WIRE_GO, .lane = (uint16_t)worker, .token = token};
+    if (process_send(r->process, &go, sizeof go, -1) != ERR_OK)
+        order_kill(NULL, p, HOST_KILLED);
+}
+
+void runner_send_simple(struct runner *r, uint16_t type, uint64_t token)
+{
+    if (r->process == NULL)
+        return;
+    struct wire_head m = {.type = type, .token = token};
+    if (process_send(r->process, &m, sizeof m, -1) != ERR_OK)
+        process_kill(r->process); /* it is ending anyway */
+}
+
+static void order_kill(void *arg, struct pusher *p, enum host_end why)
+{
+    (void)arg;
+    struct runner *r = p->owner;
+    struct host_state *h = state_of(r);
+    if (r->process == NULL || h->killed)
+        return;
+    h->killed = true;
+    h->why = why;
+    process_kill(r->process);
+}
+
+static void order_stop(void *arg, struct pusher *p)
+{
+    (void)arg;
+    runner_stop_host(p->owner);
+}
+
+void runner_stop_host(struct runner *r)
+{
+    if (r->process == NULL || state_of(r)->stop_sent)
+        return;
+    state_of(r)->stop_sent = true;
+    runner_send_simple(r, WIRE_STOP, 0);
+}
+
+void runner_kill_host(struct runner *r)
+{
+    if (r->process != NULL && r->pusher != NULL)
+        order_kill(NULL, r->pusher, HOST_KILLED);
+}
+
+/* --- events --- */
+
+static int told_ready(struct runner *r, const struct wire_ready *m)
+{
+    r->confined = m->confined != 0;
+    pusher_host_ready(r->pusher, clock_ms());
+    return ERR_OK;
+}
+
+static int told_outcome(struct runner *r, const struct wire_outcome *m, size_t len)
+{
+    struct host_state *h = state_of(r);
+    if (m->reason > len - sizeof *m)
+        return ERR_SYNTAX;
+    const char *reason = (const char *)(m + 1);
+    if (m->head.type == WIRE_PROBED) {
+        char text[512];
+        snprintf(text, sizeof text, "%.*s", (int)m->reason, reason);
+        if (h->probe != NULL)
+            h->probe(h->probe_arg, m->result == HG_OPEN_OK ? ERR_OK : ERR_UNREACHABLE, text);
+        h->probe = NULL;
+        return ERR_OK;
+    }
+    h->open_failed = true;
+    h->open_result = m->result;
+    snprintf(h->reason, sizeof h->reason, "%.*s", (int)(m->reason < 500 ? m->reason : 500), reason);
+    return ERR_OK;
+}
+
+static int told_taken(struct runner *r, const struct wire_taken *m)
+{
+    return pusher_taken(r->pusher, m->head.lane, m->head.token, place_of(m->first), place_of(m->end), m->rows, m->bytes,
+                        m->first_hash, m->end_row, clock_ms());
+}
+
+/* Rows of an aside file are told by their offset; delivery knows them by their place. */
+static int real_place(struct runner *r, uint32_t lane, struct wire_place told, struct place *out)
+{
+    if (lane >= CURSOR_LANES)
+        return ERR_SYNTAX;
+    const struct handed *h = &r->pusher->workers[lane];
+    *out = place_of(told);
+    if (!h->busy || h->what != HANDED_ASIDE)
+        return ERR_OK;
+    for (uint32_t i = 0; i < h->item_count; i++) {
+        if (h->items[i].offset != told.position)
+            continue;
+        *out = h->items[i].place;
+        return ERR_OK;
+    }
+    return ERR_SYNTAX;
+}
+
+static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t len)
+{
+    const char *at = (const char *)(m + 1);
+    size_t left = len - sizeof *m;
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct wire_row row;
+        if (left < sizeof row)
+            return ERR_SYNTAX;
+        memcpy(&row, at, sizeof row);
+        size_t padded = ((size_t)row.reason + 7) / 8 * 8;
+        if (row.reason > HG_REASON_MAX || left - sizeof row < row.reason)
+            return ERR_SYNTAX;
+        struct judged judged = {
+            .uuid_hash = row.uuid_hash,
+            .after_ms = row.after_ms,
+            .verdict = row.verdict,
+            .unjudged = row.unjudged != 0,
+        };
+        int code = real_place(r, m->head.lane, row.place, &judged.place);
+        if (code == ERR_OK)
+            code =
+                pusher_judged(r->pusher, m->head.lane, m->head.token, &judged, slice_make(at + sizeof row, row.reason));
+        if (code != ERR_OK)
+            return code;
+        size_t step = sizeof row + padded;
+        step = step < left ? step : left;
+        at += step;
+        left -= step;
+    }
+    return ERR_OK;
+}
+
+static int told_done(struct runner *r, const struct wire_done *m, size_t len)
+{
+    size_t left = len - sizeof *m;
+    if (m->state > left || m->reason > left - m->state)
+        return ERR_SYNTAX;
+    const char *at = (const char *)(m + 1);
+    struct done done = {
+        .result = m->result,
+        .rows = m->rows,
+        .delivered = m->delivered,
+        .listed = m->listed,
+        .end = place_of(m->end),
+        .after_ms = m->after_ms,
+        .push_us = m->push_us,
+        .bytes = m->bytes,
+        .has_state = m->has_state != 0,
+        .bad_result = m->bad_result != 0,
+        .state = slice_make(at, m->state),
+        .reason = slice_make(at + m->state, m->reason),
+    };
+    int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
+    if (code == ERR_OK)
+        supervisor_settled(r->owner);
+    return code;
+}
+
+static int told_count(struct runner *r, const struct wire_count *m, size_t len)
+{
+    if (m->name == 0 || m->name > len - sizeof *m || m->name >= sizeof((struct counter *)NULL)->name)
+        return ERR_SYNTAX;
+    const char *name = (const char *)(m + 1);
+    uint32_t count = 0;
+    for (struct counter *c = r->counters; c != NULL; c = c->next, count++)
+        if (strlen(c->name) == m->name && memcmp(c->name, name, m->name) == 0) {
+            c->value += m->add;
+            return ERR_OK;
+        }
+    for (uint32_t i = 0; i < m->name; i++) /* a metric's name: others are dropped */
+        if (!((name[i] >= 'a' && name[i] <= 'z') || name[i] == '_' || (i > 0 && name[i] >= '0' && name[i] <= '9')))
+            return ERR_OK;
+    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL)
+        return ERR_OK;
+    memcpy(c->name, name, m->name);
+    c->value = m->add;
+    c->next = r->counters;
+    r->counters = c;
+    return ERR_OK;
+}
+
+static int route(struct runner *r, const struct wire_head *head, size_t len)
+{
+    struct host_state *h = state_of(r);
+    switch (head->type) {
+    case WIRE_READY: return told_ready(r, (const void *)head);
+    case WIRE_OPEN_FAILED:
+    case WIRE_PROBED: return told_outcome(r, (const void *)head, len);
+    case WIRE_TAKEN: return told_taken(r, (const void *)head);
+    case WIRE_VERDICTS: return told_verdicts(r, (const void *)head, len);
+    case WIRE_DONE: return told_done(r, (const void *)head, len);
+    case WIRE_COUNT: return told_count(r, (const void *)head, len);
+    case WIRE_DAMAGE: {
+        const struct wire_damage *m = (const void *)head;
+        pusher_damage(r->pusher, m->from, m->to);
+        return ERR_OK;
+    }
+    case WIRE_DROPPED: {
+        const struct wire_drop *m = (const void *)head;
+        file_returned(r, m->store, m->base);
+        return ERR_OK;
+    }
+    case WIRE_CRASH: {
+        const struct wire_crash *m = (const void *)head;
+        h->crash_lane = head->lane == 0xFFFF ? -1 : head->lane;
+        h->crash_signal = m->signal;
+        return ERR_OK;
+    }
+    default: return ERR_SYNTAX;
+    }
+}
+
+static int on_message(void *arg, const struct wire_head *head, size_t len)
+{
+    struct runner *r = arg;
+    CHECK_MAGIC(r, RUNNER_MAGIC);
+    int code = route(r, head, len);
+    if (code != ERR_OK) {
+        log_runner(r, LOG_ERROR, "host.nonsense", "the host sent what was not expected of it; it is ended");
+        order_kill(NULL, r->pusher, HOST_PROTOCOL);
+        return code;
+    }
+    runner_step(r);
+    return ERR_OK;
+}
+
+static void on_log(void *arg, int level, struct slice text)
+{
+    struct runner *r = arg;
+    struct host_state *h = state_of(r);
+    int64_t second = clock_ms() / 1000;
+    if (second != h->log_second) {
+        if (h->log_lost > 0)
+            LOG(LOG_WARN, "plugin.log_dropped", "the plugin logs too much; lines were left out",
+                LOG_S("pusher", r->name), LOG_N("lines", h->log_lost));
+        r->log_dropped += h->log_lost;
+        h->log_lost = 0;
+        h->log_second = second;
+        h->log_left = LOG_BURST;
+    }
+    if (h->log_left == 0) {
+        h->log_lost++;
+        return;
+    }
+    h->log_left--;
+    char line[4200];
+    snprintf(line, sizeof line, SLICE_FMT, SLICE_ARG(text));
+    log_runner(r, (enum log_level)level, "plugin.log", line);
+}
+
+static bool own_fault(int signal)
+{
+    return signal != 0 && signal != SIGKILL && signal != SIGTERM && signal != SIGINT && signal != SIGHUP;
+}
+
+static struct host_down judge_end(struct runner *r, int64_t status, int signal, char *text, size_t size)
+{
+    struct host_state *h = state_of(r);
+    struct host_down down = {.signal = signal, .lane = h->crash_lane, .reason = text};
+    if (h->killed) {
+        down.end = h->why;
+        static const char *const texts[] = {
+            [HOST_DEADLINE] = "push() took longer than TIMEOUT; the host was ended",
+            [HOST_MEMORY] = "the host used more than MEMORY_MAX; it was ended",
+            [HOST_PROTOCOL] = "the host sent what was not expected of it; it was ended",
+        };
+        const char *why = (size_t)h->why < COUNT_OF(texts) ? texts[h->why] : NULL;
+        snprintf(text, size, "%s", why == NULL ? "the host was ended" : why);
+    } else if (h->open_failed) {
+        down.end = h->open_result == HG_OPEN_NOT_NOW ? HOST_NOT_NOW : HOST_BROKEN;
+        snprintf(text, size, "%s", h->reason);
+    } else if (h->stop_sent && !own_fault(signal)) {
+        down.end = HOST_STOPPED;
+        snprintf(text, size, "stopped");
+    } else if (signal == 0 || own_fault(signal)) {
+        down.end = HOST_CRASHED;
+        if (signal != 0)
+            snprintf(text, size, "the plugin crashed: %s", strsignal(signal));
+        else
+            snprintf(text, size, "the plugin ended its process (exit status %d)", (int)status);
+    } else {
+        down.end = HOST_KILLED;
+        snprintf(text, size, "the host was killed from outside: %s", strsignal(signal));
+    }
+    return down;
+}
+
+static void on_ended(void *arg, int64_t status, int signal)
+{
+    struct runner *r = arg;
+    CHECK_MAGIC(r, RUNNER_MAGIC);
+    struct host_state *h = state_of(r);
+    char text[600];
+    struct host_down down = judge_end(r, status, signal, text, sizeof text);
+    files_returned(r);
+    r->process = NULL;
+    r->memory = 0;
+    if (h->probe != NULL)
+        h->probe(h->probe_arg, ERR_UNREACHABLE, "the plugin's host ended meanwhile");
+    h->probe = NULL;
+    if (down.end != HOST_STOPPED)
+        log_runner(r, LOG_WARN, "host.down", text);
+    pusher_host_down(r->pusher, &down, clock_ms());
+    runner_step(r);
+}
+
+static const struct process_events process_events = {.message = on_message, .log = on_log, .ended = on_ended};
+
+/* --- starting --- */
+
+static int setup_text(struct runner *r, struct buf *out)
+{
+    const struct instance *i = &r->instance;
+    char lock[PATH_MAX];
+    snprintf(lock, sizeof lock, "%s/lock", r->pusher->dir);
+    struct setting *settings = calloc(i->count + 1, sizeof *settings);
+    if (settings == NULL)
+        return ERR_NOMEM;
+    for (size_t k = 0; k < i->count; k++)
+        settings[k] = (struct setting){i->values[k].name, i->values[k].value};
+    struct setup setup = {
+        .instance = r->name,
+        .plugin = r->file->copy,
+        .lock = lock,
+        .workers = r->pusher->worker_count,
+        .batch_rows = i->common.batch_rows,
+        .batch_bytes = i->common.batch_bytes,
+        .timeout_ms = i->common.timeout_ms,
+        .confine = i->common.confine,
+        .state = (char *)r->pusher->plugin_state,
+        .state_len = r->pusher->plugin_state_len,
+        .settings = settings,
+        .count = i->count,
+    };
+    int code = setup_write(&setup, out);
+    free(settings);
+    return code;
+}
+
+static void start_failed(struct runner *r, const struct err *e)
+{
+    struct host_down down = {.end = HOST_KILLED, .lane = -1, .reason = e->text};
+    log_runner(r, LOG_ERROR, "host.not_started", e->text);
+    pusher_host_down(r->pusher, &down, clock_ms());
+}
+
+static void order_start(void *arg, struct pusher *p)
+{
+    (void)arg;
+    struct runner *r = p->owner;
+    CHECK(r->process == NULL);
+    struct err e = {.text = "the plugin's file is not there"};
+    struct buf text;
+    buf_init(&text, SETUP_MAX);
+    *state_of(r) = (struct host_state){.crash_lane = -1, .log_left = LOG_BURST};
+    int code = r->file == NULL || r->file->copy == NULL ? ERR_NOTFOUND : setup_text(r, &text);
+    if (code == ERR_OK) {
+        struct process_start start = {
+            .loop = r->owner->options.loop,
+            .host = r->owner->options.host,
+            .name = r->name,
+            .setup = buf_slice(&text),
+            .events = &process_events,
+            .arg = r,
+        };
+        code = process_start(&r->process, &start, &e);
+    } else if (code != ERR_NOTFOUND) {
+        err_set(&e, code, "%s", err_text(code));
+    }
+    buf_free(&text);
+    if (code != ERR_OK)
+        start_failed(r, &e);
+}
+
+/* --- checkpoints --- */
+
+struct checkpoint_work {
+    uv_work_t work;
+    struct supervisor *owner;
+    struct pusher *pusher;
+    struct checkpoint *checkpoint;
+    struct err err;
+    int status;
+};
+
+static void checkpoint_run(uv_work_t *work)
+{
+    struct checkpoint_work *w = work->data;
+    w->status = checkpoint_write(w->checkpoint, &w->err);
+}
+
+static void checkpoint_done(uv_work_t *work, int status)
+{
+    struct checkpoint_work *w = work->data;
+    (void)status;
+    struct runner *r = w->pusher->owner;
+    w->owner->works--;
+    pusher_checkpointed(w->pusher, w->status, w->err.text, clock_ms());
+    runner_step(r);
+    supervisor_settled(w->owner);
+    free(w);
+}
+
+static void order_checkpoint(void *arg, struct pusher *p, struct checkpoint *cp)
+{
+    struct supervisor *s = arg;
+    struct checkpoint_work *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        p->write_failed = true; /* pusher_step gives it again */
+        return;
+    }
+    w->work.data = w;
+    w->owner = s;
+    w->pusher = p;
+    w->checkpoint = cp;
+    s->works++;
+    CHECK(uv_queue_work(s->options.loop, &w->work, checkpoint_run, checkpoint_done) == 0);
+}
+
+/* --- the rest of the table --- */
+
+static int ask_segment(void *arg, uint64_t position, struct journal_segment *out)
+{
+    struct supervisor *s = arg;
+    return journal_segment_at(s->options.journal, position, out);
+}
+
+static struct journal_mark ask_durable(void *arg)
+{
+    struct supervisor *s = arg;
+    return journal_durable(s->options.journal);
+}
+
+static bool ask_aside_full(void *arg, enum aside_state state, uint64_t more)
+{
+    struct supervisor *s = arg;
+    uint64_t dead, parked;
+    supervisor_aside_bytes(s, &dead, &parked);
+    return state == ASIDE_DEAD ? dead + more >= s->settings->dead_max_bytes
+                               : parked + more >= s->settings->park_max_bytes;
+}
+
+static void tell_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
+{
+    struct supervisor *s = arg;
+    (void)p;
+    journal_report_damage(s->options.journal, (struct read_damage){from, to});
+}
+
+static void tell_changed(void *arg, struct pusher *p, const char *event, const char *text)
+{
+    (void)arg;
+    bool bad = p->state == PUSHER_BROKEN || p->state == PUSHER_RETRYING || p->state == PUSHER_REFUSED;
+    LOG(bad ? LOG_WARN : LOG_INFO, event, text, LOG_S("pusher", p->name), LOG_S("state", pusher_state_word(p->state)));
+}
+
+void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s)
+{
+    *ops = (struct pusher_ops){
+        .hand = order_hand,
+        .go = order_go,
+        .start = order_start,
+        .kill = order_kill,
+        .stop = order_stop,
+        .checkpoint = order_checkpoint,
+        .segment_at = ask_segment,
+        .durable = ask_durable,
+        .source = &s->source,
+        .aside_full = ask_aside_full,
+        .damage = tell_damage,
+        .changed = tell_changed,
+        .arg = s,
+    };
+}
+
+void runner_step(struct runner *r)
+{
+    if (r->pusher == NULL)
+        return;
+    r->wake_ms = pusher_step(r->pusher, clock_ms());
+    supervisor_arm(r->owner);
+}
+
+void runner_sample(struct runner *r)
+{
+    if (r->process == NULL || r->pusher == NULL)
+        return;
+    r->memory = process_memory(r->process);
+    if (r->instance.common.memory_max > 0 && r->memory > r->instance.common.memory_max)
+        order_kill(NULL, r->pusher, HOST_MEMORY);
+}
+
+void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answer, void *arg)
+{
+    CHECK_MAGIC(s, SUPERVISOR_MAGIC);
+    struct host_state *h = state_of(r);
+    if (r->process == NULL || r->pusher == NULL || r->pusher->host != HOST_READY || h->probe != NULL) {
+        answer(arg, ERR_UNREACHABLE, h->probe != NULL ? "a probe is under way" : runner_error(r));
+        return;
+    }
+    h->probe = answer;
+    h->probe_arg = arg;
+    runner_send_simple(r, WIRE_PROBE, 1);
+}

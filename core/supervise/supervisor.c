@@ -1,0 +1,535 @@
+/* The supervisor: brings up what is configured, passes on what is durable, keeps the clock for all pushers, lets
+ * retention know what is settled, and brings everything to rest.
+ *
+ * One timer serves all pushers: it is armed for the earliest wake of any of them. A slower tick looks at what has no
+ * event: memory, budgets, lag, folders. */
+#include "supervise/internal.h"
+
+#include "base/log.h"
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct runner *runner_at(struct link *it)
+{
+    return container_of(it, struct runner, link);
+}
+
+/* --- the clock --- */
+
+static void timer_due(uv_timer_t *timer)
+{
+    struct supervisor *s = timer->data;
+    int64_t now = clock_ms();
+    LIST_EACH_SAFE(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        if (r->wake_ms <= now)
+            runner_step(r);
+    }
+    supervisor_arm(s);
+}
+
+void supervisor_arm(struct supervisor *s)
+{
+    int64_t wake = INT64_MAX, now = clock_ms();
+    if (s->stopped)
+        return;
+    LIST_EACH(&s->runners, it)
+    if (runner_at(it)->wake_ms < wake)
+        wake = runner_at(it)->wake_ms;
+    if (wake == INT64_MAX) {
+        uv_timer_stop(&s->timer);
+        return;
+    }
+    int64_t delay = wake > now ? wake - now : 0;
+    uv_update_time(s->options.loop);
+    CHECK(uv_timer_start(&s->timer, timer_due, (uint64_t)(delay < 3600000 ? delay : 3600000), 0) == 0);
+}
+
+/* --- what is durable, and what is settled --- */
+
+static void mark_add(struct supervisor *s, uint64_t position)
+{
+    int64_t now = clock_ms();
+    if (s->mark_count > 0) {
+        const struct mark *last = &s->marks[(s->mark_first + s->mark_count - 1) % MARKS];
+        if (position == last->position || now - last->ms < TICK_MS)
+            return;
+    }
+    if (s->mark_count == MARKS) { /* every other one goes: far behind, a coarse answer will do */
+        for (size_t i = 0; i < MARKS / 2; i++)
+            s->marks[i] = s->marks[(s->mark_first + 2 * i) % MARKS];
+        s->mark_first = 0;
+        s->mark_count = MARKS / 2;
+    }
+    s->marks[(s->mark_first + s->mark_count++) % MARKS] = (struct mark){now, position};
+}
+
+void supervisor_durable(struct supervisor *s)
+{
+    CHECK_MAGIC(s, SUPERVISOR_MAGIC);
+    mark_add(s, journal_durable(s->options.journal).position);
+    LIST_EACH_SAFE(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        bool idle = false;
+        for (uint32_t i = 0; r->pusher != NULL && i < r->pusher->worker_count; i++)
+            idle = idle || !r->pusher->workers[i].busy;
+        if (idle)
+            runner_step(r);
+    }
+}
+
+double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
+{
+    if (r->pusher == NULL)
+        return 0;
+    uint64_t low = pusher_low(r->pusher);
+    if (low >= journal_durable(s->options.journal).position)
+        return 0;
+    int64_t now = clock_ms();
+    for (size_t i = 0; i < s->mark_count; i++) {
+        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
+        if (m->position <= low)
+            continue;
+        struct journal_segment segment; /* from before this process: by the segment's own time */
+        if (i == 0 && journal_segment_at(s->options.journal, low, &segment) == ERR_OK && segment.end <= m->position &&
+            segment.created_us > 0)
+            return (double)(clock_wall_us() - segment.created_us) / 1e6;
+        return (double)(now - m->ms) / 1e3;
+    }
+    return 0;
+}
+
+void supervisor_settled(struct supervisor *s)
+{
+    uint64_t low = UINT64_MAX;
+    bool any = false;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = runner_at(it);
+        if (r->pusher == NULL)
+            continue;
+        any = true;
+        if (r->pusher->sequence == 0)
+            low = 0; /* its registration is not durable yet */
+        else if (r->pusher->durable_low < low)
+            low = r->pusher->durable_low;
+    }
+    if (!any)
+        low = 0; /* without any pusher nothing is settled */
+    if (low > 0)
+        journal_release(s->options.journal, low);
+    if (s->options.drained != NULL)
+        s->options.drained(s->options.arg);
+}
+
+void supervisor_aside_bytes(struct supervisor *s, uint64_t *dead, uint64_t *parked)
+{
+    *dead = *parked = 0;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = runner_at(it);
+        if (r->pusher == NULL)
+            continue;
+        *dead += r->pusher->aside.dead_bytes;
+        *parked += r->pusher->aside.parked_bytes;
+    }
+}
+
+/* --- limits --- */
+
+static bool gives_way(struct supervisor *s, struct runner *r, uint64_t position, const char *why)
+{
+    uint64_t dead, parked;
+    switch (r->instance.common.when_full) {
+    case FULL_BLOCK: return false;
+    case FULL_DEAD_LETTER:
+        supervisor_aside_bytes(s, &dead, &parked);
+        if (dead >= s->settings->dead_max_bytes)
+            return false;
+        pusher_give_up(r->pusher, position, true, why);
+        return true;
+    case FULL_SKIP: pusher_give_up(r->pusher, position, false, why); return true;
+    }
+    return false;
+}
+
+/* The budget is spent: those who pin the oldest segment do what their WHEN_FULL says. */
+static void mind_budget(struct supervisor *s)
+{
+    struct journal_health health;
+    struct journal_segment oldest;
+    journal_health(s->options.journal, &health);
+    if (health.intake != ERR_FULL || journal_oldest(s->options.journal, &oldest) != ERR_OK)
+        return;
+    LIST_EACH(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        if (r->pusher != NULL && pusher_low(r->pusher) < oldest.end)
+            (void)gives_way(s, r, oldest.end, "given up: the journal was full (WHEN_FULL)");
+    }
+}
+
+static bool too_far(struct supervisor *s, const struct runner *r, uint64_t *until)
+{
+    const struct pusher_settings *c = &r->instance.common;
+    struct journal_mark mark = journal_durable(s->options.journal);
+    uint64_t low = pusher_low(r->pusher);
+    if (c->max_lag_bytes > 0 && mark.position > low && mark.position - low > c->max_lag_bytes) {
+        *until = mark.position - c->max_lag_bytes;
+        return true;
+    }
+    if (c->max_lag_ms == 0 || supervisor_lag_seconds(s, r) * 1000 <= (double)c->max_lag_ms)
+        return false;
+    *until = low + 1;
+    for (size_t i = 0; i < s->mark_count; i++) {
+        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
+        if (clock_ms() - m->ms > c->max_lag_ms)
+            *until = m->position;
+    }
+    return true;
+}
+
+static void mind_lag(struct supervisor *s)
+{
+    s->blocked[0] = '\0';
+    LIST_EACH(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        uint64_t until;
+        if (r->pusher == NULL || !too_far(s, r, &until))
+            continue;
+        if (!gives_way(s, r, until, "given up: further behind than MAX_LAG"))
+            snprintf(s->blocked, sizeof s->blocked, "pusher %s is further behind than its MAX_LAG", r->name);
+    }
+}
+
+const char *supervisor_blocked(struct supervisor *s)
+{
+    return s->blocked[0] == '\0' ? NULL : s->blocked;
+}
+
+/* --- rest --- */
+
+static bool all_quiet(struct supervisor *s)
+{
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = runner_at(it);
+        if (r->process != NULL || (r->pusher != NULL && !pusher_quiet(r->pusher)))
+            return false;
+    }
+    return s->works == 0;
+}
+
+static bool any_host(struct supervisor *s)
+{
+    LIST_EACH(&s->runners, it)
+    if (runner_at(it)->process != NULL)
+        return true;
+    return false;
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct supervisor *s = handle->data;
+    s->closing--;
+}
+
+static void mind_stop(struct supervisor *s)
+{
+    if (!s->stopping || s->stopped)
+        return;
+    bool late = clock_ms() >= s->stop_by_ms;
+    if (late && any_host(s))
+        LIST_EACH(&s->runners, it)
+    runner_kill_host(runner_at(it));
+    /* What cannot be written (a full disk) must not keep it from ending: it comes again. */
+    bool give_up = clock_ms() >= s->stop_by_ms + 2000 && !any_host(s) && s->works == 0;
+    if (!all_quiet(s) && !give_up)
+        return;
+    s->stopped = true;
+    uv_close((uv_handle_t *)&s->timer, handle_closed);
+    uv_close((uv_handle_t *)&s->tick, handle_closed);
+    for (size_t i = 0; i < s->watch_count; i++)
+        uv_close((uv_handle_t *)&s->watches[i], handle_closed);
+    s->stop_done(s->stop_arg);
+}
+
+static void tick_due(uv_timer_t *timer)
+{
+    struct supervisor *s = timer->data;
+    mark_add(s, journal_durable(s->options.journal).position);
+    LIST_EACH_SAFE(&s->runners, it)
+    {
+        runner_sample(runner_at(it));
+        runner_step(runner_at(it));
+    }
+    if (!s->stopping) {
+        mind_budget(s);
+        mind_lag(s);
+        if (s->scan_again)
+            instances_rescan(s);
+    }
+    mind_stop(s);
+}
+
+void supervisor_stop(struct supervisor *s, int64_t limit_ms, void (*done)(void *arg), void *arg)
+{
+    s->stopping = true;
+    s->stop_by_ms = clock_ms() + limit_ms;
+    s->stop_done = done;
+    s->stop_arg = arg;
+    LIST_EACH(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        if (r->pusher == NULL)
+            continue;
+        pusher_stop(r->pusher);
+        pusher_want(r->pusher, false, clock_ms());
+        runner_step(r);
+    }
+    CHECK(uv_timer_start(&s->tick, tick_due, 0, 20) == 0);
+}
+
+/* --- life --- */
+
+static void clean_copies(const char *dir)
+{
+    DIR *d = opendir(dir);
+    if (d == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        char path[PATH_MAX];
+        if (entry->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path)
+            (void)sys->unlink(path);
+    }
+    closedir(d);
+}
+
+static int make_dirs(struct supervisor *s, const char *data_dir, struct err *e)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/plugins", data_dir);
+    s->copies = strdup(path);
+    snprintf(path, sizeof path, "%s/pushers", data_dir);
+    s->pushers_dir = strdup(path);
+    if (s->copies == NULL || s->pushers_dir == NULL)
+        return err_set(e, ERR_NOMEM, "no memory");
+    if (sys->mkdir(s->pushers_dir, 0750) != 0 && errno != EEXIST)
+        return err_errno(e, errno, "cannot make %s", s->pushers_dir);
+    clean_copies(s->copies);
+    return ERR_OK;
+}
+
+static int copy_dirs(struct supervisor *s)
+{
+    size_t count = 0;
+    while (s->settings->plugins_dir[count] != NULL)
+        count++;
+    s->dirs = calloc(count + 1, sizeof *s->dirs);
+    if (s->dirs == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        if ((s->dirs[i] = strdup(s->settings->plugins_dir[i])) == NULL)
+            return ERR_NOMEM;
+    return ERR_OK;
+}
+
+/* At start a file that is younger than a second is waited for. */
+static int first_scan(struct supervisor *s, struct err *e)
+{
+    s->folder_options = (struct folder_options){.dirs = s->dirs, .copies = s->copies, .host = s->options.host};
+    for (int tries = 0; tries < 3; tries++) {
+        struct folder found;
+        int code = folder_scan(&s->folder_options, &s->folder, &found, e);
+        folder_fini(&s->folder);
+        s->folder = found;
+        if (code != ERR_OK || !found.young)
+            return code;
+        struct timespec second = {.tv_sec = 1};
+        nanosleep(&second, NULL);
+    }
+    s->scan_again = true;
+    return ERR_OK;
+}
+
+static void log_refused(const struct folder *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        char why[PATH_MAX + 300];
+        if (folder_refused(&f->entries[i], why, sizeof why))
+            LOG(LOG_WARN, "plugin.refused", why, LOG_S("file", f->entries[i].file->path));
+    }
+}
+
+int supervisor_new(struct supervisor **out, const struct supervisor_options *options, const struct conf *conf,
+                   struct buf *faults, uint32_t *running, struct err *e)
+{
+    struct supervisor *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for the supervisor");
+    s->magic = SUPERVISOR_MAGIC;
+    s->options = *options;
+    s->conf = conf;
+    s->settings = conf_settings(conf);
+    s->source = source_of(options->journal);
+    link_init(&s->runners);
+    runner_pusher_ops(&s->ops, s);
+    CHECK(uv_timer_init(options->loop, &s->timer) == 0 && uv_timer_init(options->loop, &s->tick) == 0);
+    s->timer.data = s->tick.data = s;
+    s->closing = 2;
+    int code = make_dirs(s, options->data_dir, e);
+    if (code == ERR_OK && (code = copy_dirs(s)) != ERR_OK)
+        err_set(e, code, "no memory for the plugin folders");
+    if (code == ERR_OK)
+        code = first_scan(s, e);
+    *out = s; /* also on failure: the caller stops and frees it */
+    if (code != ERR_OK)
+        return code;
+    log_refused(&s->folder);
+    code = instances_apply(s, conf, NULL, faults, running);
+    if (code != ERR_OK)
+        return err_set(e, code, "cannot set up the pushers: %s", err_text(code));
+    instances_watch(s);
+    CHECK(uv_timer_start(&s->tick, tick_due, TICK_MS, TICK_MS) == 0);
+    return ERR_OK;
+}
+
+int supervisor_reload(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults)
+{
+    uint32_t running;
+    s->conf = conf;
+    s->settings = conf_settings(conf);
+    int code = instances_apply(s, conf, changed, faults, &running);
+    s->scan_again = true;
+    return code;
+}
+
+void supervisor_reopen(struct supervisor *s)
+{
+    LIST_EACH(&s->runners, it)
+    runner_send_simple(runner_at(it), WIRE_REOPEN, 0);
+}
+
+void supervisor_free(struct supervisor **ss)
+{
+    struct supervisor *s = *ss;
+    if (s == NULL)
+        return;
+    CHECK_MAGIC(s, SUPERVISOR_MAGIC);
+    LIST_EACH_SAFE(&s->runners, it)
+    {
+        struct runner *r = runner_at(it);
+        if (r->pusher != NULL)
+            r->pusher->writing = r->pusher->write_failed ? r->pusher->writing : NULL;
+        link_remove(&r->link);
+        runner_free(&r);
+    }
+    folder_fini(&s->folder);
+    for (size_t i = 0; s->dirs != NULL && s->dirs[i] != NULL; i++)
+        free((char *)(uintptr_t)s->dirs[i]);
+    free(s->dirs);
+    free(s->watches);
+    free(s->copies);
+    free(s->pushers_dir);
+    s->magic = 0;
+    free(s);
+    *ss = NULL;
+}
+
+/* --- for the api --- */
+
+struct link *supervisor_runners(struct supervisor *s)
+{
+    CHECK_MAGIC(s, SUPERVISOR_MAGIC);
+    return &s->runners;
+}
+
+struct runner *supervisor_find(struct supervisor *s, struct slice name)
+{
+    LIST_EACH(&s->runners, it)
+    if (slice_is(name, runner_at(it)->name))
+        return runner_at(it);
+    return NULL;
+}
+
+const struct folder *supervisor_folder(const struct supervisor *s)
+{
+    return &s->folder;
+}
+
+void supervisor_step(struct supervisor *s, struct runner *r)
+{
+    runner_step(r);
+    supervisor_settled(s);
+}
+
+bool supervisor_drained(struct supervisor *s)
+{
+    uint64_t end = journal_durable(s->options.journal).position;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = runner_at(it);
+        if (r->pusher != NULL && !pusher_drained(r->pusher, end))
+            return false;
+    }
+    return true;
+}
+
+static void remove_dir(const char *path)
+{
+    DIR *d = opendir(path);
+    if (d == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        char file[PATH_MAX];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            snprintf(file, sizeof file, "%s/%s", path, entry->d_name) >= (int)sizeof file)
+            continue;
+        if (sys->unlink(file) != 0)
+            remove_dir(file);
+    }
+    closedir(d);
+    (void)sys->rmdir(path);
+}
+
+int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, struct err *e)
+{
+    if (r->pusher == NULL)
+        return err_set(e, ERR_NOTFOUND, "%s has nothing to forget: it was never registered", r->name);
+    if (r->pusher->wanted)
+        return err_set(e, ERR_BUSY,
+                       "%s is still configured; remove its plugin or set ENABLED=no, reload, then forget it", r->name);
+    if (r->process != NULL || r->pusher->writing != NULL)
+        return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
+    if (dead_letter) {
+        pusher_give_up(r->pusher, journal_durable(s->options.journal).position, true,
+                       "given up: its pusher was forgotten");
+        r->pusher->forgotten = true;
+        runner_step(r);
+        return ERR_OK;
+    }
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", r->pusher->dir);
+    r->pusher->aside.count = 0;
+    pusher_free(&r->pusher);
+    r->wake_ms = INT64_MAX;
+    remove_dir(dir);
+    if (r->file == NULL) {
+        link_remove(&r->link);
+        runner_free(&r);
+    } else {
+        runner_idle(r, PUSHER_UNCONFIGURED, "not configured");
+    }
+    supervisor_settled(s);
+    return ERR_OK;
+}
