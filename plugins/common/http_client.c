@@ -1,0 +1,384 @@
+/* One easy handle for each worker. Everything that goes into a request's head is checked when the client is made: a
+ * control character in a setting could otherwise forge fields. */
+#include "common/http_client.h"
+
+#include "common/retry_after.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STOP_GRACE_MS = 2000, MARGIN_MS = 100 };
+
+/* What belongs to the client, or to the frame of the message. */
+static const char *const own_fields[] = {
+    "content-length", "transfer-encoding", "content-encoding", "connection", "host", "expect", "te", "trailer",
+    "upgrade"};
+
+struct http_client {
+    CURL *curl;
+    const struct hg_api *api;
+    struct hg_host *host;
+    struct http_settings settings;
+    struct curl_slist *fields; /* of every request */
+    struct http_answer *answer;
+    int64_t stop_seen; /* clock when a stop was first seen during this request; 0: not yet */
+    char error[CURL_ERROR_SIZE];
+};
+
+int http_global_start(void)
+{
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
+}
+
+void http_global_stop(void)
+{
+    curl_global_cleanup();
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The settings' own field `name` of `len` bytes. */
+static int fields_have(const struct hg_map *fields, const char *name, size_t len)
+{
+    for (size_t i = 0; fields && i < fields->count; i++)
+        if (strlen(fields->names[i]) == len && strncasecmp(fields->names[i], name, len) == 0)
+            return 1;
+    return 0;
+}
+
+/* --- checks of settings --- */
+
+static int has_control(const char *text)
+{
+    for (; text && *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return 1;
+    return 0;
+}
+
+static int field_allowed(const char *name)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if (*name == '\0' || strspn(name, token) != strlen(name))
+        return 0;
+    for (size_t i = 0; i < sizeof(own_fields) / sizeof(own_fields[0]); i++)
+        if (strcasecmp(name, own_fields[i]) == 0)
+            return 0;
+    return 1;
+}
+
+static int fields_check(const struct hg_map *fields, char *why, size_t size)
+{
+    for (size_t i = 0; fields && i < fields->count; i++) {
+        if (field_allowed(fields->names[i]) && !has_control(fields->values[i]))
+            continue;
+        snprintf(why, size, "the header field '%.40s' has a name or value that cannot be sent",
+                 has_control(fields->names[i]) ? "?" : fields->names[i]);
+        return -1;
+    }
+    return 0;
+}
+
+static int url_check(const char *url, char *why, size_t size)
+{
+    char *user = NULL;
+    CURLU *parsed = curl_url();
+    int rc =
+        !parsed || has_control(url) || strchr(url, ' ') || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK;
+    if (rc)
+        snprintf(why, size, "the address is not a URL");
+    else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK) {
+        snprintf(why, size, "the address holds a user name, which belongs into USER and PASSWORD");
+        rc = 1;
+    }
+    curl_free(user);
+    curl_url_cleanup(parsed);
+    return rc ? -1 : 0;
+}
+
+static int settings_check(const struct http_settings *s, char *why, size_t size)
+{
+    if (has_control(s->proxy) || has_control(s->user) || has_control(s->password) || has_control(s->token)) {
+        snprintf(why, size, "a proxy, user, password or token must not hold control characters");
+        return -1;
+    }
+    if ((s->token && s->user) || (s->password && !s->user) || (s->user && strchr(s->user, ':'))) {
+        snprintf(why, size, "either a token, or a user without ':' and a password");
+        return -1;
+    }
+    if ((s->token || s->user) && fields_have(s->fields, "authorization", strlen("authorization"))) {
+        snprintf(why, size, "a token or user, or a header field Authorization, not both");
+        return -1;
+    }
+    if ((s->cert != NULL) != (s->key != NULL)) {
+        snprintf(why, size, "a client certificate needs both its files");
+        return -1;
+    }
+    return url_check(s->url, why, size) != 0 || fields_check(s->fields, why, size) != 0 ? -1 : 0;
+}
+
+static int files_check(const struct http_settings *s, char *why, size_t size)
+{
+    const char *const files[] = {s->ca, s->cert, s->key};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (!files[i] || access(files[i], R_OK) == 0)
+            continue;
+        snprintf(why, size, "%.300s cannot be read: %s", files[i], strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+/* --- what comes back --- */
+
+static size_t on_body(char *ptr, size_t size, size_t count, void *arg)
+{
+    struct http_answer *a = ((struct http_client *)arg)->answer;
+    size_t len = size * count, room = a->body.max - a->body.len;
+    strbuf_add(&a->body, ptr, len < room ? len : room);
+    a->overlong |= len > room || a->body.failed;
+    return len;
+}
+
+static size_t on_field(char *ptr, size_t size, size_t count, void *arg)
+{
+    static const char name[] = "retry-after:";
+    struct http_answer *a = ((struct http_client *)arg)->answer;
+    size_t len = size * count, skip = sizeof(name) - 1;
+    if (len > 5 && memcmp(ptr, "HTTP/", 5) == 0)
+        a->retry_after = 0; /* another head: what an interim answer said does not count */
+    else if (len > skip && strncasecmp(ptr, name, skip) == 0)
+        a->retry_after = retry_after_ms(ptr + skip, len - skip, (int64_t)time(NULL));
+    return len;
+}
+
+/* Non-zero ends the transfer. A stop leaves what was begun a short while: its answer saves a repeat. */
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
+{
+    struct http_client *c = arg;
+    (void)a, (void)b, (void)d, (void)e;
+    if (!c->api->stopping(c->host))
+        return 0;
+    if (c->stop_seen == 0)
+        c->stop_seen = clock_ms();
+    return clock_ms() - c->stop_seen >= STOP_GRACE_MS;
+}
+
+/* --- the handle --- */
+
+/* All options take: an unknown one is a libcurl that cannot be trusted with the rest. */
+#define SET(c, option, value)                                                                                          \
+    do {                                                                                                               \
+        if (curl_easy_setopt((c)->curl, option, value) != CURLE_OK)                                                    \
+            return -1;                                                                                                 \
+    } while (0)
+
+static int handle_route(struct http_client *c)
+{
+    const struct http_settings *s = &c->settings;
+    SET(c, CURLOPT_URL, s->url);
+    SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(c, CURLOPT_FOLLOWLOCATION, 0L);
+    SET(c, CURLOPT_PROXY, s->proxy ? s->proxy : ""); /* "" also turns the environment's off */
+    SET(c, CURLOPT_NOPROXY, "");
+    SET(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy is not given the token */
+    SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_ms);
+    SET(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(c, CURLOPT_NOSIGNAL, 1L);
+    SET(c, CURLOPT_USERAGENT, "headgate");
+    return 0;
+}
+
+static int handle_trust(struct http_client *c)
+{
+    const struct http_settings *s = &c->settings;
+    SET(c, CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
+    SET(c, CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
+    SET(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (s->ca)
+        SET(c, CURLOPT_CAINFO, s->ca);
+    if (s->cert) {
+        SET(c, CURLOPT_SSLCERT, s->cert);
+        SET(c, CURLOPT_SSLKEY, s->key);
+    }
+    if (s->user) {
+        SET(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        SET(c, CURLOPT_USERNAME, s->user);
+        SET(c, CURLOPT_PASSWORD, s->password ? s->password : "");
+    }
+    return 0;
+}
+
+static int handle_calls(struct http_client *c)
+{
+    SET(c, CURLOPT_WRITEFUNCTION, on_body);
+    SET(c, CURLOPT_WRITEDATA, c);
+    SET(c, CURLOPT_HEADERFUNCTION, on_field);
+    SET(c, CURLOPT_HEADERDATA, c);
+    SET(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(c, CURLOPT_XFERINFODATA, c);
+    SET(c, CURLOPT_NOPROGRESS, 0L);
+    SET(c, CURLOPT_ERRORBUFFER, c->error);
+    return 0;
+}
+
+static int field_append(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
+        return -1;
+    *list = longer;
+    return 0;
+}
+
+static int field_append_pair(struct curl_slist **list, const char *name, const char *value)
+{
+    char *line;
+    int empty = *value == '\0'; /* libcurl's way to write an empty value */
+    if (asprintf(&line, empty ? "%s;%s" : "%s: %s", name, value) < 0)
+        return -1;
+    int rc = field_append(list, line);
+    free(line);
+    return rc;
+}
+
+static int client_fields(struct http_client *c)
+{
+    const struct hg_map *fields = c->settings.fields;
+    int rc = field_append(&c->fields, "Expect:"); /* no wait for a 100 */
+    for (size_t i = 0; rc == 0 && fields && i < fields->count; i++)
+        rc = field_append_pair(&c->fields, fields->names[i], fields->values[i]);
+    if (rc == 0 && c->settings.token) {
+        char *value;
+        if (asprintf(&value, "Bearer %s", c->settings.token) < 0)
+            return -1;
+        rc = field_append_pair(&c->fields, "Authorization", value);
+        free(value);
+    }
+    return rc;
+}
+
+struct http_client *http_client_new(const struct http_settings *settings, struct hg_host *host,
+                                    const struct hg_api *api, char *why, size_t why_size, int *broken)
+{
+    *broken = settings_check(settings, why, why_size) != 0;
+    if (*broken || files_check(settings, why, why_size) != 0)
+        return NULL;
+    struct http_client *c = calloc(1, sizeof(*c));
+    if (c) {
+        c->api = api;
+        c->host = host;
+        c->settings = *settings;
+        c->curl = curl_easy_init();
+    }
+    if (!c || !c->curl || handle_route(c) != 0 || handle_trust(c) != 0 || handle_calls(c) != 0 ||
+        client_fields(c) != 0) {
+        snprintf(why, why_size, "libcurl refuses the settings, or there is no memory");
+        http_client_free(&c);
+    }
+    return c;
+}
+
+void http_client_free(struct http_client **c)
+{
+    if (!*c)
+        return;
+    curl_easy_cleanup((*c)->curl);
+    curl_slist_free_all((*c)->fields);
+    free(*c);
+    *c = NULL;
+}
+
+void http_answer_init(struct http_answer *a, size_t body_max)
+{
+    *a = (struct http_answer){0};
+    strbuf_init(&a->body, body_max);
+}
+
+void http_answer_fini(struct http_answer *a)
+{
+    strbuf_fini(&a->body);
+}
+
+/* --- one request --- */
+
+static int request_set(struct http_client *c, const struct http_request *r, struct curl_slist *fields, int64_t ms)
+{
+    int head = strcmp(r->method, "HEAD") == 0;
+    SET(c, CURLOPT_NOBODY, head ? 1L : 0L);
+    if (!head) {
+        SET(c, CURLOPT_POST, 1L);
+        SET(c, CURLOPT_POSTFIELDS, r->len ? r->body : "");
+        SET(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
+    }
+    SET(c, CURLOPT_CUSTOMREQUEST, r->method);
+    SET(c, CURLOPT_HTTPHEADER, fields);
+    SET(c, CURLOPT_TIMEOUT_MS, (long)ms);
+    return 0;
+}
+
+static struct curl_slist *request_fields(const struct http_client *c, const struct http_request *r)
+{
+    struct curl_slist *all = NULL;
+    int rc = 0;
+    for (const struct curl_slist *f = c->fields; rc == 0 && f; f = f->next)
+        rc = field_append(&all, f->data);
+    for (size_t i = 0; rc == 0 && i < r->field_count; i++)
+        if (!fields_have(c->settings.fields, r->fields[i], strcspn(r->fields[i], ":")))
+            rc = field_append(&all, r->fields[i]);
+    if (rc != 0) {
+        curl_slist_free_all(all);
+        all = NULL;
+    }
+    return all;
+}
+
+static int send_perform(struct http_client *c, struct http_answer *answer)
+{
+    c->error[0] = '\0';
+    c->stop_seen = 0;
+    c->answer = answer;
+    CURLcode code = curl_easy_perform(c->curl);
+    c->answer = NULL;
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    if (code == CURLE_OK)
+        return 0;
+    snprintf(answer->error, sizeof(answer->error), "%s",
+             code == CURLE_ABORTED_BY_CALLBACK ? "stopping"
+             : c->error[0]                     ? c->error
+                                               : curl_easy_strerror(code));
+    return -1;
+}
+
+int http_client_send(struct http_client *c, const struct http_request *request, struct http_answer *answer)
+{
+    int64_t left = c->api->time_left(c->host) - MARGIN_MS;
+    int64_t ms = left < c->settings.request_ms ? left : c->settings.request_ms;
+    strbuf_clear(&answer->body);
+    answer->status = 0;
+    answer->overlong = 0;
+    answer->retry_after = 0;
+    snprintf(answer->error, sizeof(answer->error), "no memory");
+    if (ms <= 0) {
+        snprintf(answer->error, sizeof(answer->error), "no time left for a request");
+        return -1;
+    }
+    struct curl_slist *fields = request_fields(c, request);
+    int rc = fields && request_set(c, request, fields, ms) == 0 ? send_perform(c, answer) : -1;
+    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(fields);
+    return rc;
+}
