@@ -131,7 +131,7 @@ void confine_folder(const char *path, char *out)
     while (until > 1 && path[until - 1] == '/')
         until--;
     if (until == 0) {
-        strcpy(out, ".");
+        memcpy(out, ".", 2);
         return;
     }
     memcpy(out, path, until);

@@ -3,12 +3,14 @@
  * than this host's is fine (a newer SDK that needs nothing new), a smaller one is not. */
 #include "host/descriptor.h"
 
+#include "conf/conf.h"
+
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 256, NAME_MAX_BYTES = 63, CONFIG_MAX = 1 << 20, TEXT_MAX = 4096 };
+enum { OPTIONS_MAX = 256, NAME_MAX_BYTES = 63, CONFIG_MAX = 1 << 20, TEXT_MAX = 4096, DESCRIPTION_MAX = 4 << 20 };
 
 /* TYPE(enum hg_type, what its member is) */
 #define OPTION_TYPES(TYPE)                                                                                             \
@@ -23,16 +25,6 @@ enum { OPTIONS_MAX = 256, NAME_MAX_BYTES = 63, CONFIG_MAX = 1 << 20, TEXT_MAX = 
     TYPE(HG_MAP, struct hg_map)                                                                                        \
     TYPE(HG_PATH, const char *)                                                                                        \
     TYPE(HG_URL, const char *)
-
-/* Names every pusher has from headgate itself (contract section 2). */
-static const char *const reserved[] = {
-    "USE",
-#define PUSHER(key, member, type, second, fallback, limits, zero, text) #key,
-#define LATER(key, text)                                                #key,
-#include "conf/pusher_options.def"
-#undef PUSHER
-#undef LATER
-};
 
 struct member {
     size_t size, align;
@@ -149,9 +141,8 @@ static int option_name_check(const struct hg_plugin *p, size_t n, const struct h
         return err_set(e, ERR_DENIED,
                        "options[%zu].name: expected [A-Z][A-Z0-9_]* of at most %d bytes, found \"%.80s\"", n,
                        NAME_MAX_BYTES, shown(o->name));
-    for (size_t i = 0; i < COUNT_OF(reserved); i++)
-        if (strcmp(reserved[i], o->name) == 0)
-            return err_set(e, ERR_DENIED, "option %s: every pusher has one of this name from headgate", o->name);
+    if (conf_option_taken(o->name))
+        return err_set(e, ERR_DENIED, "option %s: every pusher has one of this name from headgate", o->name);
     for (size_t i = 0; i < n; i++)
         if (strcmp(descriptor_option(p, i)->name, o->name) == 0)
             return err_set(e, ERR_DENIED, "option %s: expected once, found twice", o->name);
@@ -216,24 +207,22 @@ static int options_check(const struct hg_plugin *p, struct err *e)
     return code;
 }
 
-/* The defaults must pass the plugin's own checks. */
-static int fallbacks_check(const struct hg_plugin *p, struct err *e)
+/* Defaults, limits and whatever else the daemon will not take: it reads the same text in the same way. */
+static int options_read_back(const struct hg_plugin *p, struct err *e)
 {
-    struct described d;
-    if (descriptor_describe(p, &d) != ERR_OK)
-        return err_set(e, ERR_NOMEM, "no memory for %zu options", p->option_count);
-    int code = ERR_OK;
-    for (size_t n = 0; code == ERR_OK && n < d.count; n++) {
-        struct setting setting = {.name = d.options[n].name, .value = d.options[n].fallback};
-        struct described one = {.options = &d.options[n], .count = 1};
-        struct buf faults;
-        bool missing = false;
-        buf_init(&faults, 1024);
-        if (setting.value != NULL && described_check(&one, &setting, 1, &faults, &missing) > 0)
-            code = err_set(e, ERR_DENIED, "option %s: fallback: %.400s", setting.name, buf_str(&faults));
-        buf_free(&faults);
+    struct described d, read;
+    struct buf text;
+    buf_init(&text, DESCRIPTION_MAX);
+    int code = descriptor_describe(p, &d);
+    if (code == ERR_OK) {
+        code = described_write(&d, &text);
+        descriptor_undescribe(&d);
     }
-    descriptor_undescribe(&d);
+    if (code != ERR_OK)
+        err_set(e, code, "its description cannot be written: %s", err_text(code));
+    else if ((code = described_read(buf_slice(&text), &read, e)) == ERR_OK)
+        described_fini(&read);
+    buf_free(&text);
     return code;
 }
 
@@ -248,7 +237,7 @@ int descriptor_check(const struct hg_plugin *p, struct err *e)
         code = pusher_check(p->pusher, e);
     if (code == ERR_OK)
         code = options_check(p, e);
-    return code != ERR_OK ? code : fallbacks_check(p, e);
+    return code != ERR_OK ? code : options_read_back(p, e);
 }
 
 /* --- describing --- */

@@ -13,7 +13,7 @@ enum { ITEMS_MAX = 4096 };
 const char *fill_value(const struct hg_option *o, const struct setup *setup)
 {
     for (size_t i = 0; i < setup->count; i++)
-        if (strcmp(setup->settings[i].name, o->name) == 0)
+        if (strcmp(setup->settings[i].name, o->name) == 0 && setup->settings[i].value[0] != '\0')
             return setup->settings[i].value;
     return o->fallback;
 }
@@ -169,7 +169,7 @@ static int fill_all(const struct hg_plugin *p, const struct setup *setup, char *
     for (size_t n = 0; n < p->option_count; n++) {
         const struct hg_option *o = descriptor_option(p, n);
         const char *text = fill_value(o, setup);
-        if (text == NULL)
+        if (text == NULL || (text[0] == '\0' && o->type != HG_STRING))
             continue;
         struct err e = {.text = ""};
         int code = fill_option(o, config + o->offset, text, &e);

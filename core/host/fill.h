@@ -10,7 +10,7 @@
  * `faults` has a line for each fault. `config` is not NULL even when the plugin has none. */
 int fill_config(const struct hg_plugin *p, const struct setup *setup, void **config, struct buf *faults) MUST_CHECK;
 
-/* The value an option has, as text: what was set, else its default, else NULL. Borrowed. */
+/* The value an option has, as text: what was set (empty counts as unset), else its default, else NULL. Borrowed. */
 const char *fill_value(const struct hg_option *o, const struct setup *setup);
 
 /* "a, b,,c" into items without the spaces around them; empty ones are left out. */

@@ -109,11 +109,12 @@ static void life_quiet(const struct setup *setup)
 {
     char name[16];
     const struct rlimit none = {0, 0};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     snprintf(name, sizeof name, "hg-%.12s", setup->instance);
     (void)prctl(PR_SET_NAME, name);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setrlimit(RLIMIT_CORE, &none);
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     (void)mallopt(M_ARENA_MAX, ARENAS);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         hostlog(HG_LOG_WARN, "cannot give up gaining rights");

@@ -14,10 +14,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DESCRIPTION_MAX = 1 << 20, ANSWER_MS = 10000 };
+enum { DESCRIPTION_MAX = 4 << 20, ANSWER_MS = 10000 };
 
 /* --- in the looking process --- */
 
@@ -67,7 +68,9 @@ int look_print(const char *path)
         fprintf(stderr, "no standard output\n");
         return LOOK_REFUSED;
     }
+    const struct rlimit none = {0, 0};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)setrlimit(RLIMIT_CORE, &none);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && confine_reading(&e) == ERR_OK)
         (void)!confine_calls(&e);
     buf_init(&text, DESCRIPTION_MAX);

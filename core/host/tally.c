@@ -30,7 +30,7 @@ static bool tally_add_locked(struct tally *t, const char *name, uint64_t add)
     if (i == TALLY_NAMES)
         return false;
     if (i == t->count) {
-        strcpy(t->entries[i].name, name);
+        memcpy(t->entries[i].name, name, strlen(name) + 1);
         t->entries[i].add = 0;
         t->count++;
     }
@@ -54,7 +54,7 @@ bool tally_take(struct tally *t, uint32_t *at, char name[TALLY_NAME_MAX + 1], ui
     pthread_mutex_lock(&t->mutex);
     while (!found && *at < t->count) {
         if (t->entries[*at].add > 0) {
-            strcpy(name, t->entries[*at].name);
+            memcpy(name, t->entries[*at].name, sizeof t->entries[*at].name);
             *add = t->entries[*at].add;
             t->entries[*at].add = 0;
             found = true;
