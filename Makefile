@@ -20,6 +20,10 @@ PYTHON     ?= /usr/bin/python3
 CLANG      ?= clang
 INSTALL    ?= install
 
+# V=1 shows whole commands.
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '%-5s %s\n' $(1) $@)
+
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Werror
 HARDEN  := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 PLUGHARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2
@@ -74,30 +78,37 @@ $(BUILD)/flags $(BUILD)/core.list $(BUILD)/plugins.list: FORCE
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(LIBCORE): $(CORE_O) $(BUILD)/core.list
+	$(call say,AR)
 	@rm -f $@
-	$(AR) qcs $@ $(CORE_O)
+	$(Q)$(AR) qcs $@ $(CORE_O)
 
 $(BUILD)/headgate: $(BUILD)/core/cli/main.o $(LIBCORE)
-	$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 $(BUILD)/headgate-host: $(BUILD)/core/host/main.o $(LIBCORE)
-	$(CC) $(LDFLAGS) $^ -o $@ $(HOST_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(HOST_LIBS)
 
 $(BUILD)/pic/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(PLUGIN_CFLAGS) -c $< -o $@
 
 $(LIBPLUGIN): $(COMMON_O) $(BUILD)/plugins.list
+	$(call say,AR)
 	@rm -f $@
-	$(AR) qcs $@ $(COMMON_O)
+	$(Q)$(AR) qcs $@ $(COMMON_O)
 
 .SECONDEXPANSION:
 $(BUILD)/plugins/%.so: $$(patsubst %.c,$(BUILD)/pic/%.o,$$(call PLUGIN_C,$$*)) $(LIBPLUGIN) $(BUILD)/plugins.list
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_LDFLAGS) $(filter %.o %.a,$^) -o $@ $(PLUGIN_LIBS_$*)
+	$(call say,LINK)
+	$(Q)$(CC) $(PLUGIN_LDFLAGS) $(filter %.o %.a,$^) -o $@ $(PLUGIN_LIBS_$*)
 
 # --- run ---------------------------------------------------------------------------------------------------------
 
@@ -132,18 +143,21 @@ $(UNIT:%=%.o) $(TESTLIB_O): CPPFLAGS += $(TEST_CPPFLAGS)
 
 $(LIBTEST): $(TESTLIB_O)
 	@mkdir -p $(@D)
+	$(call say,AR)
 	@rm -f $@
-	$(AR) qcs $@ $^
+	$(Q)$(AR) qcs $@ $^
 
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
-	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)
 FIXTURE_SO := $(FIXTURE_C:test/fixture/plugins/%.c=$(BUILD)/fixture/%.so)
 $(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+	$(call say,LINK)
+	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
 
 # Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
 # seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
@@ -157,30 +171,35 @@ HOOK_O       := $(HOOK_C:%.c=$(BUILD)/%.o)
 
 $(BUILD)/crash/%: $(BUILD)/test/crash/tool/%.o
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ -o $@ -lpthread
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lpthread
 
 $(HOOK_O) $(MUTANT_C:%.c=$(BUILD)/%.o): CPPFLAGS += -Itest
 $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
 	@cp $(BUILD)/headgate-host $(@D)/headgate-host
 
 # The real `file` pusher behind a table of functions that lies to it: its hg_plugin() becomes real_plugin().
 FILE_O := $(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGIN_C,file))
 $(BUILD)/mutant/file.o: $(FILE_O) $(LIBPLUGIN)
 	@mkdir -p $(@D)
-	$(CC) -nostdlib -r $^ -o $@
-	objcopy --redefine-sym hg_plugin=real_plugin $@
+	$(call say,LINK)
+	$(Q)$(CC) -nostdlib -r $^ -o $@
+	$(Q)objcopy --redefine-sym hg_plugin=real_plugin $@
 $(BUILD)/mutant/plugins/%/file.so: $(BUILD)/pic/test/mutant/plugin/%.o $(BUILD)/mutant/file.o
 	@mkdir -p $(@D)
-	$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+	$(call say,LINK)
+	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
 
 # Fuzz targets: test/fuzz/*.c, all of core built with clang's coverage; seeds in test/fuzz/corpus/NAME.
 FUZZ_C := $(wildcard test/fuzz/*.c)
 FUZZ   := $(FUZZ_C:%.c=$(BUILD)/%)
 $(FUZZ:%=%.o): CPPFLAGS += $(TEST_CPPFLAGS)
 $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(DAEMON_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(DAEMON_LIBS)
 
 # Where a group writes 'PASSED FAILED' for the sum.
 RESULT = $(BUILD)/results/$@
@@ -249,7 +268,8 @@ bench: all
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
-	$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
 format:
