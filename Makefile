@@ -105,7 +105,8 @@ $(LIBPLUGIN): $(COMMON_O) $(BUILD)/plugins.list
 	$(Q)$(AR) qcs $@ $(COMMON_O)
 
 .SECONDEXPANSION:
-$(BUILD)/plugins/%.so: $$(patsubst %.c,$(BUILD)/pic/%.o,$$(call PLUGIN_C,$$*)) $(LIBPLUGIN) $(BUILD)/plugins.list
+# (No % in the prerequisites: it would be the stem.)
+$(BUILD)/plugins/%.so: $$(addprefix $(BUILD)/pic/,$$(addsuffix .o,$$(basename $$(call PLUGIN_C,$$*)))) $(LIBPLUGIN) $(BUILD)/plugins.list
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(PLUGIN_LDFLAGS) $(filter %.o %.a,$^) -o $@ $(PLUGIN_LIBS_$*)
