@@ -33,6 +33,12 @@ void human_rate(double rate, char out[HUMAN_MAX])
     human_scaled(rate, 1000, units, out);
 }
 
+void human_count(long long count, int digits, char out[HUMAN_MAX])
+{
+    if (snprintf(out, HUMAN_MAX, "%lld", count) > digits)
+        human_rate((double)count, out);
+}
+
 void human_seconds(double seconds, char out[HUMAN_MAX])
 {
     long whole = seconds < 1e15 ? (long)seconds : 0;

@@ -4,10 +4,9 @@
 #include "base/sys.h"
 #include "cli/grid.h"
 #include "cli/human.h"
+#include "cli/nap.h"
 #include "cli/say.h"
 #include "cli/session.h"
-
-#include <unistd.h>
 
 enum { DRAIN_POLL_MS = 250, PROBE_TIMEOUT_MS = 5000 };
 
@@ -110,7 +109,7 @@ static int drain_wait(struct session *s, int64_t wait_ms, long long *left)
         if (remaining <= 0)
             return say_error(EXIT_UNFINISHED, "%lld rows are still to be delivered; the daemon takes no more rows",
                              *left);
-        usleep((useconds_t)(remaining < DRAIN_POLL_MS ? remaining : DRAIN_POLL_MS) * 1000);
+        nap_ms(remaining < DRAIN_POLL_MS ? remaining : DRAIN_POLL_MS);
         int exit = drain_ask(s, left);
         if (exit != EXIT_DONE)
             return exit;

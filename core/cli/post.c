@@ -7,13 +7,13 @@
 #include "cli/cli.h"
 #include "cli/human.h"
 #include "cli/js.h"
+#include "cli/nap.h"
 #include "cli/refused.h"
 #include "cli/say.h"
 
 #include <inttypes.h>
-#include <unistd.h>
 
-enum { BACKOFF_MIN_MS = 200, BACKOFF_MAX_MS = 10000, BACKOFF_STEPS = 6, NAP_MS = 500 };
+enum { BACKOFF_MIN_MS = 200, BACKOFF_MAX_MS = 10000, BACKOFF_STEPS = 6 };
 
 void post_begin(struct post *p, const char *file, struct progress *progress)
 {
@@ -75,8 +75,7 @@ static int post_wait(struct post *p, int code, const struct err *e, int attempt)
         say_note("%s: %s; trying again for %s", p->call.target.shown, why, left);
     }
     p->waiting = true;
-    for (int64_t until = clock_ms() + wait, left_ms; (left_ms = until - clock_ms()) > 0;)
-        usleep((useconds_t)(left_ms < NAP_MS ? left_ms : NAP_MS) * 1000);
+    nap_ms(wait);
     return EXIT_DONE;
 }
 

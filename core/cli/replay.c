@@ -4,10 +4,11 @@
 
 #include "cli/grid.h"
 #include "cli/human.h"
+#include "cli/nap.h"
 #include "cli/say.h"
 #include "cli/session.h"
 
-#include <unistd.h>
+#include <stdlib.h>
 
 enum { POLL_MS = 300 };
 
@@ -81,7 +82,7 @@ static int replay_wait(struct session *s, json_t **replay)
     int exit = session_path(s, "/v1/replays", NULL, "");
     while (exit == EXIT_DONE && strcmp(js_text(*replay, "state"), "running") == 0) {
         json_t *all = NULL;
-        usleep(POLL_MS * 1000);
+        nap_ms(POLL_MS);
         exit = session_json(s, "GET", NULL, &all);
         const json_t *now = replay_in(all, js_text(*replay, "id"));
         if (exit == EXIT_DONE && now == NULL)

@@ -5,12 +5,15 @@
 #include "base/sys.h"
 #include "cli/grid.h"
 #include "cli/human.h"
+#include "cli/nap.h"
 #include "cli/say.h"
 #include "cli/session.h"
 
 #include <unistd.h>
 
 enum { SAMPLE_MS = 1000, SAMPLES_MAX = 1024 };
+/* Beyond so many digits counts are shortened, so that a line fits; --json has them all. */
+enum { LAG_DIGITS = 8, DELIVERED_DIGITS = 9, RETRIES_DIGITS = 7, DEAD_DIGITS = 6 };
 
 /* What the last answer said, for the rate. Pushers beyond SAMPLES_MAX have none. */
 struct sample {
@@ -86,6 +89,13 @@ static void status_notes(struct grid *g, const json_t *pusher)
     grid_note(g, js_text(pusher, "error"));
 }
 
+static void status_count(struct grid *g, long long count, int digits)
+{
+    char text[HUMAN_MAX];
+    human_count(count, digits, text);
+    grid_cell(g, "%s", text);
+}
+
 static void status_row(struct grid *g, const json_t *pusher, const struct sample *before, int64_t now)
 {
     char bytes[HUMAN_MAX], seconds[HUMAN_MAX], rate[HUMAN_MAX] = "-";
@@ -94,17 +104,17 @@ static void status_row(struct grid *g, const json_t *pusher, const struct sample
     human_bytes(js_number(lag, "bytes"), bytes);
     human_seconds(js_number(lag, "seconds"), seconds);
     if (before == NULL)
-        snprintf(rate, sizeof rate, "%lld", js_integer(pusher, "delivered"));
+        human_count(js_integer(pusher, "delivered"), DELIVERED_DIGITS, rate);
     else if (sample_rate(before, pusher, now, &per_second))
         human_rate(per_second, rate);
     grid_cell(g, "%s", js_text(pusher, "name"));
     grid_cell(g, "%s", js_text(pusher, "state"));
-    grid_cell(g, "%lld", js_integer(lag, "rows"));
+    status_count(g, js_integer(lag, "rows"), LAG_DIGITS);
     grid_cell(g, "%s", bytes);
     grid_cell(g, "%s", seconds);
     grid_cell(g, "%s", rate);
-    grid_cell(g, "%lld", js_integer(pusher, "retries"));
-    grid_cell(g, "%lld", js_integer(pusher, "dead_letters"));
+    status_count(g, js_integer(pusher, "retries"), RETRIES_DIGITS);
+    status_count(g, js_integer(pusher, "dead_letters"), DEAD_DIGITS);
     status_notes(g, pusher);
 }
 
@@ -196,7 +206,7 @@ static int status_watch(struct remote *r, const char *path, bool one, bool json)
             return exit;
         if (fflush(stdout) != 0)
             return EXIT_DISK;
-        usleep(SAMPLE_MS * 1000);
+        nap_ms(SAMPLE_MS);
         if (!screen && !json)
             putchar('\n');
     }
