@@ -316,10 +316,10 @@ static const struct hg_host *life_worst(struct host *h)
 static void life_tell_opened(struct life *l)
 {
     struct host *h = &l->h;
-    const struct hg_host *worst = life_worst(h);
     l->opened = true;
     if (life_stopping(l))
         return;
+    const struct hg_host *worst = life_worst(h);
     if (worst->outcome == HG_OPEN_OK) {
         tell_ready(h);
         return;
@@ -353,10 +353,12 @@ static int life_work(struct life *l)
     int code = life_make_workers(l);
     if (code != ERR_OK)
         life_stop(&l->h);
-    while (!life_all_past(&l->h, WORKER_FAILED)) {
-        life_turn(l, INT64_MAX);
+    for (;;) {
         if (!l->opened && life_all_past(&l->h, WORKER_OPENING))
             life_tell_opened(l);
+        if (life_all_past(&l->h, WORKER_FAILED))
+            break;
+        life_turn(l, INT64_MAX);
     }
     life_join_workers(&l->h);
     life_free_workers(&l->h);
