@@ -23,17 +23,6 @@ struct load {
     struct buf ignored; /* names of variables that Kubernetes set */
 };
 
-static char *copy_format(const char *format, ...) PRINTF_LIKE(1, 2);
-static char *copy_format(const char *format, ...)
-{
-    char *text = NULL;
-    va_list args;
-    va_start(args, format);
-    int len = vasprintf(&text, format, args);
-    va_end(args);
-    return len < 0 ? NULL : text;
-}
-
 /* --- values of the daemon --- */
 
 /* Takes `origin`, which may be NULL for want of memory. Empty means unset: what a lower layer said stays. */
@@ -140,7 +129,7 @@ static int apply_plugin_entry(struct load *l, const struct inifile_entry *entry,
         return ERR_OK;
     }
     capitals(entry->key);
-    return add_plugin_text(l, name + 1, entry->key, entry->value, copy_format("file %s:%d", path, entry->line));
+    return add_plugin_text(l, name + 1, entry->key, entry->value, lines_copy("file %s:%d", path, entry->line));
 }
 
 static int apply_entry(struct load *l, const struct inifile_entry *entry, const char *path)
@@ -150,7 +139,7 @@ static int apply_entry(struct load *l, const struct inifile_entry *entry, const 
     if (strncmp(entry->section, "plugin", 6) == 0 && (entry->section[6] == '\0' || entry->section[6] == ' '))
         return apply_plugin_entry(l, entry, path);
     snprintf(key, sizeof key, "%s.%s", entry->section, entry->key);
-    char *origin = copy_format("file %s:%d", path, entry->line);
+    char *origin = lines_copy("file %s:%d", path, entry->line);
     if (origin == NULL)
         return ERR_NOMEM;
     if (find_key(key, &at) != NULL)
@@ -213,9 +202,9 @@ static int apply_variable(struct load *l, const char *name, const char *value)
 {
     size_t at = 0;
     switch (environment_kind(name, &at)) {
-    case ENVIRONMENT_SETTING: return put(&l->conf->values[at], value, copy_format("environment %s", name));
+    case ENVIRONMENT_SETTING: return put(&l->conf->values[at], value, lines_copy("environment %s", name));
     case ENVIRONMENT_PLUGIN:
-        return add_plugin_text(l, NULL, name + strlen("PLUGIN_"), value, copy_format("environment %s", name));
+        return add_plugin_text(l, NULL, name + strlen("PLUGIN_"), value, lines_copy("environment %s", name));
     case ENVIRONMENT_KUBERNETES:
         /* Left out of the sentence when it no longer fits: it is ignored all the same. */
         return buf_addf(&l->ignored, "%s%s", l->ignored.len > 0 ? ", " : "", name) == ERR_NOMEM ? ERR_NOMEM : ERR_OK;

@@ -2,6 +2,8 @@
 #include "conf/lines.h"
 
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 void lines_add(struct lines *l, const char *format, ...)
 {
@@ -18,4 +20,19 @@ void lines_add(struct lines *l, const char *format, ...)
             l->to->ptr[i] = '?';
     if (code != ERR_OK || buf_addc(l->to, '\n') != ERR_OK)
         l->to->len = before;
+}
+
+char *lines_copy(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = len < 0 ? NULL : malloc((size_t)len + 1);
+    if (text != NULL) {
+        va_start(args, format);
+        vsnprintf(text, (size_t)len + 1, format, args);
+        va_end(args);
+    }
+    return text;
 }

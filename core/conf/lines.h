@@ -13,4 +13,7 @@ struct lines {
 /* One line. Control characters in what is inserted become `?`: a value can not forge a second line. */
 void lines_add(struct lines *l, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Text in memory of its own; NULL when there is none. */
+char *lines_copy(const char *format, ...) PRINTF_LIKE(1, 2);
+
 #endif

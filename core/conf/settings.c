@@ -9,7 +9,6 @@
 #include "conf/value.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +63,7 @@ char *settings_fallback(const struct opt *o)
     static const char mark[] = "<prefix>";
     if (strncmp(o->fallback, mark, sizeof mark - 1) != 0)
         return strdup(o->fallback);
-    char *text = NULL;
-    return asprintf(&text, "%s%s", HG_PREFIX, o->fallback + sizeof mark - 1) < 0 ? NULL : text;
+    return lines_copy("%s%s", HG_PREFIX, o->fallback + sizeof mark - 1);
 }
 
 /* --- rules --- */
