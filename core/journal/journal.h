@@ -11,6 +11,8 @@
 #include "journal/reader.h"
 #include "journal/record.h"
 
+#include <stdatomic.h>
+
 struct journal;
 
 enum durability { DURABILITY_FSYNC, DURABILITY_INTERVAL, DURABILITY_NONE };
@@ -48,7 +50,8 @@ void journal_reconfigure(struct journal *j, const struct journal_options *option
 
 /* --- writing --- */
 
-/* Where finished entries go: one for each loop. The commit thread pushes and then calls `wake` once a group. */
+/* Where finished entries go: one for each loop. The commit thread pushes and then calls `wake` once a group. The queue
+ * must outlive the journal. */
 struct commit_queue {
     void (*wake)(void *arg); /* from the commit thread; must not block */
     void *arg;
@@ -62,6 +65,7 @@ struct journal_entry {
     struct commit_queue *queue;
     struct record_parts *records; /* in */
     uint32_t count;               /* in, at least 1 */
+    uint64_t length;              /* the journal's: bytes of all records */
     /* out: */
     int status; /* 0, ERR_IO (disk; the rows' fate is unknown), ERR_FULL (budget or disk full, nothing written) */
     uint64_t *positions; /* `count` of them, caller's memory */
@@ -97,7 +101,8 @@ struct journal_health {
 };
 void journal_health(struct journal *j, struct journal_health *out);
 
-/* Histogram of fdatasync times, cumulative since start, in the buckets of SYNC_BUCKETS (seconds upper bounds). */
+/* Histogram of fdatasync times since start: counts[i] are those above sync_bounds[i - 1] and not above sync_bounds[i]
+ * (seconds), each counted in one bucket only; the last is what was longer. */
 enum { SYNC_BUCKETS = 14 };
 extern const double sync_bounds[SYNC_BUCKETS];
 void journal_sync_histogram(struct journal *j, uint64_t counts[SYNC_BUCKETS + 1], double *sum);
