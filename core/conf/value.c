@@ -21,7 +21,7 @@ enum { SHOWN_MAX = 60, LIMIT_MAX = 40 };
 static const char *shown(const char *text, char out[SHOWN_MAX + 4])
 {
     size_t len = 0;
-    for (; text[len] != '\0' && len < SHOWN_MAX; len++)
+    for (; len < SHOWN_MAX && text[len] != '\0'; len++)
         out[len] = (unsigned char)text[len] < 0x20 || text[len] == 0x7F ? '?' : text[len];
     while (text[len] != '\0' && len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
         len--; /* do not cut a UTF-8 character in two */
