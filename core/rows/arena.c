@@ -35,13 +35,16 @@ static char *take_from_next(struct arena *a, size_t len)
     struct arena_block **link = a->now == NULL ? &a->first : &a->now->next;
     while (*link != NULL && (*link)->size < len)
         link = &(*link)->next;
-    if (*link == NULL)
-        *link = block_new(a, len);
-    if (*link == NULL)
-        return NULL;
-    a->now = *link;
+    struct arena_block *block = *link;
+    if (block == NULL) {
+        block = block_new(a, len);
+        if (block == NULL)
+            return NULL;
+        *link = block;
+    }
+    a->now = block;
     a->used = len;
-    return a->now->bytes;
+    return block->bytes;
 }
 
 char *arena_take(struct arena *a, size_t len)

@@ -114,7 +114,8 @@ static void maker_text(struct maker *m)
                                       "\xe2\x82",
                                       "\xf0\x9f",
                                       "\\uD834\\u0041",
-                                      "\\uD834x"};
+                                      "\\uD834x",
+                                      "\\uDC00\\uDC00"};
     for (uint32_t n = maker_draw(m, 7); n > 0; n--)
         maker_put(m, MAKER_PICK(m, good));
     if (maker_draw(m, 40) == 0)

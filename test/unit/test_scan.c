@@ -262,6 +262,11 @@ static void test_shape_is_followed_and_left(void **state)
         "{\"data\":{\"\\u0061\":1,\"b\":2}},{\"data\":{}}]}",
         1);
     assert_int_equal(set->rows, 8);
+    /* What a key says without its escapes is no key to be looked for: it may hold a quote. */
+    struct scan_rules any = usual;
+    any.any_keys = true;
+    refuse(&any, "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"a\\\"b\":1}},{\"data\":{\"a\"b\":1}}]}", ERR_SYNTAX, "syntax ",
+           NULL);
     /* A prefix of a learned key is another key; a quote is needed at its end. */
     accept(&usual, "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"abc\":1}},{\"data\":{\"ab\":1}},{\"data\":{\"abcd\":1}}]}",
            1);
@@ -368,6 +373,7 @@ static void test_syntax(void **state)
     refuse_syntax("{\"a\":\"\xED\xA0\x80\"}", "encoding", 6);
     refuse_syntax("{\"a\":\"\\uDC00\"}", "encoding", 6);
     refuse_syntax("{\"a\":\"\\uD800\\u0041\"}", "encoding", 6);
+    refuse_syntax("{\"a\":\"\\uDC00\\uDC00\"}", "encoding", 6);
     refuse_syntax("{\"tags\":{\"a\":\"x\" 1}", "syntax", 17);
     refuse_syntax("{\"tags\":{\"a\":\"\\", "syntax", 15);
     refuse_syntax("{\"uuid\":\"\x80", "encoding", 9);
@@ -586,6 +592,8 @@ static void test_line_faults(void **state)
            "string_type /uuid");
     assert_int_equal(fault_at(0)->line, 2);
     assert_int_equal(fault_at(0)->column, 11);
+    refuse(&lines, "{\"uuid\":\"a\",\"row\":{\"data\":{\"k\":[}\n{\"uuid\":2,\"rows\":[]}\n", ERR_SYNTAX, "syntax ",
+           "string_type /uuid");
 }
 
 static void test_older_paths(void **state)
