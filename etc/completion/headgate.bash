@@ -1,0 +1,86 @@
+# bash completion for headgate: verbs, the options of each, and the values that are files or one of a few words.
+# One line for each verb in _headgate_options; the test compares them with the command's own table.
+
+_headgate_options() {
+    case $1 in
+    run) echo --config --listen --admin --data --plugins ;;
+    check) echo --config --data --plugins --probe ;;
+    config) echo --offline --config --json --admin ;;
+    'plugin list') echo --config --plugins --json ;;
+    'plugin describe') echo --config --plugins --json ;;
+    'plugin forget') echo --dead-letter --admin ;;
+    status) echo --watch --json --admin ;;
+    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --admin ;;
+    receipt) echo --json --after --admin ;;
+    'dead list') echo --pusher --reason --uuid --since --limit --after --json --admin ;;
+    'dead show') echo --json --admin ;;
+    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
+    'dead drop') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
+    'dead export') echo --pusher --reason --uuid --since --all --admin ;;
+    replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --admin ;;
+    'replay list') echo --json --admin ;;
+    'replay stop') echo --admin ;;
+    pause) echo --admin ;;
+    resume) echo --admin ;;
+    reload) echo --json --admin ;;
+    drain) echo --wait --admin ;;
+    probe) echo --admin ;;
+    refusals) echo --json --admin ;;
+    'journal verify') echo --config --json ;;
+    'journal dump') echo --config --rows ;;
+    'journal repair') echo --config --into ;;
+    *) return 1 ;;
+    esac
+}
+
+# What may stand behind the words so far: verbs, or second words of verbs.
+_headgate_words() {
+    case $1 in
+    '') echo help --help --version run check config plugin status send receipt dead replay pause resume reload drain \
+        probe refusals journal ;;
+    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal ;;
+    plugin) echo list describe forget ;;
+    dead) echo list show retry drop export ;;
+    replay) echo list stop ;;
+    journal) echo verify dump repair ;;
+    probe) echo live ready ;;
+    esac
+}
+
+# The value of the option before the cursor; fails when it is a switch or no option.
+_headgate_value() {
+    case $1 in
+    --config) COMPREPLY=($(compgen -f -- "$2")) ;;
+    --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
+    --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
+    --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
+    --listen | --admin | --to | --uuid | --decimal | --types | --index | --batch | --retry-for | --pusher | --reason | \
+        --since | --limit | --after | --from | --rate | --wait) COMPREPLY=() ;;
+    *) return 1 ;;
+    esac
+}
+
+_headgate() {
+    local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} two="${COMP_WORDS[1]} ${COMP_WORDS[2]}" first=2
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "$(_headgate_words '')" -- "$current"))
+        return
+    fi
+    _headgate_value "${COMP_WORDS[COMP_CWORD - 1]}" "$current" && return
+    if [ "$COMP_CWORD" -gt 2 ] && _headgate_options "$two" >/dev/null; then
+        verb=$two
+        first=3
+    fi
+    if [[ $current == -* ]]; then
+        COMPREPLY=($(compgen -W "$(_headgate_options "$verb") --help" -- "$current"))
+    elif [ "$COMP_CWORD" -eq "$first" ] && [ -n "$(_headgate_words "$verb")" ]; then
+        COMPREPLY=($(compgen -W "$(_headgate_words "$verb")" -- "$current"))
+    elif [ "$verb" = send ]; then
+        COMPREPLY=($(compgen -f -- "$current"))
+    elif [[ $verb == journal* ]]; then
+        COMPREPLY=($(compgen -d -- "$current"))
+    fi
+}
+
+complete -o filenames -F _headgate headgate
