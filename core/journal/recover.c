@@ -8,93 +8,40 @@
  */
 #include "journal/recover.h"
 #include "base/sys.h"
+#include "journal/chain.h"
 #include "journal/files.h"
 #include "journal/salvage.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
-static bool holds_rows(const struct survey_file *f)
+static void missing_note(struct recovery *r, struct chain_range range)
 {
-    return f->kind == SURVEY_GOOD || f->kind == SURVEY_LOST;
+    if (range.from < range.to)
+        damage_note(r->j, (struct read_damage){.from = range.from, .to = range.to});
 }
 
-static struct survey_file *rows_before(const struct survey *s, const struct survey_file *f)
+static void header_lost_note(struct recovery *r, const struct survey_file *f)
 {
-    while (f-- > s->files)
-        if (holds_rows(f))
-            return &s->files[f - s->files];
-    return NULL;
-}
-
-static void missing_note(struct recovery *r, uint64_t from, uint64_t to)
-{
-    if (from < to)
-        damage_note(r->j, (struct read_damage){.from = from, .to = to});
+    if (f->kind == SURVEY_LOST)
+        missing_note(r, (struct chain_range){f->base, f->base + SEGMENT_HEADER});
 }
 
 /* --- the journal's own mark --- */
 
-static int stream_write(struct journal *j)
-{
-    char text[2 * EPOCH_BYTES + 1];
-    for (int i = 0; i < EPOCH_BYTES; i++)
-        snprintf(text + 2 * i, 3, "%02x", j->stream.bytes[i]);
-    text[2 * EPOCH_BYTES] = '\n';
-    int code = file_write(j->lock_fd, text, sizeof text, 0);
-    return code == ERR_OK ? file_sync(j->lock_fd) : code;
-}
-
 static int stream_settle(struct recovery *r, struct err *e)
 {
     struct journal *j = r->j;
-    if (!survey_stream(j->options.dir, &r->survey, &j->stream) && epoch_draw(&j->stream) != ERR_OK)
+    bool noted;
+    if (!survey_stream(j->options.dir, &r->survey, &j->stream, &noted) && epoch_draw(&j->stream) != ERR_OK)
         return err_set(e, ERR_IO, "the system has no random numbers");
     survey_judge(&r->survey, &j->stream);
-    int code = stream_write(j);
+    if (noted)
+        return ERR_OK;
+    int code = survey_stream_write(j->lock_fd, &j->stream);
     if (code == ERR_OK)
         code = dir_sync(j->options.dir);
     return code == ERR_OK ? code : err_errno(e, errno, "%s/lock", j->options.dir);
-}
-
-/* --- the chain --- */
-
-/* The segment that `f` says it follows is there, but what it holds is something else. */
-static bool link_contradicts(const struct survey_file *f, const struct survey_file *before)
-{
-    return memcmp(&f->header.prev_epoch, &before->header.epoch, sizeof before->header.epoch) != 0 ||
-           f->header.prev_end < before->base + SEGMENT_HEADER;
-}
-
-static void link_follow(struct recovery *r, const struct survey_file *f)
-{
-    struct survey_file *before = survey_find(&r->survey, f->header.prev_base);
-    if (before == NULL || !holds_rows(before) || before >= f)
-        return;
-    if (link_contradicts(f, before)) {
-        missing_note(r, before->base + SEGMENT_HEADER, f->header.prev_end);
-        return;
-    }
-    before->followed = true;
-    before->end = f->header.prev_end;
-}
-
-/* Rows that a later segment remembers and nobody has. The oldest one's predecessors went in order. */
-static void link_missing(struct recovery *r, const struct survey_file *f)
-{
-    const struct survey_file *older = rows_before(&r->survey, f);
-    const struct survey_file *before = survey_find(&r->survey, f->header.prev_base);
-    if (before != NULL && holds_rows(before))
-        return;
-    if (before == NULL && (older == NULL || f->header.prev_base == POSITION_NONE))
-        return;
-    uint64_t from = f->header.prev_base + SEGMENT_HEADER;
-    if (older != NULL && older->base < f->header.prev_base) { /* more than one may be missing */
-        const struct segment *s = table_find(r->j, older->base);
-        from = s != NULL && s->end < from ? s->end : from;
-    }
-    missing_note(r, from, f->header.prev_end);
 }
 
 /* --- files without rows --- */
@@ -118,27 +65,16 @@ static int spare_add(struct recovery *r, const struct survey_file *f)
     return ERR_OK;
 }
 
-static bool expected_rows(const struct survey *s, const struct survey_file *f)
-{
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct survey_file *after = &s->files[i];
-        if (after->kind == SURVEY_GOOD && after->header.prev_base == f->base &&
-            after->header.prev_end > f->base + SEGMENT_HEADER)
-            return true;
-    }
-    return false;
-}
-
 /* A `.seg` has had its full size from the moment of its name: one that has not has lost something. */
 static int useless_settle(struct recovery *r, const struct survey_file *f)
 {
     uint64_t full = r->j->options.segment_bytes;
-    if (expected_rows(&r->survey, f)) /* the range is told by the one that expects them */
+    if (chain_expects_rows(&r->survey, f)) /* the range is told by the one that expects them */
         return file_aside(r, f);
     if (f->kind == SURVEY_BLANK && f->bytes == full)
         return spare_add(r, f);
     if (f->kind == SURVEY_FOREIGN || f->bytes < full)
-        missing_note(r, f->base, f->base + full);
+        missing_note(r, (struct chain_range){f->base, f->base + full});
     else
         r->report->torn_bytes += SEGMENT_HEADER; /* a first write that was cut off in the header */
     return file_aside(r, f);
@@ -172,8 +108,7 @@ static int segment_add(struct recovery *r, const struct survey_file *f, const st
 static int middle_add(struct recovery *r, struct survey_file *f)
 {
     char path[PATH_MAX];
-    if (f->kind == SURVEY_LOST)
-        missing_note(r, f->base, f->base + SEGMENT_HEADER);
+    header_lost_note(r, f);
     int code = segment_add(r, f, NULL);
     if (code != ERR_OK)
         return code;
@@ -190,8 +125,7 @@ static int middle_add(struct recovery *r, struct survey_file *f)
 static int loose_add(struct recovery *r, struct survey_file *f, bool copy)
 {
     struct tail_result t;
-    if (f->kind == SURVEY_LOST)
-        missing_note(r, f->base, f->base + SEGMENT_HEADER);
+    header_lost_note(r, f);
     if (f->kind == SURVEY_LOST) { /* a copy gets the chain again */
         const struct segment *before = table_last(r->j);
         f->header.stream = r->j->stream;
@@ -216,31 +150,23 @@ static int loose_add(struct recovery *r, struct survey_file *f, bool copy)
     return code;
 }
 
-/* Number of the first file of the tail: what a valid header follows is not part of it. */
-static uint32_t tail_first(const struct survey *s)
+static uint64_t table_end(const struct journal *j)
 {
-    uint32_t at = s->count;
-    while (at > 0) {
-        const struct survey_file *f = &s->files[--at];
-        if (f->kind == SURVEY_GOOD)
-            return at;
-    }
-    return 0;
+    const struct segment *last = table_last(j);
+    return last == NULL ? POSITION_NONE : last->end;
 }
 
 static int files_settle(struct recovery *r)
 {
     struct survey *s = &r->survey;
-    uint32_t tail = tail_first(s);
+    uint32_t tail = chain_tail(s);
     int code = ERR_OK;
     for (uint32_t i = 0; i < s->count; i++)
-        if (s->files[i].kind == SURVEY_GOOD)
-            link_follow(r, &s->files[i]);
+        missing_note(r, chain_follow(s, &s->files[i]));
     for (uint32_t i = 0; code == ERR_OK && i < s->count; i++) {
         struct survey_file *f = &s->files[i];
-        if (f->kind == SURVEY_GOOD)
-            link_missing(r, f);
-        if (!holds_rows(f))
+        missing_note(r, chain_missing(s, f, table_end(r->j)));
+        if (!chain_holds_rows(f))
             code = useless_settle(r, f);
         else
             code = f->followed ? middle_add(r, f) : loose_add(r, f, i >= tail);

@@ -107,6 +107,11 @@ static int groups_copy(const struct copy *c)
     return code;
 }
 
+static int file_extend(int fd, uint64_t size)
+{
+    return sys->ftruncate(fd, (off_t)size) == 0 ? ERR_OK : err_from_errno(errno);
+}
+
 int salvage_copy(struct reader *from, const struct segment_header *header, uint64_t end, bool tidy, int fd)
 {
     unsigned char page[SEGMENT_HEADER];
@@ -117,7 +122,7 @@ int salvage_copy(struct reader *from, const struct segment_header *header, uint6
     if (code == ERR_OK)
         code = groups_copy(&c);
     if (code == ERR_OK)
-        code = file_zero(fd, offset, (offset + FILE_PAGE - 1) / FILE_PAGE * FILE_PAGE);
+        code = file_extend(fd, (offset + FILE_PAGE - 1) / FILE_PAGE * FILE_PAGE);
     return code == ERR_OK ? file_sync(fd) : code;
 }
 

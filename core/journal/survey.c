@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BASE_MAX (UINT64_C(1) << 62) /* a name beyond it is no position of ours */
@@ -255,6 +256,16 @@ static bool stream_of_lock(const char *dir, struct epoch *out)
     return is;
 }
 
+int survey_stream_write(int fd, const struct epoch *stream)
+{
+    char text[STREAM_DIGITS + 2];
+    for (int i = 0; i < EPOCH_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02x", stream->bytes[i]);
+    text[STREAM_DIGITS] = '\n';
+    int code = file_write(fd, text, STREAM_DIGITS + 1, 0);
+    return code == ERR_OK ? file_sync(fd) : code;
+}
+
 static uint32_t stream_votes(const struct survey *s, const struct epoch *stream)
 {
     uint32_t votes = 0;
@@ -264,7 +275,7 @@ static uint32_t stream_votes(const struct survey *s, const struct epoch *stream)
 }
 
 /* Anyone may have touched `lock`: it counts only if no segment, or at least one, agrees. */
-bool survey_stream(const char *dir, const struct survey *s, struct epoch *out)
+bool survey_stream(const char *dir, const struct survey *s, struct epoch *out, bool *noted)
 {
     struct epoch best = {.bytes = {0}}, named;
     uint32_t most = 0;
@@ -275,7 +286,8 @@ bool survey_stream(const char *dir, const struct survey *s, struct epoch *out)
             best = s->files[i].header.stream;
         }
     }
-    if (stream_of_lock(dir, &named) && (most == 0 || stream_votes(s, &named) > 0)) {
+    *noted = stream_of_lock(dir, &named) && (most == 0 || stream_votes(s, &named) > 0);
+    if (*noted) {
         *out = named;
         return true;
     }

@@ -32,8 +32,11 @@ struct survey {
 /* Read-only. ERR_VERSION when any header is newer. `segment_bytes`: what a file without a header is taken to span. */
 int survey_read(const char *dir, uint64_t segment_bytes, struct survey *out, struct err *e) MUST_CHECK;
 void survey_fini(struct survey *s);
-/* The journal's own mark: what `lock` says, else what most segments say; false: neither, it is a new journal. */
-bool survey_stream(const char *dir, const struct survey *s, struct epoch *out);
+/* The journal's own mark: what `lock` says (*noted), else what most segments say; false: neither, it is a new journal.
+ */
+bool survey_stream(const char *dir, const struct survey *s, struct epoch *out, bool *noted);
+/* Into the file `lock`, synced. */
+int survey_stream_write(int fd, const struct epoch *stream) MUST_CHECK;
 /* Segments of another stream become FOREIGN. */
 void survey_judge(struct survey *s, const struct epoch *stream);
 struct survey_file *survey_find(const struct survey *s, uint64_t base);
