@@ -294,8 +294,8 @@ install: all
 	$(INSTALL) -m 644 $(wildcard sdk/headgate*.h) $(D)/include/
 	$(FILL) etc/headgate.pc.in >$(D)/lib/pkgconfig/headgate.pc
 	test -e $(CONFD)/headgate.ini || $(INSTALL) -m 644 etc/headgate.ini $(CONFD)/headgate.ini
-	$(INSTALL) -m 644 etc/headgate.1 $(D)/share/man/man1/headgate.1
-	$(INSTALL) -m 644 etc/headgate.bash $(D)/share/bash-completion/completions/headgate
+	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
+	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
 	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
 

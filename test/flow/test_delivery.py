@@ -1,8 +1,5 @@
 """What becomes of rows: order, retries, refusals, evidence, dead letters, receipts, limits."""
 import json
-import os
-import signal
-import time
 
 import pytest
 from gateway import Gateway, row, rows, wait_until

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import uuid as uuids
-from pathlib import Path
 
 import pytest
 from gateway import ROOT, Gateway, ask, dump, row, rows
@@ -87,7 +86,7 @@ def test_ndjson(g):
         delivered(g, u, n)
 
 
-# contract: rows.unit
+# contract: rows.unit answer.422
 def test_one_fault_refuses_all(g):
     good, bad = fresh(), fresh()
     problem = refused(g.post_ndjson([row(good), {"uuid": bad, "rows": [{"data": 1}, {"data": {}, "index": -1}]}]))
@@ -394,7 +393,7 @@ def test_cross_site(g, headers):
     refused(ask(g.admin_address, "POST", "/v1/reload", headers=headers), 403)
 
 
-# contract: web.host
+# contract: web.host admin.listen
 def test_unlisted_host(g):
     with g.wire("admin") as w:
         w.send("GET /v1/pushers HTTP/1.1\r\nHost: evil.example\r\n\r\n")

@@ -1,12 +1,10 @@
 """The end and what survives it: SIGTERM, a second one, kill -9, restarts; nothing is lost and nobody is left behind."""
-import json
 import os
 import signal
 import subprocess
 import threading
 
-from gateway import BUILD, Gateway, dump, row, rows, wait_until
-from webhook import Webhook
+from gateway import BUILD, Gateway, row, rows, wait_until
 
 
 # contract: signal.term exit.0

@@ -3,7 +3,7 @@
 import re
 import sys
 
-from source import ROOT, blanked, files, name, report
+from source import blanked, files, name, report
 
 CALLS = "strcpy strcat sprintf vsprintf gets strtok atoi atol atof system popen alloca rand srand signal tmpnam mktemp"
 WAITS = "sleep usleep nanosleep"  # the product waits for events
