@@ -274,6 +274,11 @@ $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
+.PHONY: reference
+reference: $(BUILD)/gen_reference
+	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/page && \
+	    mv $(BUILD)/page $$page || exit 1; done
+
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
 format:
 	@clang-format -i $(SOURCES)
@@ -311,7 +316,7 @@ clean:
 	rm -rf $(BUILD)
 
 DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
-        $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
+        $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
         $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
 .SECONDARY: $(DEPS)
 -include $(DEPS:.o=.d)
