@@ -6,7 +6,7 @@
 #include "cli/human.h"
 #include "cli/say.h"
 
-enum { LIST_LIMIT = 100, LIST_MAX = 10000 };
+enum { LIST_LIMIT = 100, LIST_MAX = 1000 };
 
 int dead_path(struct session *s, const char *fixed)
 {
@@ -51,7 +51,7 @@ static void dead_page(const json_t *answer)
         dead_entry(json_array_get(list, i));
     const char *next = js_text(answer, "next");
     long long total = js_integer(answer, "total");
-    if (count == 0)
+    if (count == 0 && next[0] == '\0')
         puts("No dead letters match.");
     else if (next[0] != '\0')
         printf("\n%zu of %lld; the next ones: --after %s\n", count, total, next);

@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "journal/journal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <time.h>
@@ -53,8 +54,10 @@ static int journal_dir(const struct args *a, char out[PATH_MAX])
     struct stat st;
     if (strlen(a->rest[0]) >= PATH_MAX - sizeof "/journal")
         return say_error(EXIT_USAGE, "that path is too long");
-    if (sys->stat(a->rest[0], &st) != 0 || !S_ISDIR(st.st_mode))
-        return say_error(EXIT_REFUSED, "%s is no directory", a->rest[0]);
+    if (sys->stat(a->rest[0], &st) != 0)
+        return say_error(EXIT_DISK, "%s: %s", a->rest[0], strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return say_error(EXIT_DISK, "%s is no directory", a->rest[0]);
     journal_below(a->rest[0], out);
     return EXIT_DONE;
 }

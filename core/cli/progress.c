@@ -30,7 +30,8 @@ void progress_show(struct progress *p, uint64_t done)
     const char *slash = strrchr(p->name, '/');
     say_clean(name, sizeof name, slash == NULL ? p->name : slash + 1, NAME_COLUMNS);
     human_rate(now > p->began_ms ? (double)done * 1000.0 / (double)(now - p->began_ms) : 0, rate);
-    fprintf(stderr, "\r%s [%s] %llu rows, %s/s\033[K", name, bar, (unsigned long long)done, rate);
+    fprintf(stderr, "\r%s [%s] %d %%, %llu rows, %s/s\033[K", name, bar,
+            p->total == 0 ? 100 : (int)(done * 100 / p->total), (unsigned long long)done, rate);
     fflush(stderr);
     p->drawn = true;
     p->shown_ms = now;

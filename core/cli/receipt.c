@@ -58,7 +58,7 @@ static int receipt_page(const json_t *page)
         exit = receipt_show(json_array_get(batches, i));
     }
     if (json_array_size(batches) == 0)
-        puts("No row set with this uuid is there (or none is there any more).");
+        return say_error(EXIT_REFUSED, "no row set with this uuid is there (or none is there any more)");
     const char *next = js_text(page, "next");
     if (next[0] != '\0')
         printf("\nThere are older ones: --after %s\n", next);

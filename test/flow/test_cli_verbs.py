@@ -262,7 +262,7 @@ def test_receipt_by_uuid(fake):
     out = ask(fake, "receipt", "plate 7/ä").stdout
     assert out.count("outcome") == 0 and out.count(ROW[:40]) == 2 and "--after c1" in out
     fake.set("GET", "/v1/receipts/x", {"uuid": "x", "batches": [], "next": None})
-    assert "No row set" in ask(fake, "receipt", "x", "--after", "c 1").stdout
+    assert "no row set" in ask(fake, "receipt", "x", "--after", "c 1", code=65).stderr
     assert fake.asked[-1][1] == "/v1/receipts/x?after=c%201"
 
 
@@ -729,7 +729,7 @@ def test_send_progress_on_a_terminal(fake, tmp_path):
             break
         seen += got
     os.close(ours)
-    assert process.wait() == 0 and b"[####" in seen and b"5000 rows" in seen
+    assert process.wait() == 0 and b"[####" in seen and b"100 %, 5000 rows" in seen
     (tmp_path / "m.ndjson").write_text('{"n":1}\n')
     assert "[#" not in send(fake, tmp_path / "m.ndjson").stderr
 
@@ -740,4 +740,6 @@ def test_send_progress_on_a_terminal(fake, tmp_path):
 # contract: exit.74
 def test_journal_of_nothing(tmp_path):
     done = run("journal", "verify", tmp_path / "none")
-    assert done.returncode == 65 and "no directory" in done.stderr
+    assert done.returncode == 74 and "No such file" in done.stderr
+    (tmp_path / "file").write_text("")
+    assert "no directory" in run("journal", "verify", tmp_path / "file").stderr
