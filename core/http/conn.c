@@ -108,10 +108,8 @@ static void on_came(struct channel *channel, size_t len)
     struct conn *c = conn_of(channel);
     if (c->state == CONN_LINGER)
         return;
-    if (c->state == CONN_BODY) {
+    if (c->state == CONN_BODY)
         c->body_bytes += len;
-        c->deadline = clock_ms() + c->limits.body_timeout_ms;
-    }
     if (reads_own(c))
         body_came(&c->body, len);
     else
@@ -228,7 +226,7 @@ static void tick_body(struct conn *c, int64_t now)
     if (c->paused && now >= c->deadline)
         conn_refuse(c, &(struct refusal){503, "budget", "no room for this body within http.body_timeout"});
     else if (!c->paused && now >= c->deadline)
-        conn_refuse(c, &(struct refusal){408, "timeout", "nothing of the body came within http.body_timeout"});
+        conn_refuse(c, &(struct refusal){408, "timeout", "the body did not come within http.body_timeout"});
     else if (!c->paused && elapsed > RATE_GRACE_MS && (int64_t)c->body_bytes * 1000 < RATE_BYTES * elapsed)
         conn_refuse(c, &(struct refusal){408, "timeout", "the body came at less than 1 KiB a second"});
 }

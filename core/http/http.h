@@ -89,6 +89,11 @@ struct http_answer {
 void http_respond(struct http_request *r, const struct http_answer *answer);
 void http_problem(struct http_request *r, const struct http_problem *problem);
 
+/* Pay out of the budget for what a route keeps beside the body until the answer; false when there is no room. */
+bool http_charge(struct http_request *r, uint64_t bytes) MUST_CHECK;
+/* The body is not needed any more: its memory goes back before the answer. */
+void http_body_done(struct http_request *r);
+
 struct http_routes {
     /* The head is complete. 0: go on (the body is read, a 100 is sent if asked for). Otherwise the route has answered
      * with http_respond/http_problem already and the body is not read (the connection closes unless the body was
@@ -98,8 +103,9 @@ struct http_routes {
     void (*request)(void *arg, struct http_request *r);
     /* The peer has gone before the answer; the request stays valid until http_respond. May be NULL. */
     void (*gone)(void *arg, struct http_request *r);
-    /* For metrics and the log of refusals: called once an answer was handed to the kernel or dropped. `detail` is the
-     * problem's detail or empty. May be NULL. */
+    /* For metrics and the log of refusals: called once an answer was handed to the kernel or dropped, also for what
+     * HTTP itself refuses (then the request may be known in part only). `detail` is the problem's detail or empty. Must
+     * not answer other requests. May be NULL. */
     void (*answered)(void *arg, const struct http_request *r, int status, struct slice detail);
     void *arg;
 };
@@ -119,7 +125,8 @@ int http_server_listen(struct http_server *s, const struct http_listen *listen, 
                        struct err *e) MUST_CHECK;
 /* Stop taking connections; those that are idle close, the others after their answer. */
 void http_server_drain(struct http_server *s);
-/* Close everything at once; `closed` is called when the last handle is gone and the memory has been freed. */
+/* Close everything at once; `closed` is called when the last handle is gone, the last request has been answered (into
+ * the void), and the memory has been freed: perhaps from inside that http_respond. */
 void http_server_close(struct http_server *s, void (*closed)(void *arg), void *arg);
 /* Change limits of connections to come (reload). */
 void http_server_limits(struct http_server *s, const struct http_limits *limits);

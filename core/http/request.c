@@ -231,10 +231,9 @@ static void unhold(struct conn *c)
     link_remove(&c->waiting);
     if (!c->paused)
         return;
-    int64_t now = clock_ms();
     c->paused = false;
-    c->paused_ms += now - c->paused_since;
-    c->deadline = now + c->limits.body_timeout_ms;
+    c->paused_ms += clock_ms() - c->paused_since;
+    c->deadline = c->body_began + c->paused_ms + c->limits.body_timeout_ms;
 }
 
 static enum body_result collect(struct conn *c)

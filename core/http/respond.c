@@ -124,3 +124,18 @@ bool http_field(const struct http_request *r, const char *name, struct slice *va
 {
     return head_field(r->fields, r->field_count, name, value);
 }
+
+bool http_charge(struct http_request *r, uint64_t bytes)
+{
+    struct conn *c = conn_of(r);
+    struct charge *charge = &c->body.charge;
+    return budget_take(c->server->pool.budget, charge, charge->bytes + bytes, bytes > SMALL_BODY);
+}
+
+void http_body_done(struct http_request *r)
+{
+    struct conn *c = conn_of(r);
+    r->body = slice_make(NULL, 0);
+    body_fini(&c->body, &c->server->pool);
+    server_wake(c->server);
+}

@@ -1,0 +1,277 @@
+/* The routes of rows in: what is checked of a head before its body is read, and what is done with the body.
+ *
+ * An intake belongs to one loop. The body is scanned where it lies, in one pass; a valid one goes to the journal
+ * (commit.c) and is answered when it is durable, an invalid one is answered with all its faults. Every answer of the
+ * listeners passes through here once more, to be counted and, if it is a refusal, noted. */
+#include "api/intake.h"
+
+#include "api/pending.h"
+#include "api/site.h"
+#include "base/sys.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+enum {
+    ANSWER_MAX = 256 << 20,
+    SCAN_KEEP = 1 << 20, /* memory the scanner may keep between requests */
+};
+
+const double request_bounds[REQUEST_BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                                0.025,  0.05,    0.1,    0.25,  0.5,    1,     5};
+
+enum path { PATH_ROWS, PATH_DATA, PATH_BATCH, PATH_OTHER };
+
+static enum path path_of(const struct http_request *r)
+{
+    static const char *const paths[] = {[PATH_ROWS] = "/v1/rows", [PATH_DATA] = "/data", [PATH_BATCH] = "/data/batch"};
+    for (size_t i = 0; i < COUNT_OF(paths); i++)
+        if (slice_is(r->path, paths[i]))
+            return (enum path)i;
+    return PATH_OTHER;
+}
+
+static struct intake *intake_of(void *arg)
+{
+    struct intake *i = arg;
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    return i;
+}
+
+/* --- the head --- */
+
+static enum media media_type(const struct http_request *r, enum path path)
+{
+    struct slice type;
+    if (path != PATH_ROWS || !http_field(r, "content-type", &type))
+        return MEDIA_JSON; /* the older paths ignore it */
+    return media_of(type);
+}
+
+/* The first thing that is wrong with a head, as status, word and sentence. */
+static bool head_refused(const struct intake *i, const struct http_request *r, enum path path, int *status,
+                         const char **word, const char **detail)
+{
+    struct slice key;
+#define REFUSE(s, w, d) (*status = (s), *word = (w), *detail = (d), true)
+    if (r->method != HTTP_POST)
+        return REFUSE(405, "method", "rows are sent with POST");
+    if (site_foreign(r))
+        return REFUSE(403, "cross-site", "a page of another site may not send rows");
+    const char *refusing = atomic_load(&i->refusing);
+    if (refusing != NULL)
+        return REFUSE(503, "draining", refusing);
+    if (http_field(r, "idempotency-key", &key) && !key_valid(key))
+        return REFUSE(400, "idempotency-key", "an Idempotency-Key is 1 to 255 visible ASCII characters");
+    if (media_type(r, path) == MEDIA_OTHER)
+        return REFUSE(415, "media-type", "send application/json or application/x-ndjson, in UTF-8");
+    if (!r->has_body)
+        return REFUSE(411, "length", "a body with its Content-Length, or in chunks, is needed");
+#undef REFUSE
+    return false;
+}
+
+static int on_head(void *arg, struct http_request *r)
+{
+    struct intake *i = intake_of(arg);
+    enum path path = path_of(r);
+    int status;
+    const char *word, *detail;
+    const struct http_routes *other = &i->options.other;
+    if (path == PATH_OTHER && other->request != NULL)
+        return other->head == NULL ? 0 : other->head(other->arg, r);
+    if (path == PATH_OTHER) {
+        refuse_plain(r, 404, "not-found", "there is nothing at this path");
+        return 1;
+    }
+    if (!head_refused(i, r, path, &status, &word, &detail))
+        return 0;
+    refuse_plain(r, status, word, detail);
+    return 1;
+}
+
+/* --- the body --- */
+
+static bool key_take(struct pending *p)
+{
+    struct http_request *r = p->request;
+    if (!http_field(r, "idempotency-key", &p->key.key))
+        return true;
+    p->keyed = true;
+    p->key.path = r->path;
+    p->key.hash = journal_key_hash(slice_make(NULL, 0), r->path, p->key.key);
+    return EVP_Digest(r->body.ptr, r->body.len, p->key.digest, NULL, EVP_sha256(), NULL) == 1;
+}
+
+static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
+{
+    uint32_t count;
+    const struct row_set *sets = scan_sets(i->scan, &count);
+    struct pending *p = pending_take(i, r);
+    if (p == NULL) {
+        refuse_code(r, ERR_NOMEM);
+        return;
+    }
+    p->older = older;
+    p->ndjson = ndjson;
+    p->wait_s = prefer_wait(r, WAIT_MAX_S);
+    int code = key_take(p) ? pending_build(p, sets, count) : ERR_NOMEM;
+    if (code == ERR_OK) {
+        pending_submit(p);
+        return;
+    }
+    if (code == ERR_NOMEM)
+        refuse_code(r, code);
+    else
+        refuse_plain(r, 503, "budget", "no room in http.max_memory for this request; send it again");
+    pending_give(&p);
+}
+
+static void on_request(void *arg, struct http_request *r)
+{
+    struct intake *i = intake_of(arg);
+    enum path path = path_of(r);
+    if (path == PATH_OTHER) {
+        i->options.other.request(i->options.other.arg, r);
+        return;
+    }
+    const struct intake_rules *rules = &i->options.rules;
+    bool older = path != PATH_ROWS, ndjson = media_type(r, path) == MEDIA_NDJSON;
+    const struct scan_rules scan = {
+        .max_rows = rules->max_rows,
+        .max_depth = rules->max_depth,
+        .any_keys = rules->any_keys || older,
+        .ndjson = ndjson,
+        .single = path == PATH_DATA,
+        .batch = path == PATH_BATCH,
+    };
+    int code = scan_body(i->scan, &scan, r->body);
+    if (code == ERR_OK)
+        take(i, r, older, ndjson);
+    else
+        refuse_faults(i, r, code, older, ndjson);
+    scan_trim(i->scan, SCAN_KEEP);
+}
+
+/* --- every answer --- */
+
+static void count_answer(struct intake *i, const struct http_request *r, int status)
+{
+    int64_t spent = r->began_ns > 0 ? clock_ns() - r->began_ns : 0;
+    size_t bucket = 0;
+    while (bucket < REQUEST_BUCKETS && (double)spent > request_bounds[bucket] * 1e9)
+        bucket++;
+    if (status >= 100 && status < 600)
+        atomic_fetch_add_explicit(&i->status[status - 100], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&i->seconds[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&i->seconds_ns, (uint64_t)spent, memory_order_relaxed);
+}
+
+static void on_answered(void *arg, const struct http_request *r, int status, struct slice detail)
+{
+    struct intake *i = intake_of(arg);
+    count_answer(i, r, status);
+    if (status < 400)
+        return;
+    struct refusal_note note = i->note;
+    note.status = status;
+    note.peer = slice_of(r->peer);
+    note.method = r->method_text;
+    note.path = r->path;
+    if (note.detail.len == 0)
+        note.detail = detail;
+    refusals_add(i->options.refusals, &note);
+}
+
+struct http_routes intake_routes(struct intake *i)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    return (struct http_routes){.head = on_head, .request = on_request, .answered = on_answered, .arg = i};
+}
+
+void intake_count(const struct intake *i, struct intake_counts *sum)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    sum->rows += atomic_load_explicit(&i->rows, memory_order_relaxed);
+    sum->seconds_sum += (double)atomic_load_explicit(&i->seconds_ns, memory_order_relaxed) / 1e9;
+    for (size_t k = 0; k < COUNT_OF(i->status); k++)
+        sum->status[k] += atomic_load_explicit(&i->status[k], memory_order_relaxed);
+    for (size_t k = 0; k < COUNT_OF(i->seconds); k++)
+        sum->seconds[k] += atomic_load_explicit(&i->seconds[k], memory_order_relaxed);
+}
+
+/* --- life --- */
+
+static void wake(void *arg)
+{
+    struct intake *i = arg;
+    uv_async_send(&i->async); /* from the commit thread */
+}
+
+static void on_async(uv_async_t *async)
+{
+    pending_collect(async->data);
+}
+
+int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_options *options)
+{
+    struct intake *i = calloc(1, sizeof *i);
+    if (i == NULL)
+        return ERR_NOMEM;
+    i->scan = scan_new();
+    if (i->scan == NULL || uv_async_init(loop, &i->async, on_async) != 0) {
+        scan_free(&i->scan);
+        free(i);
+        return ERR_NOMEM;
+    }
+    i->magic = INTAKE_MAGIC;
+    i->loop = loop;
+    i->options = *options;
+    i->async.data = i;
+    i->committed.wake = wake;
+    i->committed.arg = i;
+    buf_init(&i->answer, ANSWER_MAX);
+    *out = i;
+    return ERR_OK;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct intake *i = handle->data;
+    void (*closed)(void *arg) = i->closed;
+    void *arg = i->closed_arg;
+    pendings_free(i);
+    scan_free(&i->scan);
+    buf_free(&i->answer);
+    i->magic = 0;
+    free(i);
+    if (closed != NULL)
+        closed(arg);
+}
+
+void intake_close(struct intake *i, void (*closed)(void *arg), void *arg)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    CHECK(i->busy == 0);
+    i->closed = closed;
+    i->closed_arg = arg;
+    uv_close((uv_handle_t *)&i->async, on_closed);
+}
+
+void intake_set_rules(struct intake *i, const struct intake_rules *rules)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    i->options.rules = *rules;
+}
+
+void intake_set_refusing(struct intake *i, const char *reason)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    atomic_store(&i->refusing, reason);
+}
+
+uint32_t intake_busy(const struct intake *i)
+{
+    CHECK_MAGIC(i, INTAKE_MAGIC);
+    return i->busy;
+}
