@@ -152,7 +152,7 @@ $(LIBTEST): $(TESTLIB_O)
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)

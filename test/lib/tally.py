@@ -33,6 +33,8 @@ def run(command, seconds, **more):
         return done.returncode, done.stdout.decode("utf-8", "replace"), time.monotonic() - began
     except subprocess.TimeoutExpired as e:
         return None, (e.stdout or b"").decode("utf-8", "replace"), time.monotonic() - began
+    except OSError as e:
+        return 127, str(e), 0.0
 
 
 def cmocka(program):
