@@ -9,6 +9,7 @@
 #include "host/gather.h"
 
 #include "base/hash.h"
+#include "delivery/checkpoint.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct pass {
     const struct hand *hand;
     struct hg_rows *rows;
     const struct shelf_file *file;
-    struct wire_place end;
+    struct batch_end end;
     struct err *e;
 };
 
@@ -97,12 +98,15 @@ static int source_at(struct source *s, uint64_t position)
     return code;
 }
 
-static struct lent_record record_like(const struct record *r, const struct shelf_file *file)
+static struct lent_record record_like(const struct record *r, const struct shelf_file *file, const struct wire_hand *h)
 {
+    struct epoch epoch = file->epoch;
+    if ((h->flags & HAND_NEW_IDS) != 0)
+        memcpy(epoch.bytes, h->epoch, sizeof epoch.bytes);
     struct slice uuid = {"", 0};
     (void)context_get(r->context, CONTEXT_UUID, &uuid);
     return (struct lent_record){
-        .epoch = file->epoch,
+        .epoch = epoch,
         .position = r->position,
         .place = r->position,
         .received_us = r->received_us,
@@ -118,7 +122,7 @@ static bool pass_wants(const struct pass *p, const struct record *r, uint64_t uu
 {
     const struct wire_hand *h = p->h;
     return r->type == RECORD_ROWS && (h->only_uuid == 0 || h->only_uuid == uuid_hash) &&
-           (h->shard_count <= 1 || uuid_hash % h->shard_count == h->shard);
+           shard_takes(h->shard, h->shard_count, (h->flags & HAND_SPREAD) != 0, uuid_hash, r->position);
 }
 
 static int hash_order(const void *a, const void *b)
@@ -156,9 +160,7 @@ static uint32_t pass_room_held(const struct pass *p, uint32_t first, uint32_t en
     uint32_t left = p->rows->left_count < most ? most - p->rows->left_count : 0;
     if ((p->h->flags & HAND_EXACT) != 0 || end - first <= left)
         return end - first;
-    if (p->g->whole_sets)
-        return p->rows->left_count == 0 ? end - first : 0;
-    return left;
+    return p->g->whole_sets && p->rows->left_count > 0 ? 0 : left;
 }
 
 static int pass_leave(struct pass *p, const struct lent_record *like, uint32_t first, uint32_t end)
@@ -180,10 +182,23 @@ static int pass_leave(struct pass *p, const struct lent_record *like, uint32_t f
     return ERR_OK;
 }
 
+/* The range ends before this row of a record. */
+static void pass_end_in(struct pass *p, const struct record *r, uint32_t row)
+{
+    p->end.place = (struct wire_place){.position = r->position, .row = row};
+    p->end.rows_before = r->first_row + row;
+}
+
+/* The range ends between records, and never beyond its limit. */
+static void pass_end_at(struct pass *p, uint64_t at)
+{
+    p->end.place = (struct wire_place){.position = at < p->h->limit ? at : p->h->limit};
+}
+
 /* Rows `first` to `end` of the record at hand; p->end moves behind what was taken or passed by. */
 static enum taking pass_take(struct pass *p, const struct record *r, uint32_t first, uint32_t end)
 {
-    struct lent_record like = record_like(r, p->file);
+    struct lent_record like = record_like(r, p->file, p->h);
     if (first >= end || !pass_wants(p, r, like.uuid_hash))
         return TOOK_ALL;
     like.attempt = p->h->attempt > 0 ? p->h->attempt : 1;
@@ -193,14 +208,14 @@ static enum taking pass_take(struct pass *p, const struct record *r, uint32_t fi
     if (n > 0) {
         int code = held ? pass_leave(p, &like, first, first + n) : lent_add(p->rows, &like, r, first, first + n);
         if (code != ERR_OK) {
-            p->end = (struct wire_place){.position = r->position, .row = first};
+            pass_end_in(p, r, first);
             err_set(p->e, code, "no memory for the rows at position %llu", (unsigned long long)r->position);
             return TOOK_FAILED;
         }
     }
     if (first + n == end)
         return TOOK_ALL;
-    p->end = (struct wire_place){.position = r->position, .row = first + n};
+    pass_end_in(p, r, first + n);
     return TOOK_PART;
 }
 
@@ -228,8 +243,14 @@ static bool pass_record(struct pass *p, uint64_t at, int *code)
     case TOOK_PART: return false;
     case TOOK_FAILED: *code = ERR_NOMEM; return false;
     }
-    p->end = (struct wire_place){.position = at};
-    return !last && !pass_full(p);
+    if (last) {
+        if (r->position == p->h->to.position)
+            pass_end_in(p, r, end);
+        return false; /* the place is set at the end: `to` */
+    }
+    pass_end_at(p, at);
+    p->end.rows_before = r->first_row + r->rows;
+    return !pass_full(p);
 }
 
 static int pass_run(struct pass *p)
@@ -243,12 +264,12 @@ static int pass_run(struct pass *p)
         switch (source_next(s, &at, p->h->limit, &damage, &code)) {
         case READ_RECORD: more = pass_record(p, at, &code); break;
         case READ_END:
-            p->end = (struct wire_place){.position = p->h->limit > at ? p->h->limit : at};
+            pass_end_at(p, p->h->limit);
             more = false;
             break;
         case READ_DAMAGE:
             p->g->damaged(p->g->arg, damage);
-            p->end = (struct wire_place){.position = at};
+            pass_end_at(p, at);
             break;
         case READ_ERROR:
             err_set(p->e, code, "cannot read the journal at position %llu: %s", (unsigned long long)at, err_text(code));
@@ -259,21 +280,21 @@ static int pass_run(struct pass *p)
     if (code == ERR_OK && (p->h->flags & HAND_EXACT) != 0) {
         if (atomic_load_explicit(p->g->stopping, memory_order_relaxed))
             return err_set(p->e, ERR_CLOSED, "stopping");
-        p->end = p->h->to;
+        p->end.place = p->h->to;
     }
     return code;
 }
 
-static int gather_range(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct wire_place *end,
+static int gather_range(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,
                         struct err *e)
 {
     struct shelf_file file;
-    *end = hand->head.from;
     int code = shelf_take(g->shelf, STORE_JOURNAL, hand->head.base, &file);
     if (code != ERR_OK)
         return err_set(e, code, "no segment %llu here", (unsigned long long)hand->head.base);
     source_open(&g->range, &file);
-    struct pass p = {.g = g, .h = &hand->head, .hand = hand, .rows = rows, .file = &file, .end = *end, .e = e};
+    struct pass p = {
+        .g = g, .h = &hand->head, .hand = hand, .rows = rows, .file = &file, .end = {.place = hand->head.from}, .e = e};
     code = pass_run(&p);
     source_trim(&g->range);
     if (shelf_return(g->shelf, file.serial))
@@ -308,7 +329,7 @@ static int list_row(struct gather *g, const struct wire_item *item, const struct
     bool aside = file->store == STORE_ASIDE;
     if (r->type != (aside ? RECORD_ASIDE : RECORD_ROWS) || item->place.row >= r->rows)
         return ERR_NOTFOUND;
-    struct lent_record like = record_like(r, file);
+    struct lent_record like = record_like(r, file, h);
     uint32_t number = item->place.row;
     if (aside && aside_identity(r, &like, &number) != ERR_OK)
         return ERR_DAMAGED;
@@ -325,7 +346,7 @@ static int list_item(struct gather *g, const struct wire_item *item, const struc
     struct shelf_file file;
     int code = shelf_take(g->shelf, item->store, item->base, &file);
     if (code != ERR_OK)
-        return ERR_AGAIN; /* not here says nothing about the row */
+        return code; /* the daemon lends every file there is: this one is gone */
     code = list_row(g, item, h, &file, rows);
     if (shelf_return(g->shelf, file.serial))
         g->dropped(g->arg, file.store, file.base);
@@ -334,15 +355,15 @@ static int list_item(struct gather *g, const struct wire_item *item, const struc
 
 static bool may_pass(int code)
 {
-    return code == ERR_IO || code == ERR_NOMEM || code == ERR_LIMIT || code == ERR_AGAIN;
+    return code == ERR_IO || code == ERR_NOMEM || code == ERR_LIMIT || code == ERR_VERSION;
 }
 
-static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct wire_place *end,
+static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,
                        struct err *e)
 {
     for (uint32_t i = 0; i < hand->head.items; i++) {
         const struct wire_item *item = &hand->items[i];
-        *end = item->place;
+        end->place = item->place;
         int code = list_item(g, item, &hand->head, rows);
         if (code == ERR_OK)
             continue;
@@ -362,8 +383,9 @@ static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows
     return ERR_OK;
 }
 
-int gather_rows(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct wire_place *end, struct err *e)
+int gather_rows(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end, struct err *e)
 {
+    *end = (struct batch_end){.place = hand->head.from};
     CHECK(rows->count == 0 && rows->left_count == 0);
     return hand->head.kind == HAND_LIST ? gather_list(g, hand, rows, end, e) : gather_range(g, hand, rows, end, e);
 }

@@ -18,6 +18,12 @@ struct source {
     uint64_t next;        /* where reading goes on behind it */
 };
 
+/* Where a batch ends. */
+struct batch_end {
+    struct wire_place place; /* the range's next row; of a list the last item's place */
+    uint64_t rows_before;    /* rows of the journal before it; 0: not known */
+};
+
 /* A hand-out with the lists that follow it in the message; borrowed from the worker's inbox. */
 struct hand {
     struct wire_hand head;
@@ -41,10 +47,9 @@ void gather_fini(struct gather *g);
 /* Give back every byte; what was cached is read again when it is needed. */
 void gather_trim(struct gather *g);
 
-/* Fill `rows` (empty before). `end` is the range's next row; for a list the last item's place. An error means that no
- * row can be pushed now and none is skipped: `end` is where the range began, `e` says why. A list's rows that cannot be
- * read are left out as lost or, when trying again may help, as RETRY. */
-int gather_rows(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct wire_place *end,
+/* Fill `rows` (empty before). An error means that no row can be pushed now and none is skipped; `e` says why. A list's
+ * rows that cannot be read are left out as lost or, when trying again may help, as RETRY. */
+int gather_rows(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,
                 struct err *e) MUST_CHECK;
 
 #endif

@@ -11,7 +11,8 @@
 
 #include <stdio.h>
 
-_Static_assert(ROW_ID_LEN < (int)HG_ROW_ID_SIZE && BATCH_ID_LEN < (int)HG_BATCH_ID_SIZE, "ids fit the plugin's buffers");
+_Static_assert(ROW_ID_LEN < (int)HG_ROW_ID_SIZE && BATCH_ID_LEN < (int)HG_BATCH_ID_SIZE,
+               "ids fit the plugin's buffers");
 
 static struct hg_text text_of(struct slice s)
 {

@@ -36,14 +36,17 @@ static void tell_parts(struct host *h, const void *head, size_t head_len, const 
         life_stop(h);
 }
 
-void tell_taken(struct hg_host *w, const struct wire_place *first, const struct wire_place *end)
+void tell_taken(struct hg_host *w, const struct batch_end *end)
 {
+    const struct hg_row *first = w->rows.count > 0 ? &w->rows.rows[0] : NULL;
     const struct wire_taken m = {
         .head = worker_head(w, WIRE_TAKEN),
-        .first = *first,
-        .end = *end,
+        .first = first == NULL ? w->hand.head.from : lent_place(first),
+        .end = end->place,
         .rows = w->rows.count,
         .bytes = w->rows.bytes,
+        .first_hash = first == NULL ? 0 : first->record->uuid_hash,
+        .end_row = end->rows_before,
     };
     tell_parts(w->host, &m, sizeof m, NULL, 0, NULL, 0);
 }
@@ -75,51 +78,73 @@ static void page_add(struct page *p, const struct wire_row *row, const char *rea
     p->listed++;
 }
 
-/* The verdict as it is taken, 0: the call says that this row was not judged. */
-static uint32_t row_outcome(const struct hg_row *row, uint32_t result)
+/* The verdict as it is taken, 0: none that the daemon has to be told. */
+static uint32_t row_outcome(const struct hg_row *row, uint32_t result, bool all)
 {
     if (row->verdict != 0)
-        return row->verdict;
-    return result == HG_ALL_OK ? HG_OK : result == HG_JUDGED ? HG_RETRY : 0;
+        return row->verdict != HG_OK || all ? row->verdict : 0;
+    return result == HG_JUDGED || all ? HG_RETRY : 0;
 }
 
-/* Returns the number of rows delivered. */
-static uint32_t page_add_rows(struct page *p, const struct hg_rows *l, uint32_t result)
+static void page_add_row(struct page *p, const struct hg_row *row, uint32_t verdict)
+{
+    const struct wire_row entry = {
+        .place = lent_place(row),
+        .uuid_hash = row->record->uuid_hash,
+        .after_ms = row->after_ms,
+        .verdict = verdict,
+        .reason = row->reason_length,
+        .store = row->record->store,
+        .unjudged = row->verdict == 0,
+    };
+    page_add(p, &entry, row->reason);
+}
+
+static void page_add_left(struct page *p, const struct left_out *left)
+{
+    const struct wire_row entry = {
+        .place = left->place,
+        .uuid_hash = left->uuid_hash,
+        .verdict = left->verdict,
+        .reason = left->reason == NULL ? 0 : reason_cut(left->reason),
+        .store = left->store,
+    };
+    page_add(p, &entry, left->reason);
+}
+
+static bool place_before(struct wire_place a, struct wire_place b)
+{
+    return a.position != b.position ? a.position < b.position : a.row < b.row;
+}
+
+/* The rows of a range in their order, those that were left out among those that were pushed: the daemon goes through
+ * them from the front. `all`: every row is named. */
+static void page_add_all(struct page *p, const struct hg_rows *l, uint32_t result, bool all)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        uint32_t verdict = row_outcome(&l->rows[i], result, all);
+        if (verdict == 0)
+            continue;
+        while (left < l->left_count && place_before(l->left[left].place, lent_place(&l->rows[i])))
+            page_add_left(p, &l->left[left++]);
+        page_add_row(p, &l->rows[i], verdict);
+    }
+    while (left < l->left_count)
+        page_add_left(p, &l->left[left++]);
+}
+
+/* Rows that are OK, and whether any was judged at all. */
+static uint32_t count_delivered(const struct hg_rows *l, uint32_t result, bool *judged)
 {
     uint32_t delivered = 0;
+    *judged = false;
     for (uint32_t i = 0; i < l->count; i++) {
-        const struct hg_row *row = &l->rows[i];
-        uint32_t verdict = row_outcome(row, result);
-        delivered += verdict == HG_OK;
-        if (verdict == 0 || (verdict == HG_OK && result != HG_NOT_NOW))
-            continue;
-        const struct wire_row entry = {
-            .place = lent_place(row),
-            .uuid_hash = row->record->uuid_hash,
-            .after_ms = row->after_ms,
-            .verdict = verdict,
-            .reason = row->reason_length,
-            .store = row->record->store,
-            .unjudged = row->verdict == 0,
-        };
-        page_add(p, &entry, row->reason);
+        uint32_t verdict = l->rows[i].verdict;
+        *judged = *judged || verdict != 0;
+        delivered += verdict == HG_OK || (verdict == 0 && result == HG_ALL_OK);
     }
     return delivered;
-}
-
-static void page_add_left(struct page *p, const struct hg_rows *l)
-{
-    for (uint32_t i = 0; i < l->left_count; i++) {
-        const struct left_out *left = &l->left[i];
-        const struct wire_row entry = {
-            .place = left->place,
-            .uuid_hash = left->uuid_hash,
-            .verdict = left->verdict,
-            .reason = left->reason == NULL ? 0 : reason_cut(left->reason),
-            .store = left->store,
-        };
-        page_add(p, &entry, left->reason);
-    }
 }
 
 /* A copy of the durable state when this push has changed it. */
@@ -143,8 +168,9 @@ void tell_done(struct hg_host *w, const struct told *told)
     page.listed = 0;
     page.used = 0;
     page.head = (struct wire_verdicts){.count = 0};
-    uint32_t delivered = page_add_rows(&page, l, told->result);
-    page_add_left(&page, l);
+    bool judged;
+    uint32_t delivered = count_delivered(l, told->result, &judged);
+    page_add_all(&page, l, told->result, told->result == HG_NOT_NOW && judged);
     page_send(&page);
     tell_counts(w->host);
     char state[HG_STATE_MAX];

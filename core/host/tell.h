@@ -15,7 +15,7 @@ struct told {
     uint32_t reason_length;
 };
 
-void tell_taken(struct hg_host *w, const struct wire_place *first, const struct wire_place *end);
+void tell_taken(struct hg_host *w, const struct batch_end *end);
 /* VERDICTS, as many messages as it takes, then COUNT for what was counted, then DONE. */
 void tell_done(struct hg_host *w, const struct told *told);
 void tell_damage(struct hg_host *w, struct read_damage damage);

@@ -157,13 +157,9 @@ static void worker_done(struct hg_host *w, const struct told *told)
 /* Nothing of the hand-out is pushed now. */
 static void worker_refuse(struct hg_host *w, const char *why)
 {
-    const struct told told = {
-        .result = HG_NOT_NOW,
-        .end = w->hand.head.from,
-        .reason = why,
-        .reason_length = reason_cut(why),
-    };
-    lent_reset(&w->rows, false);
+    const struct batch_end end = {.place = w->hand.head.from};
+    const struct told told = {.result = HG_NOT_NOW, .end = end.place, .reason = why, .reason_length = reason_cut(why)};
+    tell_taken(w, &end);
     worker_done(w, &told);
 }
 
@@ -209,23 +205,20 @@ static void worker_push(struct hg_host *w, struct told *told)
 
 static void worker_hand(struct hg_host *w)
 {
-    struct told told = {.result = HG_ALL_OK};
+    struct batch_end end;
     struct err e;
     worker_read_hand(w);
     w->state_changed = false;
     lent_reset(&w->rows, false);
-    int code = gather_rows(&w->gather, &w->hand, &w->rows, &told.end, &e);
-    struct wire_place first = w->rows.count > 0 ? lent_place(&w->rows.rows[0]) : w->hand.head.from;
-    tell_taken(w, &first, code == ERR_OK ? &told.end : &w->hand.head.from);
-    if (code != ERR_OK) {
+    if (gather_rows(&w->gather, &w->hand, &w->rows, &end, &e) != ERR_OK) {
         worker_refuse(w, e.text);
         return;
     }
+    struct told told = {.result = HG_ALL_OK, .end = end.place};
+    tell_taken(w, &end);
     if (w->rows.count > 0) {
-        if (!worker_await_go(w)) {
-            worker_refuse(w, "stopping");
-            return;
-        }
+        if (!worker_await_go(w))
+            return; /* never pushed, so not done: it is handed out again */
         worker_push(w, &told);
     }
     worker_done(w, &told);

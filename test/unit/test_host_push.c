@@ -66,6 +66,8 @@ static void all_rows_in_order(void **state)
     assert_int_equal(taken.rows, 20);
     expect_place(taken.first, t.at[0], 0);
     expect_place(taken.end, t.m.at, 0);
+    assert_int_equal(taken.first_hash, hash_bytes(slice_of("aaa")));
+    assert_int_equal(taken.end_row, 20);
     assert_int_equal(h.m.done.head.token, 5);
     assert_int_equal(h.m.done.result, HG_ALL_OK);
     assert_int_equal(h.m.done.rows, 20);
@@ -161,6 +163,7 @@ static void whole_sets_are_not_split(void **state)
     hosted_push(&h, &hand, NULL, &taken);
     assert_int_equal(taken.rows, 5); /* both would be 10 */
     expect_place(taken.end, t.at[2], 0);
+    assert_int_equal(taken.end_row, 15);
     expect_rows(&h, 0, 15);
     hosted_stop(&h);
     hosted_fini(&h);
@@ -186,6 +189,7 @@ static void a_plan_is_repeated_exactly(void **state)
     assert_int_equal(taken.rows, 8);
     expect_place(taken.first, t.at[0], 4);
     expect_place(taken.end, t.at[1], 2);
+    assert_int_equal(taken.end_row, 12);
     expect_rows(&h, 4, 12);
     hosted_stop(&h);
     hosted_fini(&h);
@@ -270,7 +274,61 @@ static void held_rows_are_left_out_and_told(void **state)
     assert_int_equal(taken.rows, 0);
     assert_int_equal(h.m.done.listed, 4);
     expect_place(taken.end, t.at[0], 4);
+    assert_int_equal(taken.end_row, 4);
     expect_rows(&h, 10, 15);
+    hosted_stop(&h);
+    hosted_fini(&h);
+    maker_close(&t.m);
+}
+
+/* Without order a uuid's row sets may go to any lane, but each to one. */
+static void spread_by_position(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct hosted h;
+    uint32_t seen = 0;
+    maker_open(&m, 0);
+    for (uint32_t i = 0; i < 40; i++)
+        maker_set(&m, "one", 1, i, 4, NULL);
+    hosted_init(&h, "chaos");
+    hosted_ready(&h);
+    hosted_segment(&h, &m, STORE_JOURNAL);
+    struct wire_hand hand = hosted_range(&m, 1);
+    hand.flags = HAND_SPREAD;
+    hand.shard_count = 4;
+    for (hand.shard = 0; hand.shard < 4; hand.shard++) {
+        struct wire_taken taken;
+        hosted_push(&h, &hand, NULL, &taken);
+        assert_in_range(taken.rows, 1, 39);
+        seen += taken.rows;
+    }
+    assert_int_equal(seen, 40);
+    assert_int_equal(hosted_lines(&h), 40);
+    hosted_stop(&h);
+    hosted_fini(&h);
+    maker_close(&m);
+}
+
+static void replay_with_new_ids(void **state)
+{
+    (void)state;
+    struct three t;
+    struct hosted h;
+    three_open(&t);
+    hosted_init(&h, "chaos");
+    hosted_ready(&h);
+    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    struct wire_hand hand = hosted_range(&t.m, 1);
+    struct epoch epoch;
+    memset(epoch.bytes, 0x44, sizeof epoch.bytes);
+    memcpy(hand.epoch, epoch.bytes, sizeof hand.epoch);
+    hand.flags = HAND_REPLAY | HAND_NEW_IDS;
+    hosted_push(&h, &hand, NULL, NULL);
+    char id[ROW_ID_LEN + 1], *text = hosted_written(&h);
+    row_id_text(&epoch, t.at[0], 0, id);
+    assert_int_equal(strncmp(text, id, ROW_ID_LEN), 0);
+    free(text);
     hosted_stop(&h);
     hosted_fini(&h);
     maker_close(&t.m);
@@ -398,6 +456,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_plan_is_repeated_exactly),
     cmocka_unit_test(shards_are_a_partition),
     cmocka_unit_test(held_rows_are_left_out_and_told),
+    cmocka_unit_test(spread_by_position),
+    cmocka_unit_test(replay_with_new_ids),
     cmocka_unit_test(replay_of_one_uuid),
     cmocka_unit_test(damage_is_told_and_stepped_over),
     cmocka_unit_test(a_large_record_in_parts),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A host of chaos in MODE with three row sets: aaa 0..3, bbb 4..7 with the key `odd`, aaa 8..11. */
@@ -170,9 +171,13 @@ static void not_now_names_what_was_delivered(void **state)
     push(&f);
     assert_int_equal(f.h.m.done.result, HG_NOT_NOW);
     assert_int_equal(f.h.m.done.delivered, 4);
-    assert_int_equal(f.h.m.done.listed, 4);
-    for (uint32_t i = 0; i < 4; i++)
+    assert_int_equal(f.h.m.done.listed, 12); /* some were judged: every row is named */
+    for (uint32_t i = 0; i < 4; i++) {
         expect_row(&f, i, f.at[0], i, HG_OK);
+        expect_row(&f, 4 + i, f.at[1], i, HG_RETRY);
+        assert_int_equal(f.h.rows[i].unjudged, 0);
+        assert_int_equal(f.h.rows[4 + i].unjudged, 1);
+    }
     end(&f);
 }
 
@@ -191,6 +196,28 @@ static void other_results_are_not_now(void **state)
     push(&f);
     assert_int_equal(f.h.m.done.result, HG_NOT_NOW);
     assert_int_equal(f.h.m.done.bad_result, 1);
+    end(&f);
+}
+
+/* The daemon goes through what is listed from the front: held rows stand in their place. */
+static void listed_in_the_order_of_the_range(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, "reject");
+    uint64_t position = maker_set(&f.m, "ccc", 2, 12, 4, "odd");
+    const uint64_t held = hash_bytes(slice_of("aaa"));
+    f.hand.limit = f.m.at;
+    f.hand.held = 1;
+    hosted_push(&f.h, &f.hand, &held, &f.taken);
+    assert_int_equal(f.taken.rows, 6);
+    assert_int_equal(f.h.m.done.listed, 14);
+    for (uint32_t i = 0; i < 4; i++) {
+        expect_row(&f, i, f.at[0], i, VERDICT_HELD);
+        expect_row(&f, 4 + i, f.at[1], i, HG_REJECT);
+        expect_row(&f, 8 + i, f.at[2], i, VERDICT_HELD);
+    }
+    expect_row(&f, 12, position, 0, HG_REJECT);
     end(&f);
 }
 
@@ -255,7 +282,7 @@ static void single_rows_in_the_order_of_the_list(void **state)
     end(&f);
 }
 
-/* A file that the daemon did not send says nothing about its rows. */
+/* The daemon lends every file there is: a row of another is gone. */
 static void a_list_without_its_file(void **state)
 {
     (void)state;
@@ -266,7 +293,7 @@ static void a_list_without_its_file(void **state)
     hosted_push(&f.h, &hand, &one, &f.taken);
     assert_int_equal(f.taken.rows, 0);
     assert_int_equal(f.h.m.done.listed, 1);
-    expect_row(&f, 0, 4096, 0, HG_RETRY);
+    expect_row(&f, 0, 4096, 0, VERDICT_LOST);
     assert_int_equal(f.h.rows[0].store, STORE_ASIDE);
     end(&f);
 }
@@ -370,15 +397,13 @@ static void a_stable_batch_waits_for_go(void **state)
     assert_int_equal(f.h.m.done.delivered, 12);
     hosted_expect(&f.h, WIRE_PROBED);
     assert_int_equal(f.h.m.head.token, 99);
-    /* A stop instead of the go: not pushed, and said so. */
+    /* A stop instead of the go: not pushed, so not done. */
     f.hand.head.token = 43;
     hosted_hand(&f.h, &f.hand, NULL);
     hosted_expect(&f.h, WIRE_TAKEN);
     hosted_simple(&f.h, WIRE_STOP, 0, 0);
-    hosted_expect(&f.h, WIRE_DONE);
-    assert_int_equal(f.h.m.done.result, HG_NOT_NOW);
-    assert_int_equal(f.h.m.done.rows, 0);
     assert_int_equal(hosted_wait(&f.h), 0);
+    assert_int_equal(recv(f.h.channel, f.h.m.bytes, sizeof f.h.m.bytes, 0), 0);
     assert_int_equal(hosted_lines(&f.h), 12);
     hosted_fini(&f.h);
     maker_close(&f.m);
@@ -487,6 +512,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(wild_verdicts_do_nothing),
     cmocka_unit_test(not_now_names_what_was_delivered),
     cmocka_unit_test(other_results_are_not_now),
+    cmocka_unit_test(listed_in_the_order_of_the_range),
     cmocka_unit_test(many_verdicts),
     cmocka_unit_test(single_rows_in_the_order_of_the_list),
     cmocka_unit_test(a_list_without_its_file),
