@@ -150,6 +150,7 @@ $(LIBTEST): $(TESTLIB_O)
 
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
+TEST_LIBS_test_plugin_http := -lssl
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
@@ -266,7 +267,7 @@ coverage-run: check-build
 	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
 	$(PYTHON) test/lint/coverage.py $(BUILD)
 
-bench: all
+bench: all $(CRASH_TOOLS)
 	@HEADGATE_BUILD=$(BUILD) test/bench/run
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
