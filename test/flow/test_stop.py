@@ -106,8 +106,8 @@ def test_the_host_alone_is_killed():
         assert not g.dead()
 
 
-def test_a_thousand_starts_give_no_id_twice():
-    """Ephemeral gateways: fresh folders, and one that was copied, never give an id twice."""
+def test_a_copied_folder_gives_no_id_twice():
+    """Two gateways that began as one never give an id twice. (A thousand fresh ones: test/hostile.)"""
     seen = set()
     with Gateway() as g:
         taken = g.take(row("u"))["id"]

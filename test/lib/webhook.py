@@ -26,10 +26,11 @@ class Request:
 class Webhook:
     """`with Webhook() as hook:` `answer` decides: a status, (status, headers, body), "drop" (close without an answer),
     "hang" (say nothing until the hook ends or `release` is called), or a function of the request that returns one of
-    these. It may be changed at any time. `taken` are the requests that were answered with 2xx, `requests` all."""
+    these. It may be changed at any time. `taken` are the requests that were answered with 2xx, `requests` all; with
+    keep=False neither is kept, and `answer` has to."""
 
-    def __init__(self, answer=200, port=0):
-        self.answer, self.requests, self.taken = answer, [], []
+    def __init__(self, answer=200, port=0, keep=True):
+        self.answer, self.keep, self.requests, self.taken = answer, keep, [], []
         self.lock, self.freed = threading.Lock(), threading.Event()
         hook = self
 
@@ -79,8 +80,9 @@ class Webhook:
             handler.close_connection = True
             return
         request = Request(handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body)
-        with self.lock:
-            self.requests.append(request)
+        if self.keep:
+            with self.lock:
+                self.requests.append(request)
         answer = self.answer(request) if callable(self.answer) else self.answer
         if answer == "hang":
             self.freed.wait(600)
@@ -88,7 +90,7 @@ class Webhook:
             handler.close_connection = True
             return
         status, headers, text = answer if isinstance(answer, tuple) else (answer, {}, b"")
-        if 200 <= status < 300:
+        if 200 <= status < 300 and self.keep:
             with self.lock:
                 self.taken.append(request)
         try:
