@@ -259,16 +259,17 @@ static int api_state_set(struct hg_host *w, const void *state, size_t len)
     return 1;
 }
 
-/* Rows before the first row of a range that is pushed for the first time: the daemon hands out ranges in order, so what
- * lies before one is settled, set aside, or held back. While rows are held back or come again, nothing is certain. */
+/* Rows before a range: the daemon hands ranges out in order, so what lies before one is settled or waits for another
+ * try. While something waits its uuid is held back, so without one nothing does; but without order per uuid
+ * (HAND_SPREAD) nobody is held back, and then, as in a list or a replay, nothing is certain. */
 static int api_settled(const struct hg_host *w, const char *row_id)
 {
     struct epoch epoch;
     uint64_t position;
     uint32_t row;
     const struct wire_hand *h = &w->hand.head;
-    if (!w->pushing || h->kind != HAND_RANGE || (h->flags & HAND_REPLAY) != 0 || h->held > 0 || w->rows.count == 0 ||
-        row_id_parse(slice_of(row_id), &epoch, &position, &row) != ERR_OK)
+    if (!w->pushing || h->kind != HAND_RANGE || (h->flags & (HAND_REPLAY | HAND_SPREAD)) != 0 || h->held > 0 ||
+        row_id == NULL || row_id_parse(slice_of(row_id), &epoch, &position, &row) != ERR_OK)
         return 0;
     int order = memcmp(epoch.bytes, w->rows.rows[0].record->epoch.bytes, sizeof epoch.bytes);
     if (order != 0)

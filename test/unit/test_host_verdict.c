@@ -377,6 +377,41 @@ static void state_goes_round(void **state)
     end(&f);
 }
 
+/* What lies before a range is settled, unless something of it may still come again. */
+static void what_is_settled(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, "settled");
+    const uint64_t held = 5;
+    push(&f);
+    f.hand.from = (struct wire_place){.position = f.at[0], .row = 1};
+    push(&f);
+    f.hand.held = 1;
+    hosted_push(&f.h, &f.hand, &held, NULL);
+    f.hand.held = 0;
+    f.hand.flags = HAND_REPLAY;
+    push(&f);
+    f.hand.flags = HAND_SPREAD;
+    push(&f);
+    struct wire_item one = {.store = STORE_JOURNAL, .base = f.m.base, .place = {.position = f.at[2]}};
+    struct wire_hand hand = f.hand;
+    hand.flags = 0;
+    hand.kind = HAND_LIST;
+    hand.items = 1;
+    hosted_push(&f.h, &hand, &one, NULL);
+    char *text = hosted_written(&f.h), *at = text;
+    static const char *const expected[] = {"0 0 0", "1 0 0", "0 0 0", "0 0 0", "0 0 0", "0 0 0"};
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        at = strstr(at, "settled ");
+        assert_non_null(at);
+        at += strlen("settled ");
+        assert_memory_equal(at, expected[i], 5);
+    }
+    free(text);
+    end(&f);
+}
+
 /* --- stable batches --- */
 
 static void a_stable_batch_waits_for_go(void **state)
@@ -519,6 +554,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_list_sees_the_file_grow),
     cmocka_unit_test(rows_set_aside),
     cmocka_unit_test(state_goes_round),
+    cmocka_unit_test(what_is_settled),
     cmocka_unit_test(a_stable_batch_waits_for_go),
     cmocka_unit_test(what_a_row_answers),
     cmocka_unit_test(logs_and_counters),
