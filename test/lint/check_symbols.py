@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""No two objects of core define the same global symbol: an archive would silently give whichever comes first."""
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+from source import ROOT, report
+
+BUILD = ROOT / os.environ.get("BUILD", "build")
+
+
+def main():
+    found = defaultdict(set)
+    for path in sorted((BUILD / "core").rglob("*.o")):
+        if not (ROOT / path.relative_to(BUILD).with_suffix(".c")).exists():
+            continue
+        text = subprocess.run(["nm", "-g", "--defined-only", path], capture_output=True, text=True, check=True).stdout
+        for m in re.finditer(r" [A-TVX-Z] (\w+)$", text, re.M):
+            found[m[1]].add(str(path.relative_to(BUILD)))
+    faults = [f"{symbol} is defined in {', '.join(sorted(where))}" for symbol, where in sorted(found.items())
+              if len(where) > 1 and symbol not in ("main",)]
+    return report(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
