@@ -35,7 +35,7 @@ void keep_ask(const struct args *a, struct keep *out)
     *out = (struct keep){.ms = -1, .bytes = -1};
     if (given == NULL && args_has(a, OPT_TO) && getenv("HEADGATE_ADMIN_LISTEN") == NULL)
         return;
-    int code = given != NULL ? target_parse(given, &target, NULL)
+    int code = given != NULL ? remote_target_parse(given, &target, NULL)
                              : remote_target("admin.listen", "HEADGATE_ADMIN_LISTEN", "127.0.0.1:8081", &target, NULL);
     if (code != ERR_OK || call_token(&token, NULL) != ERR_OK)
         return;

@@ -21,7 +21,7 @@ static bool setting_read(const char *setting, struct target *out)
     if (conf_load(&input, &conf, &faults, &notices) == ERR_OK) {
         struct conf_line line;
         for (size_t at = 0; !found && conf_next(conf, &at, &line);)
-            found = strcmp(line.key, setting) == 0 && target_parse(line.value, out, NULL) == ERR_OK;
+            found = strcmp(line.key, setting) == 0 && remote_target_parse(line.value, out, NULL) == ERR_OK;
     }
     conf_free(&conf);
     buf_free(&faults);
@@ -33,10 +33,10 @@ int remote_target(const char *setting, const char *variable, const char *otherwi
 {
     const char *text = getenv(variable);
     if (text != NULL && text[0] != '\0')
-        return target_parse(text, out, e);
+        return remote_target_parse(text, out, e);
     if (setting_read(setting, out))
         return ERR_OK;
-    return target_parse(otherwise, out, e);
+    return remote_target_parse(otherwise, out, e);
 }
 
 int remote_open(struct remote *r, const struct args *a)
@@ -45,7 +45,7 @@ int remote_open(struct remote *r, const struct args *a)
     struct target target;
     char *token = NULL;
     const char *given = args_value(a, OPT_ADMIN, NULL);
-    int code = given != NULL ? target_parse(given, &target, &e)
+    int code = given != NULL ? remote_target_parse(given, &target, &e)
                              : remote_target("admin.listen", "HEADGATE_ADMIN_LISTEN", "127.0.0.1:8081", &target, &e);
     *r = (struct remote){.timeout_ms = ASK_TIMEOUT_MS};
     if (code != ERR_OK)

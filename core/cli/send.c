@@ -93,7 +93,7 @@ static int send_connect(struct send *s)
     struct target target;
     char *token = NULL;
     const char *to = args_value(&s->args, OPT_TO, NULL);
-    int code = to != NULL ? target_parse(to, &target, &e)
+    int code = to != NULL ? remote_target_parse(to, &target, &e)
                           : remote_target("http.listen", "HEADGATE_HTTP_LISTEN", "127.0.0.1:8080", &target, &e);
     if (code != ERR_OK)
         return say_error(EXIT_USAGE, "send: %s", e.text);

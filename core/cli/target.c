@@ -59,7 +59,7 @@ static int target_host(const char *text, struct target *t, struct err *e)
     return ERR_OK;
 }
 
-int target_parse(const char *text, struct target *out, struct err *e)
+int remote_target_parse(const char *text, struct target *out, struct err *e)
 {
     struct target t = {0};
     char first[TARGET_BASE_MAX - 16];

@@ -14,6 +14,6 @@ struct target {
 
 /* `host:port`, `[v6]:port`, `:port`, `unix:/path`, `http://…`, `https://…`. A listener's wildcard (`0.0.0.0`, `[::]`,
  * `*`) becomes loopback. Of a list (separated by blanks or commas) the first counts. ERR_SYNTAX with a sentence. */
-int target_parse(const char *text, struct target *out, struct err *e) MUST_CHECK;
+int remote_target_parse(const char *text, struct target *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -464,6 +464,14 @@ bool pusher_drained(const struct pusher *p, uint64_t position)
     return p->waiting.count == 0 && p->aside.parked_count == 0 && p->add_count == 0;
 }
 
+bool pusher_let_go(const struct pusher *p)
+{
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        if (p->lanes[i].give_up != 0)
+            return false;
+    return p->forgotten && p->writing == NULL && !p->dirty && p->waiting.count == 0;
+}
+
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 {
     struct journal_mark mark = p->ops->durable(p->ops->arg);

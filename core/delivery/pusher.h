@@ -298,6 +298,8 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes);
 /* Entries of the settle stream that are not on disk yet. */
 void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg);
+/* It was forgotten and what it held is given up: it pins nothing. */
+bool pusher_let_go(const struct pusher *p);
 /* Nothing left to deliver up to `position`, nothing waiting, nothing parked. */
 bool pusher_drained(const struct pusher *p, uint64_t position);
 

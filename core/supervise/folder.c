@@ -275,7 +275,8 @@ static int add_file(const struct folder_options *o, const char *path, const stru
     struct plugin_file *f = known(before, path, &st, false);
     if (f == NULL) {
         int64_t age = clock_wall_us() * 1000 - changed_ns(&st);
-        bool young = age >= 0 && age < YOUNG_NS; /* it may still be being written: what was known of it stays */
+        bool young =
+            !o->any_age && age >= 0 && age < YOUNG_NS; /* it may still be being written: what was known of it stays */
         out->young = out->young || young;
         f = young ? known(before, path, &st, true) : file_new(o, path, &st);
         if (f == NULL)

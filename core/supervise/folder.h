@@ -45,6 +45,7 @@ struct folder_options {
     const char *const *dirs; /* NULL-terminated */
     const char *copies;      /* a folder of the daemon's own for private copies */
     const char *host;        /* path of headgate-host */
+    bool any_age;            /* do not wait for files that are younger than a second */
 };
 
 /* `before` is read only. */

@@ -210,10 +210,10 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
         }
     }
     if (state == PUSHER_STARTING && r->pusher != NULL) {
-        if (!same && r->pusher->wanted)
-            runner_stop_host(r), r->pusher->host = r->process != NULL ? HOST_ENDING : r->pusher->host;
-        if (!same)
+        if (!same) { /* a host that runs ends first; it starts again with what holds now */
+            pusher_want(r->pusher, false, clock_ms());
             pusher_want(r->pusher, true, clock_ms());
+        }
     } else if (why.len > 0 || r->pusher != NULL || state != PUSHER_BROKEN) {
         runner_idle(r, state, state == PUSHER_UNCONFIGURED ? "not configured" : buf_str(&why));
     }

@@ -106,6 +106,11 @@ enum pusher_state runner_state(const struct runner *r)
     return r->pusher != NULL ? r->pusher->state : r->idle_state;
 }
 
+int runner_pid(const struct runner *r)
+{
+    return r->process == NULL ? 0 : process_pid(r->process);
+}
+
 const char *runner_error(const struct runner *r)
 {
     return r->pusher != NULL ? r->pusher->error : r->reason;

@@ -115,7 +115,7 @@ void supervisor_settled(struct supervisor *s)
     LIST_EACH(&s->runners, it)
     {
         const struct runner *r = runner_at(it);
-        if (r->pusher == NULL)
+        if (r->pusher == NULL || pusher_let_go(r->pusher))
             continue;
         any = true;
         if (r->pusher->sequence == 0)

@@ -88,6 +88,7 @@ double supervisor_lag_seconds(struct supervisor *s, const struct runner *r);
 bool supervisor_drained(struct supervisor *s); /* nothing left to deliver anywhere that can deliver */
 
 enum pusher_state runner_state(const struct runner *r);
+int runner_pid(const struct runner *r); /* of its host, 0: none */
 const char *runner_error(const struct runner *r);
 
 #endif

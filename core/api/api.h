@@ -1,0 +1,86 @@
+/* What the routes of operation share: the daemon's parts, and small helpers for answers.
+ *
+ * Loop thread. Whatever may read files goes to a worker thread (uv_queue_work) and answers when it is back. */
+#ifndef HG_API_API_H
+#define HG_API_API_H
+
+#include "http/http.h"
+#include "journal/journal.h"
+#include "supervise/supervisor.h"
+
+struct daemon; /* daemon.h */
+
+enum listener { LISTENER_ROWS = 1, LISTENER_ADMIN = 2, LISTENER_PROBES = 3 };
+
+struct api {
+    uv_loop_t *loop;
+    struct journal *journal;
+    struct supervisor *supervisor;
+    struct daemon *daemon;
+    uint64_t generation; /* of the settings: 1 at start, more with each reload */
+    struct receipt_waiter *waiters;
+    int works; /* on worker threads */
+};
+
+enum { API_BODY_MAX = 64 << 20 }; /* of an answer */
+
+/* Answers. The buffer is freed. `code` is what building it returned: an error answers 503. */
+void api_json(struct http_request *r, int status, struct buf *body, int code);
+void api_text(struct http_request *r, int status, const char *content_type, struct buf *body, int code);
+void api_problem(struct http_request *r, int status, const char *word, const char *detail);
+/* The problem for an ERR_ code. */
+void api_error(struct http_request *r, int code, const char *detail);
+
+/* `,` between members of an object or elements of an array: true for all but the first. */
+int api_comma(struct buf *b, bool *more) MUST_CHECK;
+int api_time(struct buf *b, int64_t wall_us) MUST_CHECK;      /* RFC 3339 with microseconds, UTC, with quotes */
+int api_tags(struct buf *b, struct slice context) MUST_CHECK; /* a record's tags as a JSON object */
+/* RFC 3339 or `30m`-like (that long ago) to wall microseconds; ERR_SYNTAX. */
+int api_time_parse(const char *text, int64_t *wall_us) MUST_CHECK;
+/* A query parameter that is yes/true/1. */
+bool api_flag(const struct http_request *r, const char *name);
+
+/* A route's parameters: the `{…}` parts of its pattern, percent-decoded. */
+struct api_params {
+    char text[2][1024];
+};
+
+typedef void api_route(struct api *api, struct http_request *r, const struct api_params *params);
+
+/* pushers.c */
+api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_forget;
+/* receipts.c */
+api_route api_batch, api_receipts;
+/* dead.c */
+api_route api_dead_list, api_dead_show, api_dead_retry, api_dead_drop, api_dead_retry_all, api_dead_drop_all;
+/* replays.c */
+api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
+/* metrics.c */
+api_route api_metrics;
+/* control.c */
+api_route api_live, api_ready, api_version, api_reload, api_drain, api_config, api_refusals, api_openapi,
+    api_problem_page, api_probe, api_plugins;
+
+/* --- receipts for those who wait (Prefer: wait) --- */
+
+struct receipt_waiter {
+    struct receipt_waiter *next;
+    uint64_t position;
+    uint32_t rows;
+    uint64_t uuid_hash;
+    int64_t until_ms;
+    /* Called once: 0 with the receipt as JSON, or ERR_TIMEOUT. */
+    void (*done)(void *arg, int code, struct slice json);
+    void *arg;
+    bool ready;
+};
+
+/* Owned by the caller until `done` was called. */
+void receipts_wait(struct api *api, struct receipt_waiter *w);
+/* Something was settled, or time has passed: look who need not wait any longer. */
+void receipts_look(struct api *api);
+
+/* router.c: the request of one of the operation's routes. Answers always; 404 and 405 too. */
+void api_dispatch(struct api *api, struct http_request *r);
+
+#endif

@@ -1,0 +1,374 @@
+/* Dead letters over HTTP: list, show, send again, drop; one by id, or all that a filter matches.
+ *
+ * The index in memory says which rows there are; uuid, reason and data are read from the aside files. A page reads at
+ * most PAGE_READS of them, so that a filter over very many dead letters takes several pages instead of one long answer.
+ */
+#include "api/api.h"
+
+#include "base/hash.h"
+#include "base/sys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_READS = 20000, ROW_MAX = 80 << 20, BULK_MAX = 1 << 24 };
+
+struct filter {
+    char pusher[128], reason[256], uuid[UUID_MAX_BYTES + 1];
+    uint64_t uuid_hash;
+    int64_t since_us;
+    bool states; /* parked and retrying rows too */
+};
+
+static bool filter_read(const struct http_request *r, struct filter *f)
+{
+    char since[64];
+    *f = (struct filter){0};
+    if (http_query(r, "pusher", f->pusher, sizeof f->pusher) == -2 ||
+        http_query(r, "reason", f->reason, sizeof f->reason) == -2 ||
+        http_query(r, "uuid", f->uuid, sizeof f->uuid) == -2)
+        return false;
+    if (f->uuid[0] != '\0')
+        f->uuid_hash = hash_bytes(slice_of(f->uuid));
+    return http_query(r, "since", since, sizeof since) <= 0 || api_time_parse(since, &f->since_us) == ERR_OK;
+}
+
+static bool filter_index(const struct filter *f, const struct aside_entry *e)
+{
+    if (e->state == ASIDE_GONE || (e->state != ASIDE_DEAD && !f->states))
+        return false;
+    return (f->uuid_hash == 0 || e->uuid_hash == f->uuid_hash) && e->since_us >= f->since_us;
+}
+
+static bool contains(struct slice text, const char *part)
+{
+    return part[0] == '\0' || (text.len > 0 && memmem(text.ptr, text.len, part, strlen(part)) != NULL);
+}
+
+static bool filter_record(const struct filter *f, const struct record *record)
+{
+    struct slice uuid = {"", 0};
+    (void)context_get(record->context, CONTEXT_UUID, &uuid);
+    return (f->uuid[0] == '\0' || slice_is(uuid, f->uuid)) && contains(aside_reason(record), f->reason);
+}
+
+static const char *aside_word(uint8_t state)
+{
+    return state == ASIDE_DEAD ? "dead" : state == ASIDE_PARKED ? "parked" : "retrying";
+}
+
+static int add_letter(struct buf *b, const struct pusher *p, const struct aside_entry *e, const struct record *record)
+{
+    char id[ROW_ID_LEN + 1];
+    struct slice uuid = {"", 0};
+    struct row_span span = record_span(record, 0);
+    row_id_text(&e->epoch, e->place.position, e->place.row, id);
+    (void)context_get(record->context, CONTEXT_UUID, &uuid);
+    int code = buf_addf(b, "{\"id\":\"%s.%s\",\"pusher\":\"%s\",\"uuid\":", id, p->name, p->name);
+    if (code == ERR_OK)
+        code = buf_add_json(b, uuid);
+    if (code == ERR_OK && span.index != INDEX_NONE)
+        code = buf_addf(b, ",\"index\":%llu", (unsigned long long)span.index);
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"reason\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, aside_reason(record));
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"since\":");
+    if (code == ERR_OK)
+        code = api_time(b, e->since_us);
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"received\":");
+    if (code == ERR_OK)
+        code = api_time(b, record->received_us);
+    if (code == ERR_OK)
+        code = buf_addf(b, ",\"attempts\":%u,\"state\":\"%s\",\"returned\":%u,\"bytes\":%u", e->attempts,
+                        aside_word(e->state), e->returned, e->length);
+    return code;
+}
+
+/* --- walking what a filter matches --- */
+
+typedef int letter_visit(void *arg, struct runner *r, struct aside_entry *e, const struct record *record);
+
+/* Entries from the `skip`th match on; stops when `visit` does not return 0. `*reads` is counted down. */
+static int walk(struct api *api, const struct filter *f, uint32_t *reads, letter_visit *visit, void *arg)
+{
+    struct buf copy;
+    buf_init(&copy, ROW_MAX);
+    int code = ERR_OK;
+    LIST_EACH(supervisor_runners(api->supervisor), it)
+    {
+        struct runner *r = container_of(it, struct runner, link);
+        if (r->pusher == NULL || (f->pusher[0] != '\0' && strcmp(f->pusher, r->name) != 0))
+            continue;
+        for (size_t i = 0; code == ERR_OK && *reads > 0 && i < r->pusher->aside.count; i++) {
+            struct aside_entry *e = &r->pusher->aside.entries[i];
+            struct record record;
+            if (!filter_index(f, e))
+                continue;
+            --*reads;
+            if (aside_read(r->pusher->dir, e->file, e->offset, &copy, &record) == ERR_OK && filter_record(f, &record))
+                code = visit(arg, r, e, &record);
+        }
+    }
+    buf_free(&copy);
+    return code == ERR_CLOSED ? ERR_OK : code;
+}
+
+struct page {
+    struct buf *out;
+    uint64_t skip, limit, seen;
+    bool more, full;
+};
+
+static int visit_page(void *arg, struct runner *r, struct aside_entry *e, const struct record *record)
+{
+    struct page *page = arg;
+    if (page->seen++ < page->skip)
+        return ERR_OK;
+    if (page->seen - page->skip > page->limit) {
+        page->full = true;
+        return ERR_CLOSED;
+    }
+    int code = api_comma(page->out, &page->more);
+    if (code == ERR_OK)
+        code = add_letter(page->out, r->pusher, e, record);
+    return code == ERR_OK ? buf_addc(page->out, '}') : code;
+}
+
+static uint64_t total(struct api *api, const struct filter *f)
+{
+    uint64_t count = 0;
+    LIST_EACH(supervisor_runners(api->supervisor), it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        if (r->pusher == NULL || (f->pusher[0] != '\0' && strcmp(f->pusher, r->name) != 0))
+            continue;
+        for (size_t i = 0; i < r->pusher->aside.count; i++)
+            count += filter_index(f, &r->pusher->aside.entries[i]);
+    }
+    return count;
+}
+
+static uint64_t query_number(const struct http_request *r, const char *name, uint64_t fallback)
+{
+    char text[32];
+    return http_query(r, name, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : fallback;
+}
+
+static const char bad_filter[] = "a filter is malformed; since takes 2026-01-31T12:00:00Z or a duration such as 2h";
+
+void api_dead_list(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    (void)params;
+    struct filter f;
+    if (!filter_read(r, &f)) {
+        api_problem(r, 400, "syntax", bad_filter);
+        return;
+    }
+    f.states = true;
+    struct buf b;
+    buf_init(&b, API_BODY_MAX);
+    uint64_t limit = query_number(r, "limit", PAGE_DEFAULT);
+    struct page page = {.out = &b, .skip = query_number(r, "after", 0), .limit = limit < PAGE_MAX ? limit : PAGE_MAX};
+    uint32_t reads = PAGE_READS;
+    int code = buf_adds(&b, "{\"dead\":[");
+    if (code == ERR_OK)
+        code = walk(api, &f, &reads, visit_page, &page);
+    if (code == ERR_OK)
+        code = page.full ? buf_addf(&b, "],\"next\":\"%llu\"", (unsigned long long)(page.skip + page.limit))
+                         : buf_adds(&b, "],\"next\":null");
+    if (code == ERR_OK)
+        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)total(api, &f));
+    api_json(r, 200, &b, code);
+}
+
+/* --- one --- */
+
+static struct aside_entry *find(struct api *api, struct http_request *r, const char *id, struct runner **runner)
+{
+    struct epoch epoch;
+    struct place place;
+    struct aside_entry *e = NULL;
+    const char *dot = strchr(id, '.');
+    if (dot != NULL &&
+        row_id_parse(slice_make(id, (size_t)(dot - id)), &epoch, &place.position, &place.row) == ERR_OK) {
+        *runner = supervisor_find(api->supervisor, slice_of(dot + 1));
+        if (*runner != NULL && (*runner)->pusher != NULL)
+            e = aside_find(&(*runner)->pusher->aside, &epoch, place);
+    }
+    if (e == NULL)
+        api_problem(r, 404, "not-found",
+                    "there is no such dead letter (an id is <row id>.<pusher>); it may have been "
+                    "delivered or dropped");
+    return e;
+}
+
+void api_dead_show(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct runner *runner;
+    const struct aside_entry *e = find(api, r, params->text[0], &runner);
+    if (e == NULL)
+        return;
+    struct buf b, copy;
+    struct record record;
+    buf_init(&b, API_BODY_MAX);
+    buf_init(&copy, ROW_MAX);
+    int code = aside_read(runner->pusher->dir, e->file, e->offset, &copy, &record);
+    if (code == ERR_OK)
+        code = add_letter(&b, runner->pusher, e, &record);
+    if (code == ERR_OK)
+        code = buf_adds(&b, ",\"data\":");
+    if (code == ERR_OK) {
+        struct slice row = record_row(&record, 0);
+        code = buf_add(&b, row.ptr, row.len);
+    }
+    if (code == ERR_OK)
+        code = buf_adds(&b, ",\"tags\":");
+    if (code == ERR_OK)
+        code = api_tags(&b, record.context);
+    if (code == ERR_OK)
+        code = buf_adds(&b, "}\n");
+    buf_free(&copy);
+    api_json(r, 200, &b, code);
+}
+
+/* The new row's data object out of `{"data":{…}}`; the body was checked as a row set of its own. Its bytes are kept. */
+static int new_data(struct slice body, struct slice *data, char *why, size_t size)
+{
+    struct buf wrapped;
+    buf_init(&wrapped, body.len + 64);
+    struct scan *scan = scan_new();
+    struct scan_rules rules = {.max_rows = 1, .max_depth = 32, .any_keys = true, .single = true};
+    struct slice found;
+    size_t at = 0;
+    struct json_field field;
+    int code = scan == NULL ? ERR_NOMEM : buf_adds(&wrapped, "{\"uuid\":\"x\",\"row\":");
+    if (code == ERR_OK)
+        code = buf_add(&wrapped, body.ptr, body.len);
+    if (code == ERR_OK)
+        code = buf_addc(&wrapped, '}');
+    if (code == ERR_OK)
+        code = scan_body(scan, &rules, buf_slice(&wrapped));
+    uint32_t faults = 0;
+    const struct fault *first = scan == NULL ? NULL : scan_faults(scan, &faults);
+    if (code != ERR_OK && faults > 0)
+        snprintf(why, size, "the new row is not valid: " SLICE_FMT, SLICE_ARG(first[0].detail));
+    scan_free(&scan);
+    buf_free(&wrapped);
+    if (code != ERR_OK)
+        return ERR_RANGE;
+    while (at < body.len && body.ptr[at] != '{')
+        at++;
+    found = slice_make(body.ptr + at, body.len - at);
+    at = 0;
+    while (json_next(found, &at, &field))
+        if (slice_is(field.key, "data")) {
+            *data = field.value;
+            return ERR_OK;
+        }
+    snprintf(why, size, "the body has no \"data\" object");
+    return ERR_RANGE;
+}
+
+void api_dead_retry(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct runner *runner;
+    struct aside_entry *e = find(api, r, params->text[0], &runner);
+    if (e == NULL)
+        return;
+    if (e->out || e->state == ASIDE_RETRYING) {
+        api_problem(r, 409, "conflict", "it is being tried just now");
+        return;
+    }
+    struct slice data = {NULL, 0};
+    char why[300] = "the new row is not valid";
+    if (r->body.len > 0 && new_data(r->body, &data, why, sizeof why) != ERR_OK) {
+        api_problem(r, 422, "schema", why);
+        return;
+    }
+    int code = pusher_dead_retry(runner->pusher, e, data, clock_ms());
+    supervisor_step(api->supervisor, runner);
+    struct buf b;
+    buf_init(&b, 256);
+    if (code == ERR_OK)
+        code = buf_adds(&b, "{\"retried\":1}\n");
+    api_json(r, 202, &b, code);
+}
+
+void api_dead_drop(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct runner *runner;
+    struct aside_entry *e = find(api, r, params->text[0], &runner);
+    if (e == NULL)
+        return;
+    if (e->out) {
+        api_problem(r, 409, "conflict", "it is being tried just now");
+        return;
+    }
+    pusher_dead_drop(runner->pusher, e);
+    supervisor_step(api->supervisor, runner);
+    struct buf b;
+    buf_init(&b, 256);
+    api_json(r, 200, &b, buf_adds(&b, "{\"dropped\":1}\n"));
+}
+
+/* --- all that a filter matches --- */
+
+struct bulk {
+    bool drop, dry;
+    uint64_t matched, done;
+    int64_t now;
+};
+
+static int visit_bulk(void *arg, struct runner *r, struct aside_entry *e, const struct record *record)
+{
+    struct bulk *bulk = arg;
+    (void)record;
+    bulk->matched++;
+    if (bulk->dry || e->out)
+        return ERR_OK;
+    bulk->done++;
+    if (!bulk->drop)
+        return pusher_dead_retry(r->pusher, e, (struct slice){NULL, 0}, bulk->now);
+    pusher_dead_drop(r->pusher, e);
+    return ERR_OK;
+}
+
+static void run_bulk(struct api *api, struct http_request *r, bool drop)
+{
+    struct filter f;
+    if (!filter_read(r, &f)) {
+        api_problem(r, 400, "syntax", bad_filter);
+        return;
+    }
+    if (f.pusher[0] == '\0' && f.reason[0] == '\0' && f.uuid[0] == '\0' && f.since_us == 0 && !api_flag(r, "all")) {
+        api_problem(r, 422, "schema", "say which: pusher, reason, uuid or since; or all=yes");
+        return;
+    }
+    struct bulk bulk = {.drop = drop, .dry = api_flag(r, "dry-run"), .now = clock_ms()};
+    uint32_t reads = BULK_MAX;
+    int code = walk(api, &f, &reads, visit_bulk, &bulk);
+    LIST_EACH_SAFE(supervisor_runners(api->supervisor), it)
+    supervisor_step(api->supervisor, container_of(it, struct runner, link));
+    struct buf b;
+    buf_init(&b, 256);
+    if (code == ERR_OK)
+        code = buf_addf(&b, "{\"matched\":%llu,\"%s\":%llu}\n", (unsigned long long)bulk.matched,
+                        drop ? "dropped" : "retried", (unsigned long long)bulk.done);
+    api_json(r, 200, &b, code);
+}
+
+void api_dead_retry_all(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    (void)params;
+    run_bulk(api, r, false);
+}
+
+void api_dead_drop_all(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    (void)params;
+    run_bulk(api, r, true);
+}

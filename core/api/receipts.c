@@ -1,0 +1,521 @@
+/* Receipts: where each pusher is with a row set. Put together from the record in the journal, the settle streams (what
+ * was not simply delivered), and the delivery state in memory (what is not settled yet).
+ *
+ * Three steps, because files are read on a worker thread and the state belongs to the loop: find the records; take a
+ * picture of every pusher; read the settle streams and count. The picture is older than the streams, so an entry may be
+ * seen twice; counting is by row, so that does no harm. */
+#include "api/api.h"
+
+#include "base/hash.h"
+#include "base/sys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = 20, RECORD_MAX = 80 << 20, TAGS_BYTES = 32 << 10 };
+
+struct batch {
+    uint64_t position;
+    struct journal_segment segment;
+    uint32_t rows;
+    int64_t received_us;
+    uint64_t uuid_hash;
+    struct buf uuid, tags; /* tags: a JSON object */
+};
+
+struct pending_settle {
+    struct settle_entry entry;
+    struct pending_settle *next;
+};
+
+/* The picture of one pusher with regard to one batch. */
+struct picture {
+    char *name, *dir, *error;
+    enum pusher_state state;
+    bool takes; /* the batch is not older than its registration */
+    struct pusher_view view;
+    int64_t since_us;
+    uint64_t low;
+    uint32_t counts[OUTCOME_COUNT], attempts;
+    struct settle_entry *settles;
+    size_t settle_count;
+};
+
+struct receipt_job {
+    uv_work_t work;
+    struct api *api;
+    struct batch batches[PAGE];
+    uint32_t count, done;
+    struct picture *pictures; /* of batch `done` */
+    size_t picture_count;
+    bool by_uuid;
+    struct buf uuid;
+    uint64_t before, next;
+    struct buf out;
+    bool more;
+    int code;
+    void (*answer)(struct receipt_job *job);
+    void *arg;
+};
+
+/* --- step 1: the records (worker thread) --- */
+
+static int load_batch(struct receipt_job *job, uint64_t position, struct slice want_uuid)
+{
+    struct buf copy;
+    struct record record;
+    struct batch *b = &job->batches[job->count];
+    buf_init(&copy, RECORD_MAX);
+    int code = journal_segment_at(job->api->journal, position, &b->segment);
+    if (code == ERR_OK && position < b->segment.first)
+        code = ERR_GONE;
+    if (code == ERR_OK)
+        code = journal_read(job->api->journal, position, &copy, &record);
+    struct slice uuid = {"", 0};
+    if (code == ERR_OK &&
+        (!context_get(record.context, CONTEXT_UUID, &uuid) || (want_uuid.ptr != NULL && !slice_eq(uuid, want_uuid))))
+        code = ERR_NOTFOUND;
+    if (code == ERR_OK) {
+        b->position = position;
+        b->rows = record.rows;
+        b->received_us = record.received_us;
+        b->uuid_hash = hash_bytes(uuid);
+        buf_init(&b->uuid, UUID_MAX_BYTES);
+        buf_init(&b->tags, TAGS_BYTES);
+        job->count++;
+        code = buf_add(&b->uuid, uuid.ptr, uuid.len);
+        if (code == ERR_OK)
+            code = api_tags(&b->tags, record.context);
+    }
+    buf_free(&copy);
+    return code;
+}
+
+static void find_by_uuid(struct receipt_job *job)
+{
+    uint64_t positions[PAGE + 1];
+    uint32_t found = 0;
+    job->code = journal_find_uuid(job->api->journal, buf_slice(&job->uuid), job->before, positions, PAGE + 1, &found);
+    for (uint32_t i = 0; job->code == ERR_OK && i < found && i < PAGE; i++) {
+        int code = load_batch(job, positions[i], buf_slice(&job->uuid));
+        if (code != ERR_NOTFOUND && code != ERR_GONE && code != ERR_DAMAGED)
+            job->code = code;
+    }
+    if (found > PAGE)
+        job->next = positions[PAGE - 1];
+}
+
+/* --- step 2: the picture (loop thread) --- */
+
+struct gather {
+    struct picture *picture;
+    uint64_t position;
+    bool failed;
+};
+
+static bool covers(const struct settle_entry *e, uint64_t position)
+{
+    return e->place.position == position || (e->rows == 0 && e->place.position <= position && position < e->end);
+}
+
+static void gather_settle(void *arg, const struct settle_entry *entry)
+{
+    struct gather *g = arg;
+    if (!covers(entry, g->position))
+        return;
+    struct settle_entry *grown =
+        realloc(g->picture->settles, (g->picture->settle_count + 1) * sizeof *g->picture->settles);
+    if (grown == NULL) {
+        g->failed = true;
+        return;
+    }
+    g->picture->settles = grown;
+    grown[g->picture->settle_count++] = *entry;
+}
+
+static void pictures_free(struct receipt_job *job)
+{
+    for (size_t i = 0; i < job->picture_count; i++) {
+        struct picture *p = &job->pictures[i];
+        free(p->name);
+        free(p->dir);
+        free(p->error);
+        free(p->settles);
+    }
+    free(job->pictures);
+    job->pictures = NULL;
+    job->picture_count = 0;
+}
+
+static int take_picture(struct receipt_job *job, const struct batch *b)
+{
+    size_t count = 0;
+    LIST_EACH(supervisor_runners(job->api->supervisor), it)
+    count++;
+    job->pictures = calloc(count + 1, sizeof *job->pictures);
+    if (job->pictures == NULL)
+        return ERR_NOMEM;
+    LIST_EACH(supervisor_runners(job->api->supervisor), it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        if (r->pusher == NULL || b->position < r->pusher->registered)
+            continue;
+        struct picture *p = &job->pictures[job->picture_count++];
+        p->name = strdup(r->name);
+        p->dir = strdup(r->pusher->dir);
+        p->error = strdup(r->pusher->error);
+        p->state = r->pusher->state;
+        p->since_us = r->pusher->state_since_us;
+        pusher_view(r->pusher, b->position, b->rows, b->uuid_hash, &p->view);
+        struct gather g = {.picture = p, .position = b->position};
+        pusher_settles(r->pusher, gather_settle, &g);
+        if (g.failed || p->name == NULL || p->dir == NULL || p->error == NULL)
+            return ERR_NOMEM;
+    }
+    return ERR_OK;
+}
+
+/* --- step 3: the settle streams (worker thread) --- */
+
+struct counting {
+    uint8_t *outcomes; /* of each row; 0 delivered */
+    const struct batch *batch;
+    uint32_t attempts;
+};
+
+static void count_entry(void *arg, const struct settle_entry *e)
+{
+    struct counting *c = arg;
+    if (!covers(e, c->batch->position))
+        return;
+    if (e->attempts > c->attempts)
+        c->attempts = e->attempts;
+    if (e->rows == 0 && e->outcome == OUTCOME_DELIVERED)
+        return; /* only says how many tries it took */
+    uint32_t from = e->place.position == c->batch->position ? e->place.row : 0;
+    uint64_t to = e->rows == 0 ? c->batch->rows : (uint64_t)from + e->rows;
+    for (uint64_t row = from; row < to && row < c->batch->rows; row++)
+        c->outcomes[row] = e->outcome;
+}
+
+static int count_settled(const struct batch *b, struct picture *p)
+{
+    struct counting c = {.outcomes = calloc(b->rows + 1, 1), .batch = b, .attempts = p->view.attempts};
+    if (c.outcomes == NULL)
+        return ERR_NOMEM;
+    int code = settle_read(p->dir, b->segment.base, count_entry, &c);
+    for (size_t i = 0; i < p->settle_count; i++)
+        count_entry(&c, &p->settles[i]);
+    for (uint32_t row = 0; row < b->rows; row++)
+        p->counts[c.outcomes[row]]++;
+    p->attempts = c.attempts;
+    uint32_t open = p->view.pending + p->view.waiting + p->view.parked;
+    p->counts[OUTCOME_DELIVERED] -= open < p->counts[OUTCOME_DELIVERED] ? open : p->counts[OUTCOME_DELIVERED];
+    free(c.outcomes);
+    return code;
+}
+
+/* --- the text --- */
+
+static const char *state_word(const struct picture *p)
+{
+    if (p->view.pending + p->view.waiting + p->view.parked == 0)
+        return "settled";
+    if (p->state == PUSHER_PAUSED)
+        return "paused";
+    if (p->view.waiting + p->view.parked > 0 || p->state == PUSHER_RETRYING)
+        return "retrying";
+    return p->view.delivering ? "delivering" : "pending";
+}
+
+static int add_picture(struct buf *out, const struct picture *p)
+{
+    bool settled = strcmp(state_word(p), "settled") == 0;
+    int code = buf_add_json(out, slice_of(p->name));
+    if (code == ERR_OK)
+        code = buf_addf(out, ":{\"state\":\"%s\",\"delivered\":%u,\"duplicate\":%u,\"skipped\":%u,\"dead\":%u",
+                        state_word(p), p->counts[OUTCOME_DELIVERED], p->counts[OUTCOME_DUPLICATE],
+                        p->counts[OUTCOME_SKIPPED] + p->counts[OUTCOME_GIVEN_UP], p->counts[OUTCOME_DEAD]);
+    if (code == ERR_OK)
+        code = buf_addf(out, ",\"attempts\":%u", p->attempts);
+    if (code == ERR_OK && !settled && p->error[0] != '\0') {
+        code = buf_adds(out, ",\"error\":");
+        if (code == ERR_OK)
+            code = buf_add_json(out, slice_of(p->error));
+    }
+    if (code == ERR_OK && !settled) {
+        code = buf_adds(out, ",\"since\":");
+        if (code == ERR_OK)
+            code = api_time(out, p->since_us);
+    }
+    return code == ERR_OK ? buf_addc(out, '}') : code;
+}
+
+static const char *outcome_of(const struct receipt_job *job)
+{
+    bool open = false, dead = false, good = false;
+    for (size_t i = 0; i < job->picture_count; i++) {
+        const struct picture *p = &job->pictures[i];
+        open = open || strcmp(state_word(p), "settled") != 0;
+        dead = dead || p->counts[OUTCOME_DEAD] + p->counts[OUTCOME_GIVEN_UP] > 0;
+        good = good || p->counts[OUTCOME_DELIVERED] + p->counts[OUTCOME_DUPLICATE] + p->counts[OUTCOME_SKIPPED] > 0;
+    }
+    return open ? "pending" : dead && good ? "mixed" : dead ? "dead" : "delivered";
+}
+
+static int add_receipt(struct receipt_job *job, const struct batch *b)
+{
+    char id[BATCH_ID_LEN + 1];
+    batch_id_text(&b->segment.epoch, b->position, id);
+    struct buf *out = &job->out;
+    int code = buf_addf(out, "{\"id\":\"%s\",\"uuid\":", id);
+    if (code == ERR_OK)
+        code = buf_add_json(out, buf_slice(&b->uuid));
+    if (code == ERR_OK)
+        code = buf_addf(out, ",\"rows\":%u,\"received\":", b->rows);
+    if (code == ERR_OK)
+        code = api_time(out, b->received_us);
+    if (code == ERR_OK)
+        code = buf_adds(out, ",\"tags\":");
+    if (code == ERR_OK)
+        code = buf_add(out, b->tags.ptr, b->tags.len);
+    if (code == ERR_OK)
+        code = buf_adds(out, ",\"pushers\":{");
+    bool more = false;
+    for (size_t i = 0; code == ERR_OK && i < job->picture_count; i++) {
+        code = api_comma(out, &more);
+        if (code == ERR_OK)
+            code = add_picture(out, &job->pictures[i]);
+    }
+    return code == ERR_OK ? buf_addf(out, "},\"outcome\":\"%s\"}", outcome_of(job)) : code;
+}
+
+/* --- the steps in turn --- */
+
+static void job_free(struct receipt_job *job)
+{
+    for (uint32_t i = 0; i < job->count; i++) {
+        buf_free(&job->batches[i].uuid);
+        buf_free(&job->batches[i].tags);
+    }
+    pictures_free(job);
+    buf_free(&job->uuid);
+    buf_free(&job->out);
+    free(job);
+}
+
+static void job_end(struct receipt_job *job)
+{
+    job->answer(job);
+    job_free(job);
+}
+
+static void run_find(uv_work_t *work)
+{
+    struct receipt_job *job = work->data;
+    if (job->by_uuid)
+        find_by_uuid(job);
+    else
+        job->code = load_batch(job, job->before, (struct slice){NULL, 0});
+}
+
+static void run_count(uv_work_t *work)
+{
+    struct receipt_job *job = work->data;
+    const struct batch *b = &job->batches[job->done];
+    for (size_t i = 0; job->code == ERR_OK && i < job->picture_count; i++)
+        job->code = count_settled(b, &job->pictures[i]);
+    if (job->code == ERR_OK)
+        job->code = api_comma(&job->out, &job->more);
+    if (job->code == ERR_OK)
+        job->code = add_receipt(job, b);
+}
+
+static void next_batch(struct receipt_job *job);
+
+static void count_done(uv_work_t *work, int status)
+{
+    struct receipt_job *job = work->data;
+    (void)status;
+    job->api->works--;
+    pictures_free(job);
+    job->done++;
+    next_batch(job);
+}
+
+static void next_batch(struct receipt_job *job)
+{
+    if (job->code == ERR_OK && job->done < job->count)
+        job->code = take_picture(job, &job->batches[job->done]);
+    if (job->code != ERR_OK || job->done == job->count) {
+        job_end(job);
+        return;
+    }
+    job->api->works++;
+    CHECK(uv_queue_work(job->api->loop, &job->work, run_count, count_done) == 0);
+}
+
+static void find_done(uv_work_t *work, int status)
+{
+    struct receipt_job *job = work->data;
+    (void)status;
+    job->api->works--;
+    next_batch(job);
+}
+
+static struct receipt_job *job_new(struct api *api, void (*answer)(struct receipt_job *job), void *arg)
+{
+    struct receipt_job *job = calloc(1, sizeof *job);
+    if (job == NULL)
+        return NULL;
+    job->work.data = job;
+    job->api = api;
+    job->answer = answer;
+    job->arg = arg;
+    buf_init(&job->out, API_BODY_MAX);
+    buf_init(&job->uuid, UUID_MAX_BYTES);
+    return job;
+}
+
+static void job_start(struct receipt_job *job)
+{
+    job->api->works++;
+    CHECK(uv_queue_work(job->api->loop, &job->work, run_find, find_done) == 0);
+}
+
+/* --- routes --- */
+
+static const char gone[] = "this row set was here, but it is no longer kept (journal.keep, journal.keep_bytes)";
+static const char unknown[] = "no row set with this id was ever accepted here";
+
+static void answer_batch(struct receipt_job *job)
+{
+    struct http_request *r = job->arg;
+    if (job->code == ERR_OK)
+        job->code = buf_addc(&job->out, '\n');
+    if (job->code != ERR_OK)
+        api_error(r, job->code,
+                  job->code == ERR_GONE       ? gone
+                  : job->code == ERR_NOTFOUND ? unknown
+                                              : err_text(job->code));
+    else
+        api_json(r, 200, &job->out, ERR_OK);
+}
+
+void api_batch(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct epoch epoch;
+    uint64_t position;
+    struct journal_segment segment;
+    if (batch_id_parse(slice_of(params->text[0]), &epoch, &position) != ERR_OK) {
+        api_problem(r, 404, "not-found", "this is not the id of a row set; ids come with the 202");
+        return;
+    }
+    int code = journal_find_batch(api->journal, &epoch, position, &segment);
+    if (code == ERR_GONE || code == ERR_NOTFOUND) {
+        api_error(r, code, code == ERR_GONE ? gone : unknown);
+        return;
+    }
+    struct receipt_job *job = job_new(api, answer_batch, r);
+    if (job == NULL) {
+        api_error(r, ERR_NOMEM, "out of memory");
+        return;
+    }
+    job->before = position;
+    job_start(job);
+}
+
+static void answer_page(struct receipt_job *job)
+{
+    struct http_request *r = job->arg;
+    struct buf b;
+    buf_init(&b, API_BODY_MAX);
+    int code = job->code;
+    if (code == ERR_OK && job->count == 0 && job->before == UINT64_MAX)
+        code = ERR_NOTFOUND;
+    if (code != ERR_OK) {
+        api_error(r, code, code == ERR_NOTFOUND ? "no row set of this uuid is here" : err_text(code));
+        return;
+    }
+    code = buf_adds(&b, "{\"uuid\":");
+    if (code == ERR_OK)
+        code = buf_add_json(&b, buf_slice(&job->uuid));
+    if (code == ERR_OK)
+        code = buf_adds(&b, ",\"batches\":[");
+    if (code == ERR_OK)
+        code = buf_add(&b, job->out.ptr, job->out.len);
+    if (code == ERR_OK)
+        code = job->next == 0 ? buf_adds(&b, "],\"next\":null}\n")
+                              : buf_addf(&b, "],\"next\":\"%llu\"}\n", (unsigned long long)job->next);
+    api_json(r, 200, &b, code);
+}
+
+void api_receipts(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    char after[32];
+    struct receipt_job *job = job_new(api, answer_page, r);
+    if (job == NULL || buf_adds(&job->uuid, params->text[0]) != ERR_OK) {
+        if (job != NULL)
+            job_free(job);
+        api_problem(r, 404, "not-found", "no row set of this uuid is here");
+        return;
+    }
+    job->by_uuid = true;
+    job->before = UINT64_MAX;
+    if (http_query(r, "after", after, sizeof after) > 0)
+        job->before = strtoull(after, NULL, 10);
+    job_start(job);
+}
+
+/* --- waiting for a receipt --- */
+
+static bool settled_everywhere(struct api *api, const struct receipt_waiter *w)
+{
+    LIST_EACH(supervisor_runners(api->supervisor), it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        struct pusher_view view;
+        if (r->pusher == NULL || w->position < r->pusher->registered)
+            continue;
+        pusher_view(r->pusher, w->position, w->rows, w->uuid_hash, &view);
+        if (view.pending + view.waiting + view.parked > 0)
+            return false;
+    }
+    return true;
+}
+
+static void answer_waiter(struct receipt_job *job)
+{
+    struct receipt_waiter *w = job->arg;
+    w->done(w->arg, job->code, buf_slice(&job->out));
+}
+
+void receipts_wait(struct api *api, struct receipt_waiter *w)
+{
+    w->ready = false;
+    w->next = api->waiters;
+    api->waiters = w;
+    receipts_look(api);
+}
+
+void receipts_look(struct api *api)
+{
+    int64_t now = clock_ms();
+    for (struct receipt_waiter **at = &api->waiters; *at != NULL;) {
+        struct receipt_waiter *w = *at;
+        bool settled = settled_everywhere(api, w);
+        if (!settled && w->until_ms > now) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        struct receipt_job *job = settled ? job_new(api, answer_waiter, w) : NULL;
+        if (job == NULL) {
+            w->done(w->arg, ERR_TIMEOUT, (struct slice){NULL, 0});
+            continue;
+        }
+        job->before = w->position;
+        job_start(job);
+    }
+}

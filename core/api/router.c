@@ -1,0 +1,105 @@
+/* The routes of operation: one table; which listeners show a route; what a foreign web page may not do.
+ *
+ * A browser on the bench machine must not be able to steer or post: a foreign Origin or a cross-site fetch is refused
+ * everywhere, and on the admin listener a Host that is not listed (DNS rebinding). */
+#include "api/api.h"
+#include "api/daemon.h"
+#include "api/site.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ON_ROWS = 1, ON_ADMIN = 2, ON_PROBES = 4 };
+
+struct route {
+    enum http_method method;
+    const char *pattern;
+    int where;
+    api_route *run;
+};
+
+static const struct route routes[] = {
+#define ROUTE(method, pattern, where, run) {HTTP_##method, pattern, where, run},
+#include "api/routes.def"
+#undef ROUTE
+};
+
+/* Match a path against a pattern; `{…}` takes one segment. */
+static bool match(const char *pattern, struct slice path, struct api_params *params)
+{
+    size_t at = 0, count = 0;
+    while (*pattern != '\0') {
+        if (*pattern != '{') {
+            if (at >= path.len || path.ptr[at++] != *pattern++)
+                return false;
+            continue;
+        }
+        pattern = strchr(pattern, '}') + 1;
+        size_t end = at;
+        while (end < path.len && path.ptr[end] != '/')
+            end++;
+        if (end == at || count == COUNT_OF(params->text) ||
+            http_unescape(slice_make(path.ptr + at, end - at), params->text[count], sizeof params->text[0]) < 0)
+            return false;
+        count++;
+        at = end;
+    }
+    return at == path.len;
+}
+
+static int where_of(const struct http_request *r)
+{
+    switch ((enum listener)r->listener) {
+    case LISTENER_ROWS: return ON_ROWS;
+    case LISTENER_ADMIN: return ON_ADMIN;
+    case LISTENER_PROBES: return ON_PROBES;
+    }
+    return 0;
+}
+
+static const char *refused_from_outside(struct api *api, const struct http_request *r)
+{
+    struct slice host = {"", 0};
+    (void)http_field(r, "Host", &host);
+    if (site_foreign(r))
+        return "a page of another site may not do this";
+    if (r->listener == LISTENER_ADMIN && !daemon_host_allowed(api->daemon, host))
+        return "this Host is not one of admin.hosts; add it there if it is yours";
+    return NULL;
+}
+
+static void add_allow(char *allow, size_t size, enum http_method method)
+{
+    static const char *const names[] = {[HTTP_GET] = "GET, HEAD", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
+    size_t len = strlen(allow);
+    snprintf(allow + len, size - len, "%s%s", len > 0 ? ", " : "", names[method]);
+}
+
+void api_dispatch(struct api *api, struct http_request *r)
+{
+    const char *fault = refused_from_outside(api, r);
+    if (fault != NULL) {
+        api_problem(r, 403, "forbidden", fault);
+        return;
+    }
+    char allow[64] = "";
+    enum http_method method = r->method == HTTP_HEAD ? HTTP_GET : r->method;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        struct api_params params;
+        if ((routes[i].where & where_of(r)) == 0 || !match(routes[i].pattern, r->path, &params))
+            continue;
+        if (routes[i].method == method) {
+            routes[i].run(api, r, &params);
+            return;
+        }
+        add_allow(allow, sizeof allow, routes[i].method);
+    }
+    if (allow[0] == '\0') {
+        api_problem(r, 404, "not-found",
+                    "there is nothing at this path; /openapi.json on the admin listener lists what is");
+        return;
+    }
+    struct http_problem problem = {
+        .status = 405, .word = "method", .detail = "this path does not take this method; see Allow", .allow = allow};
+    http_problem(r, &problem);
+}
