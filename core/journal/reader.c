@@ -81,27 +81,30 @@ static ssize_t page_read(struct reader *r, char *to, off_t at)
     return PAGE;
 }
 
-/* Read on at a page's start, so that O_DIRECT allows it; no more than before means the end of the file. */
+/* Until `need` bytes are there or the file ends. O_DIRECT reads begin at a page, so after a short count the page is
+ * read again there; no more than before means the end of the file. */
 static int window_load(struct reader *r, uint64_t offset, size_t want, size_t need)
 {
-    size_t have = 0;
+    size_t have = 0, from = 0;
     bool by_page = false;
     for (int tries = 0; have < need && tries < RETRIES;) {
-        size_t from = (size_t)page_down(have);
         off_t at = (off_t)(offset + from);
         ssize_t n = by_page ? page_read(r, r->bytes + from, at) : sys->pread(r->fd, r->bytes + from, want - from, at);
         if (n < 0 && errno == EINTR) {
             tries++;
+        } else if (n < 0 && errno == EINVAL && from % PAGE != 0) {
+            from = (size_t)page_down(from);
         } else if (n < 0 && errno == EIO && !by_page && want > need) {
             want = need; /* perhaps only what would have been read ahead is bad */
         } else if (n < 0 && errno == EIO && !by_page && r->blank) {
             by_page = true;
+            from = (size_t)page_down(from);
         } else if (n < 0) {
             return errno == ENOMEM ? ERR_NOMEM : ERR_IO;
         } else if (from + (size_t)n <= have) {
             break;
         } else {
-            have = from + (size_t)n;
+            have = from = from + (size_t)n;
         }
     }
     r->filled = have;
