@@ -124,7 +124,7 @@ run: deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@mkdir -p data/out
 	@printf '\nrows in    http://%s/v1/rows\noperation  http://%s/\n' "$(RUN_LISTEN)" "$(RUN_ADMIN)"
-	@printf "try        curl -sS http://%s/v1/rows -d '%s'\n" "$(RUN_LISTEN)" \
+	@printf "try        curl -sS http://%s/v1/rows --json '%s'\n" "$(RUN_LISTEN)" \
 	    '{"uuid": "first", "row": {"index": 0, "data": {"keyOne": 1, "keyTwo": "2"}}}'
 	@printf 'then       cat data/out/*\n\n'
 	@export PLUGIN_FILE_PATH="$${PLUGIN_FILE_PATH:-data/out/rows-%Y-%m-%d.ndjson}"; \

@@ -731,7 +731,7 @@ static void open_handles(struct daemon *d)
 
 static void hint(const struct daemon *d)
 {
-    printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\ntry          curl -d "
+    printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\ntry          curl --json "
            "'{\"uuid\":\"first\",\"row\":{\"data\":{\"hello\":\"world\"}}}' http://%s/v1/rows\n",
            d->rows_bound, d->admin_count > 0 ? d->admin_bound[0] : "-", d->rows_bound);
     fflush(stdout);

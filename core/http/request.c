@@ -119,7 +119,7 @@ static void head_done(struct conn *c)
     c->keep = c->head.keep_alive;
     c->whole = !c->head.chunked && c->head.body_length == 0;
     c->open = true;
-    int refused = routes->head(routes->arg, &c->request);
+    int refused = routes->head == NULL ? 0 : routes->head(routes->arg, &c->request);
     CHECK((refused != 0) == !c->open);
     if (refused != 0)
         return;

@@ -346,7 +346,9 @@ static int setup_file(struct slice text, int *out)
 
 static int spawn(struct process *p, const struct process_start *start, int theirs, int setup)
 {
-    char *argv[] = {(char *)(uintptr_t)start->host, (char *)(uintptr_t)start->name, NULL};
+    char title[128];
+    snprintf(title, sizeof title, "headgate-host:%s", start->name); /* for ps */
+    char *argv[] = {title, NULL};
     char timezone[256] = "TZ=";
     const char *tz = getenv("TZ");
     snprintf(timezone, sizeof timezone, "TZ=%s", tz == NULL ? "" : tz);
