@@ -155,17 +155,25 @@ static int file_open(struct hg_host *host, const struct hg_api *api, const void 
         return HG_OPEN_BROKEN;
     }
     marks_load(&w->store.marks, stored, api->state_get(host, stored, sizeof(stored)));
+    memcpy(w->store.host.frontier, w->store.marks.frontier, sizeof(w->store.host.frontier));
     *state = w;
     return HG_OPEN_OK;
 }
 
-/* Rows [from, to) are in their files for good: those that were there before are not expected again. */
-static void push_take(struct worker *w, const struct hg_rows *rows, size_t from, size_t to)
+static void push_done(struct worker *w, const struct hg_rows *rows, size_t from, size_t to)
 {
     char id[HG_ROW_ID_SIZE];
     for (size_t n = from; n < to && w->store.seen.left > 0; n++) {
-        w->api->row_id(w->api->row(rows, n), id);
-        seen_take(&w->store.seen, idhash_make(id, strlen(id)));
+        const struct hg_row *row = w->api->row(rows, n);
+        w->api->row_id(row, id);
+        store_done(&w->store, row, id);
+    }
+    for (size_t n = to; n > from; n--) {
+        const struct hg_row *row = w->api->row(rows, n - 1);
+        if (w->api->origin(row) != HG_LIVE)
+            continue;
+        w->api->row_id(row, w->store.marks.frontier);
+        return;
     }
 }
 
@@ -180,7 +188,7 @@ static enum store_result push_row(struct worker *w, const struct hg_row *row, ui
     if (rc != STORE_OK)
         return rc;
     w->api->row_id(row, id);
-    if (w->store.seen.left > 0 && seen_has(&w->store.seen, idhash_make(id, strlen(id)))) {
+    if (store_has(&w->store, row, id)) {
         ++*already;
         return STORE_OK;
     }
@@ -191,7 +199,7 @@ static enum store_result push_commit(struct worker *w, const struct hg_rows *row
 {
     enum store_result rc = store_commit(&w->store);
     if (rc == STORE_OK) {
-        push_take(w, rows, *done, to);
+        push_done(w, rows, *done, to);
         *done = to;
     }
     return rc;

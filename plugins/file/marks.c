@@ -1,11 +1,12 @@
-/* State as bytes, all little-endian: "HGF1", u16 marks, u16 bytes of path, path; then the marks, newest first, each:
- * u64 device, inode, offset, u32 length of the last line, u32 check. 8 + 1024 + 90 * 32 = 3912 bytes at most. */
+/* State as bytes, all little-endian: "HGF1", u16 marks, u16 bytes of path, the frontier in 64 bytes, path; then the
+ * marks, newest first, each: u64 device, inode, offset, u32 length of the last line, u32 check. At most
+ * 72 + 1024 + 90 * 32 = 3976 bytes. */
 #include "marks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_BYTES = 8, MARK_BYTES = 32 };
+enum { HEAD_BYTES = 8 + HG_ROW_ID_SIZE, MARK_BYTES = 32 };
 _Static_assert(HEAD_BYTES + MARKS_PATH_MAX + MARKS_MAX * MARK_BYTES <= HG_STATE_MAX, "the state must fit");
 
 uint32_t place_check(const char *id, size_t len)
@@ -41,6 +42,8 @@ void marks_load(struct marks *m, const void *state, size_t len)
     size_t count = (size_t)get(&at, 2), path = (size_t)get(&at, 2);
     if (count > MARKS_MAX || path >= MARKS_PATH_MAX || len != HEAD_BYTES + path + count * MARK_BYTES)
         return;
+    memcpy(m->frontier, at, HG_ROW_ID_SIZE - 1);
+    at += HG_ROW_ID_SIZE;
     memcpy(m->newest, at, path);
     at += path;
     for (size_t i = 0; i < count; i++) {
@@ -76,6 +79,8 @@ size_t marks_store(const struct marks *m, char out[HG_STATE_MAX])
         path = 0; /* the path would be taken for the first mark's */
     memcpy(out, "HGF1", 4);
     char *at = put(put(out + 4, count, 2), path, 2);
+    memcpy(at, m->frontier, HG_ROW_ID_SIZE);
+    at += HG_ROW_ID_SIZE;
     memcpy(at, m->newest, path);
     at += path;
     for (size_t i = 0; i < count; i++) {

@@ -32,7 +32,8 @@ struct marks {
     struct mark list[MARKS_MAX];
     size_t count;
     uint64_t clock;
-    char newest[MARKS_PATH_MAX]; /* where the file with the greatest `used` was; "" when its path is too long */
+    char frontier[HG_ROW_ID_SIZE]; /* the live row that was delivered last: those before it are settled too */
+    char newest[MARKS_PATH_MAX];   /* where the file with the greatest `used` was; "" when its path is too long */
 };
 
 uint32_t place_check(const char *id, size_t len);

@@ -74,6 +74,8 @@ static enum store_result recover_tail(struct store *s, struct outfile *f, uint64
     rc = tail_collect(f->fd, from, f->end.offset, &s->host, !mark, &s->seen);
     if (rc != 0)
         return store_fail(s, f->path, "its end cannot be read", rc);
+    if (tail->unsettled)
+        s->seen_settled = 0;
     told_overflow(s);
     return STORE_OK;
 }

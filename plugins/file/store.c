@@ -29,7 +29,7 @@ enum store_result store_fail(struct store *s, const char *path, const char *what
 
 void store_init(struct store *s, const struct hg_api *api, struct hg_host *host)
 {
-    *s = (struct store){.host = {api, host}};
+    *s = (struct store){.host = {.api = api, .host = host}};
     seen_init(&s->seen);
 }
 
@@ -69,8 +69,24 @@ enum store_result store_begin(struct store *s)
         return STORE_FAILED;
     s->begun = 1;
     if (s->seen.left > 0 && s->host.api->settled(s->host.host, s->seen.newest))
-        seen_fini(&s->seen);
+        s->seen_settled = 1;
     return STORE_OK;
+}
+
+static int store_may_have(const struct store *s, const struct hg_row *row)
+{
+    return s->seen.left > 0 && !(s->seen_settled && s->host.api->origin(row) == HG_REPLAY);
+}
+
+int store_has(const struct store *s, const struct hg_row *row, const char *id)
+{
+    return store_may_have(s, row) && seen_has(&s->seen, idhash_make(id, strlen(id)));
+}
+
+void store_done(struct store *s, const struct hg_row *row, const char *id)
+{
+    if (store_may_have(s, row))
+        seen_take(&s->seen, idhash_make(id, strlen(id)));
 }
 
 static struct outfile *store_find(struct store *s, const char *path)
@@ -249,7 +265,7 @@ void store_rollback(struct store *s)
 void store_save(struct store *s)
 {
     char state[HG_STATE_MAX];
-    if (s->seen.left == 0)
+    if (s->seen.left == 0 || s->seen_settled)
         marks_advance(&s->marks);
     s->host.api->state_set(s->host.host, state, marks_store(&s->marks, state));
 }

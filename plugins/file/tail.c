@@ -145,6 +145,11 @@ int tail_mark_holds(int fd, uint64_t size, const struct place *mark)
     return id_len > 0 && place_check(line + sizeof(ROWLINE_HEAD) - 1, id_len) == mark->check;
 }
 
+int tail_settled(const struct tail_host *host, const char *id)
+{
+    return strcmp(id, host->frontier) <= 0 || host->api->settled(host->host, id);
+}
+
 struct counted { /* of one block read backwards */
     const struct tail_host *host;
     int settled, unsettled;
@@ -155,7 +160,7 @@ static void line_count(void *arg, const struct line *line)
     struct counted *c = arg;
     if (!line->ours)
         return;
-    if (c->host->api->settled(c->host->host, line->id))
+    if (tail_settled(c->host, line->id))
         c->settled = 1;
     else
         c->unsettled = 1;
@@ -211,7 +216,7 @@ struct judged {
 static void line_judge(void *arg, const struct line *line)
 {
     struct judged *j = arg;
-    int settled = line->ours && j->host->api->settled(j->host->host, line->id);
+    int settled = line->ours && tail_settled(j->host, line->id);
     j->torn = settled ? 0 : j->torn || !line->ours;
     j->out->settled |= settled;
     if (j->torn || !line->ours)
@@ -239,7 +244,7 @@ struct collected {
 static void line_collect(void *arg, const struct line *line)
 {
     struct collected *c = arg;
-    if (line->ours && !(c->only_unsettled && c->host->api->settled(c->host->host, line->id)))
+    if (line->ours && !(c->only_unsettled && tail_settled(c->host, line->id)))
         seen_add(c->seen, line->id, line->id_len);
 }
 

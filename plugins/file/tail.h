@@ -9,7 +9,11 @@
 struct tail_host { /* who can say what is settled */
     const struct hg_api *api;
     struct hg_host *host;
+    char frontier[HG_ROW_ID_SIZE]; /* of the durable state at the start: ids up to it are settled; "" when not known */
 };
+
+/* 1: this row cannot come again, but for a replay. The host can only tell in some pushes; the frontier helps out. */
+int tail_settled(const struct tail_host *host, const char *id);
 
 struct tail {
     struct place end; /* behind the last line that is whole: what lies beyond is torn and is to be cut */

@@ -352,6 +352,26 @@ static void test_many_files(void **state)
     once_each(b, files, FILES, FILES * ROUNDS);
 }
 
+/* A host cannot always tell what is settled: then the state must, or a replay would be taken for a repeat. */
+static void test_replay_first(void **state)
+{
+    struct box *b = *state;
+    enum { FILES = 150 };
+    for (int i = 0; i < FILES; i++) {
+        char uuid[16];
+        snprintf(uuid, sizeof(uuid), "u%d", i);
+        row(b, uuid);
+    }
+    start(b, "{uuid}");
+    push_ok(b, 0, FILES);
+    struct saved last = saved_now(b);
+    crash(b, &last, 0);
+    start(b, "{uuid}");
+    testkit_origin(b->kit, HG_REPLAY);
+    push_ok(b, 0, FILES);
+    assert_int_equal(testkit_counter(b->kit, "rows_already_there"), 0);
+}
+
 /* --- files that moved --- */
 
 static void test_rotated_meanwhile(void **state)
@@ -701,6 +721,7 @@ int main(void)
         TEST(crash_again),
         TEST(some_never_come),
         TEST(many_files),
+        TEST(replay_first),
         TEST(rotated_meanwhile),
         TEST(renamed_meanwhile),
         TEST(path_changed_meanwhile),
