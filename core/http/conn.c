@@ -31,7 +31,7 @@ void conn_enter(struct conn *c, enum conn_state state)
     case CONN_BODY:
         c->deadline = now + c->limits.body_timeout_ms;
         c->body_began = now;
-        c->body_bytes = 0;
+        c->body_bytes = c->len - c->body_at; /* what came with the head */
         c->paused_ms = 0;
         break;
     case CONN_WAIT: c->deadline = INT64_MAX; break;
