@@ -69,7 +69,8 @@ all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
 
 # Other flags, another compiler or a file that is gone: what depends on them is built again.
 FORCE:
-$(BUILD)/flags: export TEXT = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PLUGIN_CFLAGS) $(PLUGIN_LDFLAGS)
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PLUGIN_CFLAGS) $(PLUGIN_LDFLAGS)
+$(BUILD)/flags: export TEXT = $(FLAGS_NOW)
 $(BUILD)/core.list: export TEXT = $(CORE_C)
 $(BUILD)/plugins.list: export TEXT = $(PLUGIN_O) $(COMMON_O)
 $(BUILD)/flags $(BUILD)/core.list $(BUILD)/plugins.list: FORCE
@@ -140,7 +141,7 @@ TESTLIB_C := $(wildcard test/lib/*.c sdk/testkit*.c)
 TESTLIB_O := $(TESTLIB_C:%.c=$(BUILD)/%.o)
 LIBTEST   := $(BUILD)/libtest.a
 TEST_CPPFLAGS := -Itest/lib -Itest -Iplugins -DTEST_BUILD='"$(BUILD)"'
-$(UNIT:%=%.o) $(TESTLIB_O): CPPFLAGS += $(TEST_CPPFLAGS)
+$(UNIT:%=%.o) $(TESTLIB_O): private CPPFLAGS += $(TEST_CPPFLAGS)
 
 $(LIBTEST): $(TESTLIB_O)
 	@mkdir -p $(@D)
@@ -178,7 +179,7 @@ $(BUILD)/crash/%: $(BUILD)/test/crash/tool/%.o
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lpthread
 
-$(HOOK_O) $(MUTANT_C:%.c=$(BUILD)/%.o): CPPFLAGS += -Itest
+$(HOOK_O) $(MUTANT_C:%.c=$(BUILD)/%.o): private CPPFLAGS += -Itest
 $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -200,7 +201,7 @@ $(BUILD)/mutant/plugins/%/file.so: $(BUILD)/pic/test/mutant/plugin/%.o $(BUILD)/
 # Fuzz targets: test/fuzz/*.c, all of core built with clang's coverage; seeds in test/fuzz/corpus/NAME.
 FUZZ_C := $(wildcard test/fuzz/*.c)
 FUZZ   := $(FUZZ_C:%.c=$(BUILD)/%)
-$(FUZZ:%=%.o): CPPFLAGS += $(TEST_CPPFLAGS)
+$(FUZZ:%=%.o): private CPPFLAGS += $(TEST_CPPFLAGS)
 $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(DAEMON_LIBS)
