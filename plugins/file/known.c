@@ -30,21 +30,16 @@ void known_fini(struct known *k)
     *k = (struct known){0};
 }
 
-void known_drop(struct known *k)
-{
-    if (k->slots)
-        memset(k->slots, 0, SLOTS * sizeof(*k->slots));
-    k->count = 0;
-}
-
 void known_add(struct known *k, uint64_t dev, uint64_t ino)
 {
     if (!k->slots)
         k->slots = calloc(SLOTS, sizeof(*k->slots));
     if (!k->slots || known_has(k, dev, ino))
         return;
-    if (k->count == SLOTS / 2)
-        known_drop(k);
+    if (k->count == SLOTS / 2) {
+        memset(k->slots, 0, SLOTS * sizeof(*k->slots));
+        k->count = 0;
+    }
     uint64_t key = key_of(dev, ino);
     *slot_of(k, key) = key;
     k->count++;

@@ -13,7 +13,6 @@ struct known {
 
 void known_fini(struct known *k);
 void known_add(struct known *k, uint64_t dev, uint64_t ino);
-void known_drop(struct known *k); /* all of them */
 int known_has(const struct known *k, uint64_t dev, uint64_t ino);
 
 #endif

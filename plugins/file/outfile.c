@@ -84,14 +84,11 @@ void outfile_close(struct outfile *f)
     strbuf_fini(&f->text);
 }
 
-enum outfile_state outfile_state(const struct outfile *f)
+int outfile_current(const struct outfile *f)
 {
     struct stat there, here;
-    if (stat(f->path, &there) != 0 || fstat(f->fd, &here) != 0)
-        return OUTFILE_MOVED;
-    if (there.st_ino != here.st_ino || there.st_dev != here.st_dev)
-        return OUTFILE_MOVED;
-    return (uint64_t)here.st_size == f->end.offset ? OUTFILE_CURRENT : OUTFILE_CHANGED;
+    return stat(f->path, &there) == 0 && fstat(f->fd, &here) == 0 && there.st_ino == here.st_ino &&
+           there.st_dev == here.st_dev && (uint64_t)here.st_size == f->end.offset;
 }
 
 void outfile_line_added(struct outfile *f, const char *id, size_t len)

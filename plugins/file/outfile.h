@@ -25,12 +25,8 @@ struct outfile {
 int outfile_open(struct outfile *f, const char *path, int create, unsigned mode, int sync, const char **what);
 void outfile_close(struct outfile *f);
 
-enum outfile_state {
-    OUTFILE_CURRENT,
-    OUTFILE_MOVED,  /* the path leads to another file, or nowhere */
-    OUTFILE_CHANGED /* somebody else changed its size */
-};
-enum outfile_state outfile_state(const struct outfile *f);
+/* 1: the path still leads to this file, and nobody else changed its size. */
+int outfile_current(const struct outfile *f);
 
 /* Remembers that `len` bytes that were just added to `text` are the line of row `id`. */
 void outfile_line_added(struct outfile *f, const char *id, size_t len);

@@ -170,10 +170,7 @@ static enum store_result store_refresh(struct store *s, struct outfile **f, int 
     int rc = outfile_rollback(*f);
     if (rc != 0)
         return store_fail(s, (*f)->path, "what was half written cannot be cut off", rc);
-    enum outfile_state state = outfile_state(*f);
-    if (state != OUTFILE_CURRENT) {
-        if (state == OUTFILE_CHANGED)
-            known_drop(&s->known); /* its end has to be looked at again */
+    if (!outfile_current(*f)) {
         store_drop(s, *f);
         *f = NULL;
     } else if (s->rotate_size > 0 && (*f)->end.offset >= s->rotate_size) {
