@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,27 +291,35 @@ static void hang_up_ends_the_host(void **state)
     end(&f);
 }
 
+/* A third process keeps the channel open, so that only the signal tells the host. */
 static void dies_with_its_parent(void **state)
 {
     (void)state;
     struct fixture f;
     int told[2];
+    pid_t pids[2];
     assert_int_equal(pipe2(told, O_CLOEXEC), 0);
     prepare(&f, "chaos", "good");
     pid_t daemon = fork();
     if (daemon == 0) {
-        hosted_ready(&f.h); /* its descriptors of the channel end with it: but the host sees the signal first */
-        (void)!write(told[1], &f.h.pid, sizeof f.h.pid);
+        hosted_ready(&f.h);
+        pids[0] = f.h.pid;
+        pids[1] = fork();
+        while (pids[1] == 0)
+            pause();
+        (void)!write(told[1], pids, sizeof pids);
         for (;;)
             pause();
     }
-    pid_t host;
-    assert_int_equal(read(told[0], &host, sizeof host), sizeof host);
+    assert_int_equal(read(told[0], pids, sizeof pids), sizeof pids);
+    struct pollfd host = {.fd = (int)syscall(SYS_pidfd_open, pids[0], 0), .events = POLLIN};
+    assert_true(host.fd >= 0);
     kill(daemon, SIGKILL);
     assert_int_equal(waitpid(daemon, NULL, 0), daemon);
-    int lock = open(f.h.lock, O_RDWR | O_CLOEXEC);
-    assert_int_equal(flock(lock, LOCK_EX), 0); /* free once the host is gone */
-    close(lock);
+    int ended = poll(&host, 1, HOSTED_PATIENCE_MS);
+    kill(pids[1], SIGKILL);
+    assert_int_equal(ended, 1);
+    close(host.fd);
     close(told[0]);
     close(told[1]);
     end(&f);
