@@ -121,11 +121,9 @@ int fill_map(const char *text, struct hg_map *out)
 
 static int fill_text(void *to, const char *text)
 {
-    char *copy = strdup(text);
-    if (copy == NULL)
-        return ERR_NOMEM;
-    memcpy(to, &copy, sizeof copy);
-    return ERR_OK;
+    const char **member = to;
+    *member = strdup(text);
+    return *member == NULL ? ERR_NOMEM : ERR_OK;
 }
 
 static int fill_boolean(int32_t *to, const char *text, struct err *e)
