@@ -26,7 +26,7 @@ class Crash(Gateway):
         self.kills, self.targets, self.counted, self.tried = Counter(), Counter(), 0, 0
         self.loader = None
         super().__init__({"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "64KiB",
-                          "HEADGATE_LOG_LEVEL": "warn", "PLUGIN_FILE_RETRY_MAX": "200ms", **(env or {})},
+                          "PLUGIN_FILE_RETRY_MAX": "200ms", **(env or {})},
                          start=False, **more)
         self.judge = Judge(self.work / "client.log", self.out / "rows.ndjson")
         self.port_file = self.work / "port"

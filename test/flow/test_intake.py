@@ -433,10 +433,10 @@ def test_older_batch(g):
 def test_older_faults(g, path, body, place):
     answer = g.post(body, path=path)
     assert answer.status == 422, answer
-    (fault, *_) = answer["detail"]
-    assert set(fault) >= {"loc", "msg", "type"} and fault["loc"][0] == "body"
+    for fault in answer["detail"]:
+        assert set(fault) >= {"loc", "msg", "type"} and fault["loc"][0] == "body"
     if place is not None:
-        assert fault["loc"] == place
+        assert place in [f["loc"] for f in answer["detail"]]
 
 
 # contract: refusals

@@ -194,7 +194,7 @@ static ssize_t rec_answer(int fd, const struct iovec *parts, int count)
 struct sys recorder_table(void)
 {
     struct sys table = sys_plain;
-    const char *path = getenv("HEADGATE_TEST_RECORD");
+    const char *path = getenv("TEST_RECORD");
     if (path == NULL)
         return table;
     record_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -85,8 +85,8 @@ def fault_of(answer, segments, folders):
     if not good:
         return "no sync of its segment had ended"
     newest = max(good)
-    mine = [(a, b) for ended, a, b in file.writes if life.since <= ended <= newest and a < end and b > start]
-    if not covered(mine, start, end):
+    mine = [(ended, a, b) for ended, a, b in file.writes if life.since <= ended <= when and a < end and b > start]
+    if not covered([(a, b) for _, a, b in mine], start, end) or max(ended for ended, _, _ in mine) > newest:
         return "no sync that ended before it had begun after its bytes were written"
     if any(result != 0 and life.named <= ended <= when for _, ended, result in file.syncs):
         return "a sync of its segment had failed"

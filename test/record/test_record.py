@@ -29,7 +29,7 @@ def record(program, more=()):
     with Gateway({"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "64KiB"},
                  program=BUILD / "mutant" / program / "headgate", clean=False, start=False) as g:
         path = g.work / "record"
-        g.env["HEADGATE_TEST_RECORD"] = str(path)
+        g.env["TEST_RECORD"] = str(path)
         g.start()
         for n in range(30):  # each alone on an idle daemon
             g.take(row(f"alone-{n}"))

@@ -118,7 +118,7 @@ static void make_request(struct client *c, char uuid[64], int *rows)
     static const char filler[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     char body[REQUEST_MAX / 2];
     int count = 1 + rand_r(&c->seed) % rows_max;
-    snprintf(uuid, 64, "c%d-%ld", c->number, c->sequence++);
+    snprintf(uuid, 64, "c%d-%d-%ld", (int)getpid(), c->number, c->sequence++);
     int n = snprintf(body, sizeof body, "{\"uuid\":\"%s\",\"rows\":[", uuid);
     for (int i = 0; i < count; i++)
         n += snprintf(body + n, sizeof body - (size_t)n,
@@ -215,9 +215,7 @@ static void one_request(struct client *c)
             note_answer(c, uuid, status);
         else if (status == 0)
             note("U %lld %s\n", now_ns(), uuid);
-        if (status == 202 || (status != 0 && c->number >= keyed))
-            return;
-        if (c->number >= keyed && status == 0)
+        if (status == 202 || (status >= 400 && status < 500) || c->number >= keyed)
             return;
         rest(RETRY_US);
     }
