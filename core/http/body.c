@@ -90,10 +90,12 @@ static void own_give(struct body *b, struct body_pool *p)
     b->own = NULL;
 }
 
+/* A body is small or large by what is declared, so that the beginnings of large ones do not fill what is kept for small
+ * ones; but nothing is paid for before it is there. */
 static bool pay(struct body *b, struct body_pool *p, uint64_t bytes)
 {
     size_t coding = b->coding == NULL ? 0 : coding_memory(b->coding);
-    bool large = bytes > SMALL_BODY || coding > CODING_LARGE;
+    bool large = b->length > SMALL_BODY || bytes > SMALL_BODY || coding > CODING_LARGE;
     return budget_take(p->budget, &b->charge, bytes + coding, large);
 }
 

@@ -45,9 +45,14 @@ void conn_enter(struct conn *c, enum conn_state state)
     }
 }
 
+/* What came behind a request that is not answered yet. */
+static size_t bytes_ahead(const struct conn *c)
+{
+    return c->len - c->next;
+}
+
 static bool wants_bytes(const struct conn *c)
 {
-    bool room = c->in == NULL || c->len < c->cap;
     switch (c->state) {
     case CONN_IDLE:
     case CONN_HEAD:
@@ -55,7 +60,7 @@ static bool wants_bytes(const struct conn *c)
     case CONN_BODY: return !c->paused;
     case CONN_WAIT:
     case CONN_WRITE:
-    case CONN_DONE: return room;
+    case CONN_DONE: return c->len < c->cap && bytes_ahead(c) < AHEAD_MAX;
     case CONN_CLOSED: break;
     }
     return false;
@@ -80,6 +85,19 @@ static bool reads_own(const struct conn *c)
     return c->state == CONN_BODY && c->body.way == BODY_OWN;
 }
 
+/* As much as fits, so that a request is read at once; but only a little of what is not asked for yet, and where memory
+ * is getting short: these bytes are read before they can be paid for. */
+static size_t input_room(const struct conn *c)
+{
+    const struct http_budget *budget = c->server->pool.budget;
+    size_t room = c->cap - c->len, most = room;
+    if (c->state == CONN_WAIT || c->state == CONN_WRITE)
+        most = AHEAD_MAX - bytes_ahead(c);
+    else if (atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->max / 2)
+        most = TIGHT_READ;
+    return most < room ? most : room;
+}
+
 static void on_room(struct channel *channel, char **at, size_t *len)
 {
     struct conn *c = conn_of(channel);
@@ -99,7 +117,7 @@ static void on_room(struct channel *channel, char **at, size_t *len)
     }
     if (c->in != NULL) {
         *at = c->in + c->len;
-        *len = c->cap - c->len;
+        *len = input_room(c);
     }
 }
 

@@ -8,6 +8,8 @@
 
 enum {
     READ_AHEAD = SMALL_BODY, /* room behind a head in the input buffer */
+    AHEAD_MAX = 16 * 1024,   /* of the next requests, while one is under way */
+    TIGHT_READ = 8 * 1024,   /* at once, when half of the budget is used */
     LINGER_MS = 2000,        /* how long what a refused client still sends is thrown away */
     RATE_GRACE_MS = 5000,    /* then a body must have come at RATE_BYTES a second */
     RATE_BYTES = 1024,

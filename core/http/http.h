@@ -95,9 +95,9 @@ bool http_charge(struct http_request *r, uint64_t bytes) MUST_CHECK;
 void http_body_done(struct http_request *r);
 
 struct http_routes {
-    /* May be NULL: go on. The head is complete. 0: go on (the body is read, a 100 is sent if asked for). Otherwise the route has answered
-     * with http_respond/http_problem already and the body is not read (the connection closes unless the body was
-     * empty). */
+    /* May be NULL: go on. The head is complete. 0: go on (the body is read, a 100 is sent if asked for). Otherwise the
+     * route has answered with http_respond/http_problem already and the body is not read (the connection closes unless
+     * the body was empty). */
     int (*head)(void *arg, struct http_request *r);
     /* The whole request. */
     void (*request)(void *arg, struct http_request *r);
