@@ -1,15 +1,18 @@
-/* Ends a daemon or its hosts with SIGKILL at a chosen moment, seen from outside by what their threads are doing.
+/* Ends a daemon or its hosts with SIGKILL at a chosen moment, seen from outside by what their threads ask of the
+ * kernel.
  *
  *     killer WHO WHEN DELAY_US WAIT_MS JOURNAL OUT STATE DAEMON HOST…
  *
  * WHO: daemon, host, both. WHEN: `write` (a thread of the daemon is writing to a file below JOURNAL), `sync` (it is in
- * fdatasync or fsync of one), `push` (a host is writing to or syncing a file below OUT), `between` (a push has just
- * ended, or the daemon is writing what it knows of it: a file below STATE that is not below JOURNAL), or `any`. It
- * waits DELAY_US, then looks at /proc/PID/task/TID/syscall of every thread, over and over, until WHEN is so (at most
- * WAIT_MS, then it kills all the same), and kills at once. Prints what it saw last: `write`, `sync`, `push`, `between`
- * or `other`, and the time of the kill in ns of CLOCK_MONOTONIC.
+ * fdatasync or fsync of one), `push` (a host is writing to or syncing a file below OUT), `between` (a push's sync has
+ * just ended), or `any`. It waits DELAY_US first. For a chosen moment it then traces the calls of the process in
+ * question (ptrace) until such a call begins (or ends, for `between`), at most WAIT_MS, and kills: at once, before the
+ * call has done anything, or a random time later, in the middle of it. For `any` it only looks at
+ * /proc/PID/task/TID/syscall, where a thread that sleeps in a call can be seen, and kills. Where tracing is not
+ * allowed, looking has to do.
  *
- * A look takes some 20 us for each thread, a sync hundreds: what was seen is what was hit, give or take one call. */
+ * Prints the moment that was hit (`write`, `sync`, `push`, `between`, `other`) and the time of the kill in ns of
+ * CLOCK_MONOTONIC. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,20 +21,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PROCESSES_MAX = 16, THREADS_MAX = 64, PATH_BYTES = 4096 };
+enum { PROCESSES_MAX = 16, THREADS_MAX = 64, PATH_BYTES = 4096, NAP_US = 20 };
 
 enum moment { OTHER, WRITE, SYNC, PUSH, BETWEEN, MOMENTS };
 static const char *const moment_names[MOMENTS] = {"other", "write", "sync", "push", "between"};
+/* How long a call may go on before the kill, at most: about as long as it takes. */
+static const unsigned late_us[MOMENTS] = {0, 40, 1500, 1500, 300};
 
 struct process {
     pid_t pid;
     bool host;
     int threads;
-    int syscall_fd[THREADS_MAX]; /* of /proc/PID/task/TID/syscall, kept open */
+    pid_t tid[THREADS_MAX];
+    bool in_call[THREADS_MAX]; /* the traced call that began last is one of those we look for */
 };
 
 static struct process processes[PROCESSES_MAX];
@@ -48,18 +56,15 @@ static long long now_ns(void)
 static void process_add(pid_t pid, bool host)
 {
     struct process *p = &processes[process_count];
-    char path[PATH_BYTES];
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
     if (tasks == NULL || process_count == PROCESSES_MAX)
         return;
     *p = (struct process){.pid = pid, .host = host};
-    for (struct dirent *e; (e = readdir(tasks)) != NULL && p->threads < THREADS_MAX;) {
-        snprintf(path, sizeof path, "/proc/%d/task/%.32s/syscall", (int)pid, e->d_name);
-        int fd = e->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-        if (fd >= 0)
-            p->syscall_fd[p->threads++] = fd;
-    }
+    for (struct dirent *e; (e = readdir(tasks)) != NULL && p->threads < THREADS_MAX;)
+        if (e->d_name[0] != '.')
+            p->tid[p->threads++] = (pid_t)strtol(e->d_name, NULL, 10);
     closedir(tasks);
     process_count++;
 }
@@ -70,47 +75,150 @@ static bool below(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* What a thread that is in this call on this file is doing. */
-static enum moment judge(bool host, bool syncing, const char *path)
+/* What a thread that is in this call on this descriptor is doing. */
+static enum moment judge(const struct process *p, unsigned long number, unsigned long file)
 {
-    if (host)
-        return below(path, out) ? PUSH : OTHER;
-    if (below(path, journal))
-        return syncing ? SYNC : WRITE;
-    return below(path, state) ? BETWEEN : OTHER;
-}
-
-static enum moment thread_moment(const struct process *p, int fd)
-{
-    char text[256], link[64], path[PATH_BYTES];
-    ssize_t n = pread(fd, text, sizeof text - 1, 0);
-    long number = -1;
-    unsigned long file = 0;
-    if (n <= 0)
-        return OTHER;
-    text[n] = '\0';
-    if (sscanf(text, "%ld 0x%lx", &number, &file) != 2)
-        return OTHER; /* running, not in a call */
+    char link[64], path[PATH_BYTES];
     bool syncing = number == SYS_fdatasync || number == SYS_fsync;
     bool writing = number == SYS_write || number == SYS_pwrite64 || number == SYS_writev || number == SYS_pwritev;
     if (!syncing && !writing)
         return OTHER;
-    snprintf(link, sizeof link, "/proc/%d/fd/%lu", (int)p->pid, file);
-    n = readlink(link, path, sizeof path - 1);
+    snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)p->pid, (int)file);
+    ssize_t n = readlink(link, path, sizeof path - 1);
     if (n <= 0)
         return OTHER;
     path[n] = '\0';
-    return judge(p->host, syncing, path);
+    if (p->host)
+        return below(path, out) ? PUSH : OTHER;
+    if (below(path, journal))
+        return syncing ? SYNC : WRITE;
+    return below(path, state) ? BETWEEN : OTHER; /* the daemon writes down what it knows of a push */
 }
 
-/* All threads once: which moments were seen, as bits. */
-static unsigned look(void)
+/* --- looking --- */
+
+static enum moment thread_moment(const struct process *p, pid_t tid)
 {
+    char path[64], text[256];
+    unsigned long number, file;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)p->pid, (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return OTHER;
+    text[n] = '\0';
+    return sscanf(text, "%lu 0x%lx", &number, &file) == 2 ? judge(p, number, file) : OTHER;
+}
+
+/* All threads once; the rarest of what was seen. */
+static enum moment look(void)
+{
+    static const enum moment order[] = {WRITE, BETWEEN, PUSH, SYNC};
     unsigned seen = 0;
     for (int i = 0; i < process_count; i++)
         for (int t = 0; t < processes[i].threads; t++)
-            seen |= 1u << thread_moment(&processes[i], processes[i].syscall_fd[t]);
-    return seen;
+            seen |= 1u << thread_moment(&processes[i], processes[i].tid[t]);
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (seen & 1u << order[i])
+            return order[i];
+    return OTHER;
+}
+
+/* --- tracing --- */
+
+static bool trace_thread(pid_t tid)
+{
+    int status;
+    if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACESYSGOOD) != 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0)
+        return false;
+    return waitpid(tid, &status, __WALL) == tid && ptrace(PTRACE_SYSCALL, tid, NULL, NULL) == 0;
+}
+
+static bool trace_processes(bool host)
+{
+    bool any = false;
+    for (int i = 0; i < process_count; i++)
+        for (int t = 0; processes[i].host == host && t < processes[i].threads; t++)
+            any |= trace_thread(processes[i].tid[t]);
+    return any;
+}
+
+static struct process *process_of(pid_t tid, int *thread)
+{
+    for (int i = 0; i < process_count; i++)
+        for (int t = 0; t < processes[i].threads; t++)
+            if (processes[i].tid[t] == tid) {
+                *thread = t;
+                return &processes[i];
+            }
+    return NULL;
+}
+
+/* A stop at the beginning or the end of a call: is it the moment? */
+static bool stopped_there(pid_t tid, enum moment wanted)
+{
+    int t;
+    struct process *p = process_of(tid, &t);
+    struct __ptrace_syscall_info info;
+    if (p == NULL || ptrace(PTRACE_GET_SYSCALL_INFO, tid, (void *)sizeof info, &info) <= 0)
+        return false;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        bool ended = p->in_call[t];
+        p->in_call[t] = false;
+        return wanted == BETWEEN && ended;
+    }
+    bool syncing = info.entry.nr == SYS_fdatasync || info.entry.nr == SYS_fsync;
+    enum moment m = judge(p, (unsigned long)info.entry.nr, (unsigned long)info.entry.args[0]);
+    p->in_call[t] = m == PUSH && syncing;
+    return m == wanted;
+}
+
+/* Until a thread is at the wanted moment; it goes on from there, or stays. False when time is over. */
+static bool trace_until(enum moment wanted, int wait_ms, bool go_on)
+{
+    const struct timespec nap = {.tv_nsec = NAP_US * 1000L};
+    long long end = now_ns() + wait_ms * 1000000LL;
+    while (now_ns() < end) {
+        int status;
+        pid_t tid = waitpid(-1, &status, __WALL | WNOHANG);
+        if (tid < 0)
+            return false; /* nobody is left */
+        if (tid == 0) {
+            nanosleep(&nap, NULL);
+            continue;
+        }
+        if (!WIFSTOPPED(status))
+            continue;
+        bool call = WSTOPSIG(status) == (SIGTRAP | 0x80);
+        bool there = call && stopped_there(tid, wanted);
+        long number = call || (status >> 16) != 0 ? 0 : WSTOPSIG(status);
+        if (!there || go_on)
+            ptrace(PTRACE_SYSCALL, tid, NULL, number);
+        if (there)
+            return true;
+    }
+    return false;
+}
+
+static void spin(long us)
+{
+    for (long long end = now_ns() + us * 1000; now_ns() < end;)
+        ;
+}
+
+/* Waits for the moment; what it is in the end. */
+static enum moment await(enum moment wanted, int wait_ms)
+{
+    if (wanted == OTHER)
+        return look();
+    bool go_on = random() % 2 == 0;
+    if (!trace_processes(wanted == PUSH || wanted == BETWEEN) || !trace_until(wanted, wait_ms, go_on))
+        return look();
+    if (go_on)
+        spin(random() % late_us[wanted]);
+    return wanted;
 }
 
 static void kill_them(const char *who)
@@ -128,35 +236,6 @@ static enum moment moment_named(const char *name)
     return OTHER; /* any */
 }
 
-/* The rarest of what was seen. */
-static enum moment rarest(unsigned seen)
-{
-    static const enum moment order[] = {WRITE, BETWEEN, PUSH, SYNC};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        if (seen & 1u << order[i])
-            return order[i];
-    return OTHER;
-}
-
-/* Looks until the wanted moment is there, or time is over. */
-static enum moment await(enum moment wanted, int wait_ms)
-{
-    long long end = now_ns() + wait_ms * 1000000LL;
-    bool pushing = false;
-    for (;;) {
-        unsigned seen = look();
-        if (wanted == BETWEEN && pushing && !(seen & 1u << PUSH))
-            return BETWEEN;
-        pushing = (seen & 1u << PUSH) != 0;
-        if (wanted == OTHER)
-            return rarest(seen);
-        if (seen & 1u << wanted)
-            return wanted;
-        if (now_ns() > end)
-            return rarest(seen);
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 9)
@@ -164,6 +243,7 @@ int main(int argc, char **argv)
     journal = argv[5];
     out = argv[6];
     state = argv[7];
+    srandom((unsigned)now_ns());
     for (int i = 8; i < argc; i++)
         process_add((pid_t)strtol(argv[i], NULL, 10), i > 8);
     long us = strtol(argv[3], NULL, 10);
@@ -172,5 +252,5 @@ int main(int argc, char **argv)
     enum moment moment = await(moment_named(argv[2]), (int)strtol(argv[4], NULL, 10));
     kill_them(argv[1]);
     printf("%s %lld\n", moment_names[moment], now_ns());
-    return 0;
+    return 0; /* what was traced and still lives goes on by itself */
 }
