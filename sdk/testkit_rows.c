@@ -9,6 +9,7 @@ struct hg_text kit_text(const char *text)
 {
     return (struct hg_text){text, text ? strlen(text) : 0};
 }
+
 void kit_row_fini(struct hg_row *row)
 {
     free(row->uuid);

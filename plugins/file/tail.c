@@ -92,7 +92,7 @@ static int lines_read(int fd, uint64_t from, uint64_t to, line_fn fn, void *arg)
     struct gather g = {.start = from};
     int rc = 0;
     while (rc == 0 && from < to) {
-        size_t got, at = 0;
+        size_t got = 0, at = 0;
         rc = pread_some(fd, block, to - from < BLOCK ? (size_t)(to - from) : BLOCK, from, &got);
         while (rc == 0 && at < got) {
             const char *newline = memchr(block + at, '\n', got - at);
@@ -117,7 +117,7 @@ static int lines_read(int fd, uint64_t from, uint64_t to, line_fn fn, void *arg)
 int tail_ours(int fd, uint64_t size)
 {
     char head[sizeof(ROWLINE_HEAD) - 1];
-    size_t got, want = size < sizeof(head) ? (size_t)size : sizeof(head);
+    size_t got = 0, want = size < sizeof(head) ? (size_t)size : sizeof(head);
     if (want == 0)
         return 1;
     if (pread_some(fd, head, want, 0, &got) != 0 || got != want)
@@ -131,7 +131,7 @@ int tail_ours(int fd, uint64_t size)
 int tail_mark_holds(int fd, uint64_t size, const struct place *mark)
 {
     char line[HEAD_ROOM];
-    size_t got;
+    size_t got = 0;
     if (mark->offset == 0)
         return 1;
     if (mark->offset > size || mark->line < 2 || mark->line > mark->offset)
@@ -166,6 +166,13 @@ static void line_count(void *arg, const struct line *line)
         c->unsettled = 1;
 }
 
+/* Where the first newline is, or `len`. */
+static size_t newline_at(const char *block, size_t len)
+{
+    const char *newline = memchr(block, '\n', len);
+    return newline ? (size_t)(newline - block) : len;
+}
+
 /* The beginning of some line at least a block before `upper`, where a line begins too. */
 static int line_before(int fd, uint64_t upper, uint64_t *start)
 {
@@ -179,9 +186,9 @@ static int line_before(int fd, uint64_t upper, uint64_t *start)
         size_t got = 0;
         if (hi > lo)
             rc = pread_some(fd, block, (size_t)(hi - lo), lo, &got);
-        const char *newline = rc == 0 ? memchr(block, '\n', got) : NULL;
-        *start = newline ? lo + (uint64_t)(newline - block) + 1 : 0;
-        found = newline != NULL;
+        size_t at = rc == 0 ? newline_at(block, got) : got;
+        found = at < got;
+        *start = found ? lo + at + 1 : 0;
         hi = lo;
     }
     free(block);

@@ -90,7 +90,9 @@ static void push_gives(struct box *b, int result, const char *verdicts)
 {
     static const char letters[] = "-odsrx";
     size_t count = strlen(verdicts);
+    web_count(b->web); /* what was set until here is seen there */
     int rc = testkit_push(b->kit, 0, count);
+    web_count(b->web);
     char got[256];
     for (size_t n = 0; n < count; n++)
         got[n] = letters[testkit_verdict(b->kit, n)];
@@ -450,6 +452,7 @@ static void test_probe(void **state)
     start(b);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         reply_set(b, cases[i].status, "", "body");
+        web_count(b->web);
         assert_int_equal(testkit_probe(b->kit), cases[i].result);
         assert_memory_equal(web_request(b->web, web_count(b->web) - 1)->head, "HEAD ", 5);
         reply_set(b, 200, "", ""); /* and pushes still work in between */
