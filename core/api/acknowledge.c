@@ -148,7 +148,7 @@ void pending_answer(struct pending *p)
     case OUTCOME_STORED: atomic_fetch_add_explicit(&p->intake->rows, p->span_count, memory_order_relaxed); break;
     case OUTCOME_REPLAYED: break;
     case OUTCOME_CONFLICT:
-        refuse_plain(r, 422, "idempotency-key", "this Idempotency-Key was used with another body; take a new one");
+        refuse_plain(r, 422, "key", "this Idempotency-Key was used with another body; take a new one");
         pending_give(&p);
         return;
     case OUTCOME_FAILED:

@@ -57,14 +57,14 @@ static bool head_refused(const struct intake *i, const struct http_request *r, e
     if (r->method != HTTP_POST)
         return REFUSE(405, "method", "rows are sent with POST");
     if (site_foreign(r))
-        return REFUSE(403, "cross-site", "a page of another site may not send rows");
+        return REFUSE(403, "forbidden", "a page of another site may not send rows");
     const char *refusing = atomic_load(&i->refusing);
     if (refusing != NULL)
-        return REFUSE(503, "draining", refusing);
+        return REFUSE(503, atomic_load(&i->refusing_word), refusing);
     if (http_field(r, "idempotency-key", &key) && !key_valid(key))
-        return REFUSE(400, "idempotency-key", "an Idempotency-Key is 1 to 255 visible ASCII characters");
+        return REFUSE(400, "key", "an Idempotency-Key is 1 to 255 visible ASCII characters");
     if (media_type(r, path) == MEDIA_OTHER)
-        return REFUSE(415, "media-type", "send application/json or application/x-ndjson, in UTF-8");
+        return REFUSE(415, "media", "send application/json or application/x-ndjson, in UTF-8");
     if (!r->has_body)
         return REFUSE(411, "length", "a body with its Content-Length, or in chunks, is needed");
 #undef REFUSE
@@ -123,7 +123,7 @@ static void take(struct intake *i, struct http_request *r, bool older, bool ndjs
     if (code == ERR_NOMEM)
         refuse_code(r, code);
     else
-        refuse_plain(r, 503, "budget", "no room in http.max_memory for this request; send it again");
+        refuse_plain(r, 503, "memory", "no room in http.max_memory for this request; send it again");
     pending_give(&p);
 }
 
@@ -266,7 +266,13 @@ void intake_set_rules(struct intake *i, const struct intake_rules *rules)
 
 void intake_set_refusing(struct intake *i, const char *reason)
 {
+    intake_set_refusing_as(i, "draining", reason);
+}
+
+void intake_set_refusing_as(struct intake *i, const char *word, const char *reason)
+{
     CHECK_MAGIC(i, INTAKE_MAGIC);
+    atomic_store(&i->refusing_word, word);
     atomic_store(&i->refusing, reason);
 }
 

@@ -59,6 +59,8 @@ struct http_routes intake_routes(struct intake *i);
 void intake_set_rules(struct intake *i, const struct intake_rules *rules);
 /* Answer 503 with this sentence (static text) from now on; NULL: take rows again. Any thread. */
 void intake_set_refusing(struct intake *i, const char *reason);
+/* The same with the problem's word (static text); intake_set_refusing says "draining". */
+void intake_set_refusing_as(struct intake *i, const char *word, const char *reason);
 /* Requests that are with it. */
 uint32_t intake_busy(const struct intake *i);
 

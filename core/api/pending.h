@@ -63,7 +63,7 @@ struct intake {
     uint32_t spare_count, busy;
     struct scan *scan;
     struct buf answer; /* scratch */
-    _Atomic(const char *) refusing;
+    _Atomic(const char *) refusing, refusing_word;
     struct refusal_note note; /* of the refusal that is being answered */
     void (*closed)(void *arg);
     void *closed_arg;

@@ -25,9 +25,9 @@ void refuse_code(struct http_request *r, int code)
         const char *word, *detail;
     } table[] = {
         {ERR_LIMIT, 413, "too-large", "the request is larger than a journal segment takes; send several requests"},
-        {ERR_FULL, 503, "disk-full", "there is no room left for rows: the disk or journal.max_bytes is used up"},
+        {ERR_FULL, 503, "budget", "there is no room left for rows: the disk or journal.max_bytes is used up"},
         {ERR_IO, 503, "disk", "a disk error: it is not known whether the rows are safe; send them again"},
-        {ERR_CLOSED, 503, "stopping", "headgate is stopping; send the rows again"},
+        {ERR_CLOSED, 503, "draining", "headgate is stopping; send the rows again"},
         {ERR_NOMEM, 503, "memory", "out of memory; send the rows again"},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++)
@@ -111,7 +111,7 @@ static void older_answer(struct http_request *r, struct slice body)
 static void problem_answer(struct http_request *r, int code, const struct fault *first, uint32_t count,
                            struct slice errors)
 {
-    const char *word = code == ERR_SYNTAX ? "json" : code == ERR_LIMIT ? "too-large" : "schema";
+    const char *word = code == ERR_SYNTAX ? "syntax" : code == ERR_LIMIT ? "too-large" : "schema";
     char detail[512];
     size_t len = 0;
     if (count > 1)

@@ -91,7 +91,7 @@ int answer_write_problem(struct buf *out, const struct http_problem *problem)
     buf_clear(out);
     int code = buf_adds(out, "{\"type\":\"/problems/");
     if (code == ERR_OK)
-        code = buf_adds(out, problem->word == NULL ? "http" : problem->word);
+        code = buf_adds(out, problem->word == NULL ? "syntax" : problem->word);
     if (code == ERR_OK)
         code = buf_adds(out, "\",\"title\":");
     if (code == ERR_OK)

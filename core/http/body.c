@@ -12,8 +12,8 @@
 enum { OWN_FIRST = 16 * 1024, CODING_LARGE = 256 * 1024 };
 
 static const struct refusal too_large = {413, "too-large", "the body is larger than http.max_body"};
-static const struct refusal no_memory = {503, "budget", "out of memory for request bodies"};
-static const struct refusal bad_coding = {400, "http", "the body is not what Content-Encoding says, or is cut short"};
+static const struct refusal no_memory = {503, "memory", "out of memory for request bodies"};
+static const struct refusal bad_coding = {400, "syntax", "the body is not what Content-Encoding says, or is cut short"};
 
 void body_pool_init(struct body_pool *p, struct http_budget *budget)
 {
@@ -243,7 +243,7 @@ static enum body_result next_piece(struct body *b, struct slice *in)
         case CHUNK_DONE: b->ended = true; return BODY_MORE;
         case CHUNK_BAD:
             return refuse(
-                b, (struct refusal){b->chunk.status, b->chunk.status == 431 ? "header" : "http", b->chunk.detail});
+                b, (struct refusal){b->chunk.status, b->chunk.status == 431 ? "too-large" : "syntax", b->chunk.detail});
         }
     }
     size_t len = in->len < b->length - b->came ? in->len : (size_t)(b->length - b->came);

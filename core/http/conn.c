@@ -209,7 +209,7 @@ bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
     }
     c->channel.transport->peer(&c->channel, c->request.peer, sizeof c->request.peer);
     if (overflow)
-        conn_refuse(c, &(struct refusal){503, "connections", "too many connections (http.max_connections)"});
+        conn_refuse(c, &(struct refusal){503, "unavailable", "too many connections (http.max_connections)"});
     conn_advance(c);
     return true;
 }
@@ -242,7 +242,7 @@ static void tick_body(struct conn *c, int64_t now)
 {
     int64_t elapsed = now - c->body_began - c->paused_ms;
     if (c->paused && now >= c->deadline)
-        conn_refuse(c, &(struct refusal){503, "budget", "no room for this body within http.body_timeout"});
+        conn_refuse(c, &(struct refusal){503, "memory", "no room for this body within http.body_timeout"});
     else if (!c->paused && now >= c->deadline)
         conn_refuse(c, &(struct refusal){408, "timeout", "the body did not come within http.body_timeout"});
     else if (!c->paused && elapsed > RATE_GRACE_MS && (int64_t)c->body_bytes * 1000 < RATE_BYTES * elapsed)

@@ -20,7 +20,7 @@ static bool refuse(struct head *h, int status, const char *word, const char *det
 static bool read_host(struct head *h, struct gathered *g, struct slice value)
 {
     if (!host_valid(value))
-        return refuse(h, 400, "http", "the Host field is not a valid host");
+        return refuse(h, 400, "syntax", "the Host field is not a valid host");
     g->has_host = true;
     g->host = value;
     return true;
@@ -32,10 +32,10 @@ static bool read_length(struct head *h, struct gathered *g, struct slice value)
     (void)g;
     uint64_t length = 0;
     if (value.len == 0 || (value.len > 1 && value.ptr[0] == '0'))
-        return refuse(h, 400, "http", "Content-Length is not a plain number");
+        return refuse(h, 400, "syntax", "Content-Length is not a plain number");
     for (size_t i = 0; i < value.len; i++) {
         if (value.ptr[i] < '0' || value.ptr[i] > '9')
-            return refuse(h, 400, "http", "Content-Length is not a plain number");
+            return refuse(h, 400, "syntax", "Content-Length is not a plain number");
         unsigned digit = (unsigned)(value.ptr[i] - '0');
         length = length > (UINT64_MAX - digit) / 10 ? UINT64_MAX : length * 10 + digit;
     }
@@ -51,16 +51,16 @@ static bool read_transfer(struct head *h, struct gathered *g, struct slice value
     unsigned chunked = 0;
     while (list_next(&rest, &coding)) {
         if (coding.len == 0 || !bytes_are(coding, BYTE_TOKEN))
-            return refuse(h, 400, "http", "Transfer-Encoding is not a list of plain codings");
+            return refuse(h, 400, "syntax", "Transfer-Encoding is not a list of plain codings");
         if (slice_same(coding, SLICE_LIT("chunked")))
             chunked++;
         else
             unknown = true;
     }
     if (unknown)
-        return refuse(h, 501, "transfer-coding", "the only transfer coding understood is chunked");
+        return refuse(h, 501, "syntax", "the only transfer coding understood is chunked");
     if (chunked != 1)
-        return refuse(h, 400, "http", "chunked stands more than once");
+        return refuse(h, 400, "syntax", "chunked stands more than once");
     g->has_transfer = true;
     h->chunked = true;
     return true;
@@ -124,7 +124,7 @@ static bool read_field(struct head *h, struct gathered *g, const struct http_fie
         if (!slice_same(field->name, known[i].name))
             continue;
         if (known[i].once && (*seen & 1u << i) != 0)
-            return refuse(h, 400, "http", "a field that may stand only once is there twice");
+            return refuse(h, 400, "syntax", "a field that may stand only once is there twice");
         *seen |= 1u << i;
         return known[i].read == NULL || known[i].read(h, g, field->value);
     }
@@ -139,13 +139,13 @@ bool framing_judge(struct head *h)
         if (!read_field(h, &g, &h->fields[i], &seen))
             return false;
     if (g.has_transfer && h->has_length)
-        return refuse(h, 400, "http", "both Content-Length and Transfer-Encoding");
+        return refuse(h, 400, "syntax", "both Content-Length and Transfer-Encoding");
     if (g.has_transfer && h->http10)
-        return refuse(h, 400, "http", "Transfer-Encoding in an HTTP/1.0 request");
+        return refuse(h, 400, "syntax", "Transfer-Encoding in an HTTP/1.0 request");
     if (!g.has_host && !h->http10)
-        return refuse(h, 400, "http", "an HTTP/1.1 request needs a Host field");
+        return refuse(h, 400, "syntax", "an HTTP/1.1 request needs a Host field");
     if (h->target.authority.ptr != NULL && (!g.has_host || !slice_same(h->target.authority, g.host)))
-        return refuse(h, 400, "http", "the target's authority is not the Host field");
+        return refuse(h, 400, "syntax", "the target's authority is not the Host field");
     h->keep_alive = !g.close && (!h->http10 || g.keep_alive);
     if (h->http10)
         h->expect_continue = h->expect_unknown = false;

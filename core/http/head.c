@@ -37,7 +37,7 @@ static enum head_state refuse(struct head *h, int status, const char *word, cons
 
 static enum head_state malformed(struct head *h, const char *detail)
 {
-    return refuse(h, 400, "http", detail);
+    return refuse(h, 400, "syntax", detail);
 }
 
 static enum http_method method_of(struct slice text)
@@ -56,7 +56,7 @@ static enum head_state version_parse(struct head *h, struct slice v)
     if (slice_is(h->method_text, "PRI"))
         return malformed(h, "HTTP/2 is not spoken here");
     if (v.ptr[5] != '1')
-        return refuse(h, 505, "version", "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return refuse(h, 505, "syntax", "only HTTP/1.0 and HTTP/1.1 are spoken here");
     h->http10 = v.ptr[7] == '0';
     return HEAD_MORE;
 }
@@ -93,7 +93,7 @@ static enum head_state field_line(struct head *h, struct slice line)
     if (name.len == 0 || !bytes_are(name, BYTE_TOKEN))
         return malformed(h, "a field name is not a token (no space may stand before the colon)");
     if (h->field_count == HEAD_FIELDS_MAX)
-        return refuse(h, 431, "header", "too many fields");
+        return refuse(h, 431, "too-large", "too many fields");
     h->fields[h->field_count++] =
         (struct http_field){.name = name, .value = slice_trim(slice_make(colon + 1, line.len - name.len - 1))};
     return HEAD_MORE;
@@ -117,8 +117,8 @@ static enum head_state line_done(struct head *h, struct slice line)
 
 static enum head_state too_long(struct head *h)
 {
-    return h->has_line ? refuse(h, 431, "header", "the request's fields are longer than http.max_header")
-                       : refuse(h, 414, "target", "the request line is longer than http.max_header");
+    return h->has_line ? refuse(h, 431, "too-large", "the request's fields are longer than http.max_header")
+                       : refuse(h, 414, "too-large", "the request line is longer than http.max_header");
 }
 
 static enum head_state stray(struct head *h, char c)

@@ -69,7 +69,7 @@ long http_unescape(struct slice text, char *out, size_t size);
  * and the `type` ("/problems/<word>"). */
 struct http_problem {
     int status;
-    const char *word;     /* last segment of `type`: "budget", "schema", … */
+    const char *word;     /* last segment of `type`: the words of api/problems.def: "budget", "schema", … */
     const char *detail;   /* one sentence */
     struct slice errors;  /* a JSON array, or empty */
     const char *allow;    /* for 405 */

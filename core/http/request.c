@@ -10,10 +10,10 @@
 
 enum { STREAM_ROOM = 4096 }; /* least room for the raw bytes of a body that is decoded */
 
-static const struct refusal bad_coding = {415, "coding", "Content-Encoding must be gzip, zstd or identity"};
-static const struct refusal bad_expect = {417, "expectation", "the only expectation understood is 100-continue"};
-static const struct refusal cut_head = {400, "http", "the connection ended in the middle of a request's head"};
-static const struct refusal cut_body = {400, "http", "the connection ended in the middle of a request's body"};
+static const struct refusal bad_coding = {415, "media", "Content-Encoding must be gzip, zstd or identity"};
+static const struct refusal bad_expect = {417, "syntax", "the only expectation understood is 100-continue"};
+static const struct refusal cut_head = {400, "syntax", "the connection ended in the middle of a request's head"};
+static const struct refusal cut_body = {400, "syntax", "the connection ended in the middle of a request's body"};
 
 /* --- head --- */
 

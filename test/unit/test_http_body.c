@@ -433,7 +433,7 @@ static void test_no_room_in_time(void **unused)
     hear_one(second.fd, false, &r);
     assert_int_equal(r.status, 503);
     assert_non_null(strstr(r.head, "Retry-After: "));
-    assert_non_null(strstr(r.body, "/problems/budget"));
+    assert_non_null(strstr(r.body, "/problems/memory"));
     reply_free(&r);
     hear_one(coded, false, &r);
     assert_int_equal(r.status, 503);

@@ -79,7 +79,7 @@ static void test_problem_text(void **unused)
                         "{\"type\":\"/problems/schema\",\"title\":\"Unprocessable Content\",\"status\":422,"
                         "\"detail\":\"say \\\"x\\\"\",\"errors\":[{\"pointer\":\"\"}]}");
     assert_int_equal(answer_write_problem(&b, &(struct http_problem){.status = 400}), ERR_OK);
-    assert_string_equal(buf_str(&b), "{\"type\":\"/problems/http\",\"title\":\"Bad Request\",\"status\":400}");
+    assert_string_equal(buf_str(&b), "{\"type\":\"/problems/syntax\",\"title\":\"Bad Request\",\"status\":400}");
     buf_free(&b);
     for (size_t max = 0; max < 140; max++) { /* too small a buffer is an error, whatever did not fit */
         buf_init(&b, max);
