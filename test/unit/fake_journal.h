@@ -48,7 +48,8 @@ static void fake_keep(struct journal *j, const struct record_parts *r, uint64_t 
     memcpy(k->data, r->data.ptr, r->data.len);
     k->data_len = r->data.len;
     k->spans = malloc(r->rows * sizeof *k->spans + 1);
-    memcpy(k->spans, r->spans, r->rows * sizeof *k->spans);
+    if (r->rows > 0)
+        memcpy(k->spans, r->spans, r->rows * sizeof *k->spans);
 }
 
 static void fake_finish(struct journal *j, struct journal_entry *e, bool keep)
