@@ -13,6 +13,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+enum { RETRY_MS = 1000 };
+
 /* --- append --- */
 
 int journal_append(struct journal *j, struct journal_entry *entry)
@@ -120,6 +122,8 @@ static struct journal *journal_new(const struct journal_options *options)
     j->magic = JOURNAL_MAGIC;
     j->options = *options;
     j->options.dir = strdup(options->dir);
+    if (j->options.retry_ms == 0)
+        j->options.retry_ms = RETRY_MS;
     j->lock_fd = j->writer.fd = -1;
     j->queue_end = &j->queue;
     j->writer.pile_end = &j->writer.pile;

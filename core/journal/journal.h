@@ -26,6 +26,7 @@ struct journal_options {
     uint32_t interval_ms; /* of DURABILITY_INTERVAL */
     int64_t keep_ms;      /* how long settled segments linger */
     uint64_t keep_bytes;  /* how much of them at most */
+    uint32_t retry_ms;    /* how often a disk that failed is tried again; 0: every second */
     /* Called on the journal's threads, never with a lock held, must not block: something changed that the owner of the
      * journal looks at (journal_health, journal_take_damage, a full budget). */
     void (*changed)(void *arg);

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-enum { RETRY_MS = 1000, AHEAD_FROM = 8 }; /* one more segment ahead from a budget of so many */
+enum { AHEAD_FROM = 8 }; /* one more segment ahead from a budget of so many */
 
 uint32_t prepare_ahead(const struct journal *j)
 {
@@ -239,7 +239,7 @@ bool prepare_step(struct journal *j, int64_t now_ms)
         prepare_done(j, &from, s, fd);
         return true;
     }
-    j->retry_ms = now_ms + RETRY_MS;
+    j->retry_ms = now_ms + j->options.retry_ms;
     prepare_failed(j, &from, s, code, number);
     return true;
 }
@@ -270,7 +270,7 @@ bool discard_step(struct journal *j, int64_t now_ms)
         j->bytes -= s->file_bytes;
     } else {
         segment_discard(j, s);
-        j->discard_ms = now_ms + RETRY_MS;
+        j->discard_ms = now_ms + j->options.retry_ms;
     }
     journal_unlock(j);
     if (code == ERR_OK)

@@ -84,7 +84,7 @@ static void *commit_run(void *arg)
 
 /* --- helper --- */
 
-enum { POLL_MS = 1000 };
+enum { LINGER_POLL_MS = 60 * 1000 };
 
 static void sooner(int64_t *wait, int64_t ms)
 {
@@ -97,12 +97,12 @@ static int64_t helper_wait(struct journal *j)
     int64_t wait = -1, now_us = clock_wall_us();
     journal_lock(j);
     if (j->prepared_count < prepare_ahead(j) || j->discarded != NULL)
-        sooner(&wait, POLL_MS);
+        sooner(&wait, j->options.retry_ms);
     for (uint32_t i = 0; i < j->count; i++)
         if (j->table[i]->sealed_us != 0 && !j->table[i]->indexed)
-            sooner(&wait, POLL_MS);
+            sooner(&wait, j->options.retry_ms);
     int64_t linger = retain_wait(j, now_us);
-    sooner(&wait, linger > 60 * POLL_MS ? 60 * POLL_MS : linger); /* the wall clock may jump */
+    sooner(&wait, linger > LINGER_POLL_MS ? LINGER_POLL_MS : linger); /* the wall clock may jump */
     journal_unlock(j);
     return wait;
 }

@@ -58,6 +58,7 @@ struct bed {
     struct fact *facts;
     size_t fact_count, fact_cap;
     uint64_t serial;
+    uint64_t settled; /* the position released */
 };
 
 static inline void bed_wake(void *arg)
@@ -93,6 +94,7 @@ static inline void bed_init(struct bed *b)
                                           .interval_ms = 20,
                                           .keep_ms = 3600 * 1000,
                                           .keep_bytes = 32 * BED_SEGMENT,
+                                          .retry_ms = 5,
                                           .changed = bed_wake,
                                           .arg = b};
     pthread_mutex_init(&b->lock, NULL);
