@@ -90,6 +90,9 @@ static void test_problem(void **unused)
     say(fd, GET("/method"));
     hear_one(fd, false, &r);
     assert_int_equal(r.status, 405);
+    settle(&b);
+    assert_int_equal(b.last_status, 405);
+    assert_int_equal(b.last_detail, 2);
     assert_non_null(strstr(r.head, "Content-Type: application/problem+json\r\n"));
     assert_non_null(strstr(r.head, "Allow: GET\r\n"));
     assert_non_null(strstr(r.head, "Retry-After: 7\r\n"));

@@ -645,6 +645,7 @@ static void test_counts(void **unused)
     expect("/v1/rows", "Idempotency-Key: k\r\n", ROW, 202, "");
     expect("/v1/rows", "", "{}", 422, "");
     expect_raw("junk\r\n", 400, "");
+    settle(&d.b);
     intake_count(d.intake, &counts);
     assert_int_equal(counts.rows, 3); /* a repeat brings none */
     assert_int_equal(counts.status[102], 3);
@@ -664,6 +665,7 @@ static void test_refusals_are_kept(void **unused)
     buf_init(&b, 1 << 20);
     expect("/v1/rows", "", "{\"uuid\":\"mine\",\"rows\":[{\"data\":{\"A\":1}}]}", 422, "");
     expect_raw("GET /v1/rows HTTP/1.1\r\nHost : h\r\n\r\n", 400, "");
+    settle(&d.b);
     assert_int_equal(refusals_print(d.refusals, &b), ERR_OK);
     const char *text = buf_str(&b);
     const char *http = strstr(text, "\"status\":400,\"peer\":\"127.0.0.1:");
@@ -676,6 +678,7 @@ static void test_refusals_are_kept(void **unused)
     buf_clear(&b);
     for (int i = 0; i < 120; i++)
         expect("/v1/rows", "", "{}", 422, "");
+    settle(&d.b);
     assert_int_equal(refusals_print(d.refusals, &b), ERR_OK);
     int count = 0;
     for (const char *at = buf_str(&b); (at = strstr(at, "\"time\":")) != NULL; at++)
