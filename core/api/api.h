@@ -20,6 +20,7 @@ struct api {
     uint64_t generation; /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
     int works; /* on worker threads */
+    bool stopping; /* nobody waits any longer */
 };
 
 enum { API_BODY_MAX = 64 << 20 }; /* of an answer */

@@ -206,7 +206,7 @@ static void drain_closed(uv_handle_t *handle)
 static void drain_look(uv_timer_t *timer)
 {
     struct drain_wait *w = timer->data;
-    if (!supervisor_drained(w->api->supervisor) && clock_ms() < w->until_ms)
+    if (!supervisor_drained(w->api->supervisor) && clock_ms() < w->until_ms && !w->api->stopping)
         return;
     w->api->works--;
     answer_drain(w->api, w->request);

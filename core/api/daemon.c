@@ -629,6 +629,8 @@ static void on_rest(uv_timer_t *timer)
         if (now < d->phase_until_ms)
             return;
         d->phase = PHASE_ANSWERING;
+        d->api.stopping = true;
+        receipts_look(&d->api);
         d->phase_until_ms = now + d->settings->stop_timeout / 2;
         look_at_intake(d);
         http_server_drain(d->rows);
@@ -743,7 +745,6 @@ static int bring_up(struct daemon *d)
     int code = open_journal(d, &fresh);
     if (code != EXIT_OK)
         return code;
-    open_handles(d);
     code = open_supervisor(d, fresh);
     d->api = (struct api){
         .loop = &d->loop, .journal = d->journal, .supervisor = d->supervisor, .daemon = d, .generation = 1};
@@ -788,12 +789,13 @@ int daemon_run(const struct daemon_options *options)
     d->began_ms = clock_ms();
     (void)signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
+    CHECK(uv_loop_init(&d->loop) == 0);
+    open_handles(d); /* a signal from now on waits until the loop runs */
+    CHECK(uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) == 0);
+    d->journal_changed.data = d;
     int code = load_settings(d);
     if (code != EXIT_OK)
         return code;
-    CHECK(uv_loop_init(&d->loop) == 0);
-    CHECK(uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) == 0);
-    d->journal_changed.data = d;
     d->refusals = refusals_new();
     d->keyring = keyring_new();
     if (d->refusals == NULL || d->keyring == NULL)

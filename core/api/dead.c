@@ -18,7 +18,7 @@ struct filter {
     char pusher[128], reason[256], uuid[UUID_MAX_BYTES + 1];
     uint64_t uuid_hash;
     int64_t since_us;
-    bool states; /* parked and retrying rows too */
+    bool states; /* parked rows too */
 };
 
 static bool filter_read(const struct http_request *r, struct filter *f)
@@ -36,7 +36,7 @@ static bool filter_read(const struct http_request *r, struct filter *f)
 
 static bool filter_index(const struct filter *f, const struct aside_entry *e)
 {
-    if (e->state == ASIDE_GONE || (e->state != ASIDE_DEAD && !f->states))
+    if (e->state == ASIDE_GONE || (e->state == ASIDE_PARKED && !f->states))
         return false;
     return (f->uuid_hash == 0 || e->uuid_hash == f->uuid_hash) && e->since_us >= f->since_us;
 }
@@ -168,7 +168,7 @@ void api_dead_list(struct api *api, struct http_request *r, const struct api_par
         api_problem(r, 400, "syntax", bad_filter);
         return;
     }
-    f.states = true;
+    f.states = api_flag(r, "parked");
     struct buf b;
     buf_init(&b, API_BODY_MAX);
     uint64_t limit = query_number(r, "limit", PAGE_DEFAULT);
@@ -327,6 +327,8 @@ static int visit_bulk(void *arg, struct runner *r, struct aside_entry *e, const 
 {
     struct bulk *bulk = arg;
     (void)record;
+    if (e->state != ASIDE_DEAD)
+        return ERR_OK;
     bulk->matched++;
     if (bulk->dry || e->out)
         return ERR_OK;

@@ -505,7 +505,7 @@ void receipts_look(struct api *api)
     for (struct receipt_waiter **at = &api->waiters; *at != NULL;) {
         struct receipt_waiter *w = *at;
         bool settled = settled_everywhere(api, w);
-        if (!settled && w->until_ms > now) {
+        if (!settled && w->until_ms > now && !api->stopping) {
             at = &w->next;
             continue;
         }

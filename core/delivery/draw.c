@@ -361,10 +361,17 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
     }
 }
 
+/* A row that becomes a dead letter is one when it can be found there; until then it counts as open (pusher_view). */
+static void visit_settles(const struct settle_entry *entries, size_t count, settle_visit *visit, void *arg)
+{
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].outcome != OUTCOME_DEAD)
+            visit(arg, &entries[i]);
+}
+
 void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg)
 {
-    for (size_t i = 0; p->writing != NULL && i < p->writing->settle_count; i++)
-        visit(arg, &p->writing->settles[i]);
-    for (size_t i = 0; i < p->settle_count; i++)
-        visit(arg, &p->settles[i]);
+    if (p->writing != NULL)
+        visit_settles(p->writing->settles, p->writing->settle_count, visit, arg);
+    visit_settles(p->settles, p->settle_count, visit, arg);
 }

@@ -53,6 +53,7 @@ static void crash_range(struct pusher *p, struct handed *h, int signal, int64_t 
     if (row == NULL)
         return;
     lane->next = h->end;
+    lane->row = h->end_row > 0 ? h->end_row : lane->row;
     lane->plan.there = false;
     lane->crashes = 0;
     lane->attempt = 0;
@@ -127,6 +128,7 @@ static void overdue_range(struct pusher *p, struct handed *h, int64_t now)
     row->due_ms = now + pusher_backoff(p, row->c.attempts);
     snprintf(row->reason, sizeof row->reason, "push() took longer than TIMEOUT with this row alone, three times");
     lane->next = h->end;
+    lane->row = h->end_row > 0 ? h->end_row : lane->row;
     lane->overdue = 0;
     lane->attempt = 0;
     pusher_dirty(p, true);

@@ -483,6 +483,15 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
     *rows = behind / p->lane_count + p->waiting.count + p->aside.parked_count;
 }
 
+/* Rows of a row set that are about to be set aside. */
+static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += adds[i].place.position == position && adds[i].data == NULL;
+    return found;
+}
+
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
 {
     *out = (struct pusher_view){.attempts = 1};
@@ -508,6 +517,9 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
             (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
             out->parked++;
     }
+    out->parked += adds_at(p->adds, p->add_count, position);
+    if (p->writing != NULL)
+        out->parked += adds_at(p->writing->adds, p->writing->add_count, position);
     for (uint32_t i = 0; i < p->worker_count; i++) {
         const struct handed *h = &p->workers[i];
         if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&

@@ -97,7 +97,7 @@ static int lock_take(struct journal *j, struct err *e)
     if (result == 0)
         return ERR_OK;
     if (errno == EWOULDBLOCK)
-        return err_set(e, ERR_BUSY, "another process has the journal %s open", j->options.dir);
+        return err_set(e, ERR_BUSY, "the journal %s is locked: another process has it open", j->options.dir);
     return err_errno(e, errno, "%s", path);
 }
 

@@ -141,17 +141,22 @@ static void copy_lines(struct buf *to, const char *name, struct buf *lines)
     const char *text = buf_str(lines);
     while (*text != '\0') {
         size_t len = strcspn(text, "\n");
-        if (len > 0 && buf_addf(to, "plugin %s: %.*s\n", name, (int)len, text) != ERR_OK)
+        bool named = strncmp(text, "plugin ", 7) == 0; /* some say it themselves */
+        if (len > 0 && buf_addf(to, "%s%s%s%.*s\n", named ? "" : "plugin ", named ? "" : name, named ? "" : ": ",
+                                (int)len, text) != ERR_OK)
             return;
         text += len + (text[len] == '\n');
     }
 }
 
+/* Lines as one sentence after the other. */
 static void flatten(struct buf *lines)
 {
+    if (lines->len > 0 && lines->ptr[lines->len - 1] == '\n')
+        lines->len--;
     for (size_t i = 0; i < lines->len; i++)
         if (lines->ptr[i] == '\n')
-            lines->ptr[i] = i + 1 == lines->len ? ' ' : ';';
+            lines->ptr[i] = ';';
 }
 
 static int resolve(struct supervisor *s, const char *name, const struct plugin_file *file, const char *use,

@@ -49,6 +49,7 @@ void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
+void runner_return_files(struct runner *r);
 
 /* instances.c */
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,

@@ -131,6 +131,22 @@ static void drop_file(struct runner *r, struct lent_file *f)
         return; /* it is ending, and its end gives everything back */
 }
 
+/* Segments that the pusher has left behind: while the host holds one it can be neither recycled nor removed. */
+void runner_return_files(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    struct journal_segment segment;
+    if (r->process == NULL || r->pusher == NULL ||
+        journal_segment_at(r->owner->options.journal, pusher_low(r->pusher), &segment) != ERR_OK)
+        return;
+    for (uint32_t i = 0; i < r->pusher->worker_count; i++)
+        if (r->pusher->workers[i].busy && r->pusher->workers[i].what == HANDED_REPLAY)
+            return;
+    for (uint32_t i = 0; i < h->file_count; i++)
+        if (h->files[i].store == STORE_JOURNAL && h->files[i].base < segment.base && !h->files[i].dropping)
+            drop_file(r, &h->files[i]);
+}
+
 static void drop_oldest(struct runner *r)
 {
     struct host_state *h = state_of(r);

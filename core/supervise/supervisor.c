@@ -271,6 +271,7 @@ static void tick_due(uv_timer_t *timer)
     LIST_EACH_SAFE(&s->runners, it)
     {
         runner_sample(runner_at(it));
+        runner_return_files(runner_at(it));
         runner_step(runner_at(it));
     }
     if (!s->stopping) {
