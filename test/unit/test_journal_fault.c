@@ -242,10 +242,10 @@ static void test_void_is_left_alone(void **state)
     struct bed b;
     bed_init(&b);
     b.options.keep_ms = 0;
-    bed_open(&b);
-    faulty.fdatasync = void_fdatasync;
+    faulty.fdatasync = void_fdatasync; /* the table changes only while no thread is there */
     faulty.fsync = void_fsync;
     faulty.pwritev = void_pwritev;
+    bed_open(&b);
     fault_arm(OP_fdatasync, EIO, 5, 1);
     int failed = 0;
     for (int i = 0; i < 200; i++) {
@@ -256,10 +256,10 @@ static void test_void_is_left_alone(void **state)
     assert_true(atomic_load(&void_ino) != 0);
     assert_int_equal(atomic_load(&touched_void), 0);
     close(atomic_load(&void_fd));
+    bed_fini(&b);
     faulty.fdatasync = faulty_fdatasync;
     faulty.fsync = faulty_fsync;
     faulty.pwritev = faulty_pwritev;
-    bed_fini(&b);
 }
 
 /* The page cache says that the group is there, the medium does not have it: it must not come up after a restart. */
@@ -297,7 +297,6 @@ static void test_lying_cache(void **state)
     fault_disarm();
     faulty.pread = medium_pread;
     bed_open(&b);
-    faulty.pread = faulty_pread;
     struct bed_found found = bed_read_all(&b); /* through the cache, as hosts read */
     assert_int_equal(found.records, 5);
     assert_int_equal(found.facts, 5);
@@ -307,6 +306,7 @@ static void test_lying_cache(void **state)
     assert_int_equal(journal_read(b.j, lost, &copy, &record), ERR_NOTFOUND);
     buf_free(&copy);
     bed_fini(&b);
+    faulty.pread = faulty_pread;
 }
 
 /* --- every call at every n, with several errors --- */
@@ -433,9 +433,9 @@ static void test_min_free(void **state)
     struct bed b;
     bed_init(&b);
     b.options.min_free = 1 << 20;
+    faulty.statvfs = little_statvfs;
     bed_open(&b);
     assert_int_equal(bed_put(&b, 1, 3000), ERR_OK);
-    faulty.statvfs = little_statvfs;
     fault_arm(OP_statvfs, 0, 1, INT32_MAX / 2);
     int code = ERR_OK;
     for (int i = 0; i < 1000 && code == ERR_OK; i++)
@@ -448,9 +448,9 @@ static void test_min_free(void **state)
     fault_disarm();
     wait_intake(&b, ERR_OK);
     assert_int_equal(bed_put(&b, 1, 3000), ERR_OK);
-    faulty.statvfs = faulty_statvfs;
     survives(&b);
     bed_fini(&b);
+    faulty.statvfs = faulty_statvfs;
 }
 
 /* --- the budget --- */
