@@ -147,6 +147,20 @@ static void overdue_rows(struct pusher *p, struct handed *h, int64_t now)
     }
 }
 
+/* A set-aside row that hangs costs the others its whole TIMEOUT each time: it comes rarely, whatever RETRY_MAX says. */
+static void overdue_aside(struct pusher *p, struct handed *h, int64_t now)
+{
+    for (uint32_t i = 0; i < h->item_count; i++) {
+        struct aside_entry *entry = aside_at(&p->aside, h->items[i].file, h->items[i].offset);
+        if (entry == NULL)
+            continue;
+        entry->attempts++;
+        entry->changed = true;
+        entry->due_ms = now + pusher_backoff(p, entry->attempts) + OVERDUE_REST * p->settings.timeout_ms;
+    }
+    pusher_dirty(p, false);
+}
+
 /* Whatever was handed out comes back. */
 static void take_back(struct pusher *p, struct handed *h, int64_t now)
 {
@@ -166,7 +180,7 @@ static void take_back(struct pusher *p, struct handed *h, int64_t now)
         break;
     case HANDED_ASIDE:
         for (uint32_t i = 0; i < h->item_count; i++)
-            pusher_aside_back(p, &h->items[i], now);
+            pusher_aside_back(p, &h->items[i]);
         break;
     case HANDED_REPLAY: replay_back(p, h, now); break;
     }
@@ -187,7 +201,7 @@ static void judge_deadline(struct pusher *p, struct handed *h, int64_t now)
     switch (h->what) {
     case HANDED_RANGE: overdue_range(p, h, now); break;
     case HANDED_ROWS: overdue_rows(p, h, now); break;
-    case HANDED_ASIDE:
+    case HANDED_ASIDE: overdue_aside(p, h, now); break;
     case HANDED_REPLAY: break;
     }
 }

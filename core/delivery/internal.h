@@ -11,6 +11,7 @@ enum {
     FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
     LONE_CRASHES_MAX = 3,
     LONE_OVERDUE_MAX = 3,
+    OVERDUE_REST = 10,           /* TIMEOUTs between two tries of a set-aside row that hangs */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
     ASIDE_BATCH = 200,        /* aside rows in one hand-out */
     HELD_MAX = 4096,          /* uuids that may be held back at a time */
@@ -45,7 +46,7 @@ bool pusher_parked(const struct pusher *p, uint64_t uuid_hash);
 int64_t pusher_tend_waiting(struct pusher *p, int64_t now);
 /* Fills `items`, at most `max`; marks them out. */
 uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, int64_t now);
-void pusher_aside_back(struct pusher *p, const struct hand_item *item, int64_t due_ms);
+void pusher_aside_back(struct pusher *p, const struct hand_item *item);
 
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);

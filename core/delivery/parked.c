@@ -136,13 +136,12 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
     return count;
 }
 
-void pusher_aside_back(struct pusher *p, const struct hand_item *item, int64_t due_ms)
+void pusher_aside_back(struct pusher *p, const struct hand_item *item)
 {
     struct aside_entry *entry = aside_at(&p->aside, item->file, item->offset);
     if (entry == NULL)
         return;
     entry->out = false;
-    entry->due_ms = due_ms;
-    if (due_ms < p->aside_due_ms)
-        p->aside_due_ms = due_ms;
+    if (entry->due_ms < p->aside_due_ms)
+        p->aside_due_ms = entry->due_ms;
 }

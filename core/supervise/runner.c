@@ -136,9 +136,9 @@ void runner_return_files(struct runner *r)
 {
     struct host_state *h = state_of(r);
     struct journal_segment segment;
-    if (r->process == NULL || r->pusher == NULL ||
-        journal_segment_at(r->owner->options.journal, pusher_low(r->pusher), &segment) != ERR_OK)
-        return;
+    uint64_t low = r->process == NULL || r->pusher == NULL ? 0 : pusher_low(r->pusher);
+    if (low == 0 || journal_segment_at(r->owner->options.journal, low - 1, &segment) != ERR_OK)
+        return; /* low itself may be the end of all there is */
     for (uint32_t i = 0; i < r->pusher->worker_count; i++)
         if (r->pusher->workers[i].busy && r->pusher->workers[i].what == HANDED_REPLAY)
             return;
