@@ -1,0 +1,127 @@
+"""What stands in examples/: the demo, the clients, and a plugin built by its own Makefile against an installed headgate."""
+import json
+import os
+import shutil
+import subprocess
+
+from gateway import BUILD, ROOT, SLOW, Gateway, row, wait_until
+
+EXAMPLES = ROOT / "examples"
+OUTSIDE = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+
+
+def run(*command, stdin=b"", env=None, **more):
+    return subprocess.run([str(c) for c in command], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**OUTSIDE, **(env or {})}, timeout=240 * SLOW, **more)
+
+
+def test_the_demo():
+    done = run(EXAMPLES / "demo/run.sh", env={"HEADGATE": BUILD / "headgate", "PLUGINS": BUILD / "plugins"})
+    text = done.stdout.decode()
+    assert done.returncode == 0, text + done.stderr.decode()
+    assert text.count("SIGKILL after") == 3 and "3201 rows posted, 3201 in the file" in text
+    assert text.count("delivered\n") == 2, "two receipts"
+
+
+def test_the_demo_notices_a_lost_and_a_doubled_row(tmp_path):
+    """compare.py is what the demo rests on."""
+    lines = [b'{"n":%d}' % n for n in range(5)]
+    ids = [b"epoch-%d" % n for n in range(5)]
+
+    def verdict(written, told=ids):
+        out = [b'{"id":"%s-00000","uuid":"u","data":%s}' % (ids[n], lines[n]) for n in written]
+        (tmp_path / "posted").write_bytes(b"\n".join(lines) + b"\n")
+        (tmp_path / "file").write_bytes(b"\n".join(out) + b"\n")
+        (tmp_path / "ids").write_bytes(b"\n".join(told) + b"\n")
+        return run(EXAMPLES / "demo/compare.py", tmp_path / "posted", tmp_path / "file", tmp_path / "ids").returncode
+
+    assert verdict([0, 1, 2, 3, 4]) == 0
+    assert verdict([0, 1, 3, 4]) == 1, "lost"
+    assert verdict([0, 1, 2, 2, 3, 4]) == 1, "doubled"
+    assert verdict([0, 2, 1, 3, 4]) == 1, "another order"
+    assert verdict([0, 1, 2, 3, 4], ids[:4]) == 1, "taken and not told"
+
+
+def shell(g, body, **env):
+    return run(EXAMPLES / "clients/post.sh", stdin=body, env={"TO": f"http://{g.address}", **env})
+
+
+def test_the_shell_client():
+    with Gateway() as g:
+        body = json.dumps(row("u", {"n": 1})).encode()
+        first, again = shell(g, body), shell(g, body)
+        assert first.returncode == again.returncode == 0, first.stderr
+        assert json.loads(first.stdout)["id"] == json.loads(again.stdout)["id"]
+        assert shell(g, body, KEY="another").returncode == 0
+        two = b"".join(json.dumps(row(f"n{n}")).encode() + b"\n" for n in range(2))
+        assert shell(g, two, TYPE="application/x-ndjson").stdout.count(b'"id"') == 2
+        assert [r["uuid"] for r in g.wait_rows(4)] == ["u", "u", "n0", "n1"]
+        refused = shell(g, b'{"uuid":"u","row":{"data":{"Not camel":1}}}')
+        assert refused.returncode == 65 and b"camelCase" in refused.stderr
+        assert len(g.file_rows()) == 4
+
+
+def test_the_shell_client_gives_up():
+    done = run(EXAMPLES / "clients/post.sh", stdin=b"{}", env={"TO": "http://127.0.0.1:1", "GIVE_UP": "0"})
+    assert done.returncode == 75 and b"gave up" in done.stderr
+
+
+def test_the_python_client():
+    with Gateway() as g:
+        lines = (EXAMPLES / "data/penguins.ndjson").read_bytes().split()
+        rows = (EXAMPLES / "data/penguins.ndjson").read_bytes()
+        post = [EXAMPLES / "clients/post.py", "--to", f"http://{g.address}", "--uuid", "penguins", "--batch", "100"]
+        first, again = run(*post, stdin=rows), run(*post, stdin=rows)
+        assert first.returncode == 0 and first.stdout == again.stdout and len(first.stdout.split()) == 4, first.stderr
+        found = g.wait_rows(344)
+        assert [r["data"] for r in found] == [json.loads(x) for x in rows.splitlines()] and lines
+        refused = run(*post, stdin=b'{"Not camel":1}\n')
+        assert refused.returncode == 65 and b"camelCase" in refused.stderr
+        assert run(*post, "--give-up", "0", "--to", "http://127.0.0.1:1", stdin=b"{}\n").returncode == 75
+        assert len(g.file_rows()) == 344
+
+
+def test_the_python_client_through_a_death():
+    """It is started while nobody listens, and everything arrives once."""
+    with Gateway(flags=[], start=False) as g:
+        socket = g.work / "rows.sock"
+        g.env["HEADGATE_HTTP_LISTEN"] = f"unix:{socket}"
+        client = subprocess.Popen([EXAMPLES / "clients/post.py", "--to", f"unix:{socket}", "--uuid", "u", "--batch", "1",
+                                   EXAMPLES / "data/penguins.ndjson"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        g.start()
+        g.wait_rows(20)
+        g.kill9(hosts=True)
+        g.start()
+        out, text = client.communicate(timeout=120 * SLOW)
+        assert client.returncode == 0, text
+        found = g.wait_rows(344)
+        want = [json.loads(x) for x in (EXAMPLES / "data/penguins.ndjson").read_bytes().splitlines()]
+        assert [r["data"] for r in found] == want
+        assert sorted(r["id"].rsplit("-", 1)[0] for r in found) == sorted(out.decode().split())
+
+
+def install(root):
+    done = subprocess.run(["make", "-s", "--no-print-directory", f"BUILD={BUILD}", "install", f"DESTDIR={root}"], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hello(tmp_path):
+    install(tmp_path / "root")
+    shutil.copytree(EXAMPLES / "plugins/hello", tmp_path / "hello", ignore=shutil.ignore_patterns("*.so", "test_hello"))
+    prefix = tmp_path / "root/usr/local"
+    done = run("make", "-C", tmp_path / "hello", "PKG_CONFIG=pkg-config --define-prefix", "test", "install",
+               env={"PKG_CONFIG_PATH": prefix / "lib/pkgconfig"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(b"\nok ") + done.stdout.startswith(b"ok ") >= 6 and b"FAIL" not in done.stdout
+    built = prefix / "lib/headgate/plugins/hello.so"
+    with Gateway({"PLUGIN_HELLO_GREETING": "good morning"}, plugins=[built]) as g:
+        g.take(row("u", {"name": "Ada"}))
+        g.take(row("u", {"keyOne": 1}))
+        bad = g.take(row("u", {"name": 7}))
+        g.wait_event("plugin.log", pusher="hello", text="good morning, Ada")
+        g.wait_outcome(bad["id"], "mixed")
+        dead = g.dead()
+        assert [(d["pusher"], d["reason"]) for d in dead] == [("hello", "its name is no text, or too long")]
+        wait_until(lambda: g.metrics().get('headgate_rows_delivered_total{pusher="hello"}') == 1)
+        g.wait_rows(3)
