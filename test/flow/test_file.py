@@ -75,7 +75,7 @@ def test_rotation():
 
 def test_the_disk_refuses():
     """A folder that cannot be written is an outage, never a dead letter."""
-    with Gateway({"PLUGIN_FILE_RETRY_MAX": "100ms"}) as g:
+    with Gateway({"PLUGIN_FILE_RETRY_MIN": "20ms", "PLUGIN_FILE_RETRY_MAX": "100ms"}) as g:
         g.take(row("a"))
         g.wait_rows(1)
         os.rename(g.out, g.work / "away")

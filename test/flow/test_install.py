@@ -1,7 +1,7 @@
 """`make install`, and a plugin built against what it installed."""
 import subprocess
 
-from gateway import BUILD, ROOT, Gateway, row
+from gateway import BUILD, ROOT, Gateway, row, wait_until
 
 PLUGIN = r"""
 #include <headgate.h>
@@ -63,4 +63,4 @@ def test_a_plugin_built_against_it(tmp_path):
     with Gateway(plugins=[tmp_path / "hello.so"]) as g:
         g.take(row("u"))
         g.wait_rows(1)
-        assert g.wait_state("hello", "running")
+        assert wait_until(lambda: g.pusher("hello").get("state") == "running", what=lambda: str(g.pushers()))

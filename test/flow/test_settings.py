@@ -1,10 +1,12 @@
 """Settings: contract section 2. What can be asked without a daemon is asked of `check` and `config --offline`."""
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,7 +111,7 @@ def test_what_is_ignored():
 def test_secrets(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("hunter2\n")
-    with Gateway({"PLUGIN_CHAOS_SECRET_FILE": str(secret), "PLUGIN_CHAOS_MODE": "good"}, plugins=["chaos"]) as g:
+    with Gateway({"PLUGIN_CHAOS_TOKEN_FILE": str(secret), "PLUGIN_CHAOS_MODE": "good"}, plugins=["chaos"]) as g:
         shown = json.dumps(g.pusher("chaos")) + g.get("/v1/config").body.decode() + "\n".join(g.lines)
         assert "hunter2" not in shown and "(hidden)" in g.get("/v1/pushers/chaos").body.decode()
         done = g.cli("config")
@@ -123,7 +125,7 @@ def test_secrets(tmp_path):
 def test_a_changed_secret_restarts_its_plugin(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("one\n")
-    with Gateway({"PLUGIN_CHAOS_SECRET_FILE": str(secret), "PLUGIN_CHAOS_MODE": "good"}, plugins=["chaos"]) as g:
+    with Gateway({"PLUGIN_CHAOS_TOKEN_FILE": str(secret), "PLUGIN_CHAOS_MODE": "good"}, plugins=["chaos"]) as g:
         before, other = g.host("chaos"), g.host("file")
         (tmp_path / "new").write_text("two\n")
         os.rename(tmp_path / "new", secret)
@@ -154,8 +156,6 @@ def test_group_of_the_socket():
         g.env["HEADGATE_HTTP_SOCKET_GROUP"] = str(os.getgid())
         g.start()
         assert (g.work / "s").stat().st_gid == os.getgid()
-    status, text = check({"HEADGATE_HTTP_SOCKET_GROUP": "no-such-group-here", "HEADGATE_HTTP_LISTEN": "unix:/tmp/x"})
-    assert status == 78 or "no-such-group-here" in text
 
 
 # contract: http.auth admin.auth
@@ -180,7 +180,7 @@ def test_probes_on_their_own():
 
 # contract: admin.hosts
 def test_hosts_of_admin():
-    with Gateway({"HEADGATE_ADMIN_HOSTS": "bench.example"}) as g:
+    with Gateway({"HEADGATE_ADMIN_HOSTS": "bench.example,127.0.0.1"}) as g:
         def status(host):
             return ask(g.admin_address, "GET", "/v1/pushers", headers={"Host": host}).status
         assert status("bench.example") == 200
@@ -200,7 +200,7 @@ def test_a_second_daemon_is_kept_out():
     with Gateway() as g:
         done = command("run", "--config", str(g.config), "--data", str(g.data), "--plugins", str(BUILD / "plugins"),
                        "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", env={"PLUGIN_FILE_PATH": str(g.out / "x")})
-        assert done.returncode not in (0, 78) and "lock" in (done.stderr + done.stdout).lower()
+        assert done.returncode not in (0, 78) and "another process" in done.stderr + done.stdout
         g.take(row("still-here"))
 
 
@@ -226,7 +226,7 @@ def test_limits_of_a_request():
         assert g.post(row("u"), headers={"X-Long": "y" * 1100}).status == 431
         with g.wire() as w:  # chunks that grow beyond it
             w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nTransfer-Encoding: chunked\r\n\r\n")
-            w.send("1000\r\n" + " " * 4096 + "\r\n10\r\n")
+            w.send("1000\r\n" + " " * 4096 + "\r\n10\r\n" + " " * 16 + "\r\n0\r\n\r\n")
             assert w.answer().status == 413
 
 
@@ -249,22 +249,22 @@ def test_most_connections():
 
 # contract: http.max_memory http.max_memory.small
 def test_memory_for_bodies():
-    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": "60s"}
-    with Gateway(env) as g:
-        held = []
-        for n in range(4):  # bodies that are declared, and come most of the way
-            w = g.wire()
-            w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nContent-Length: 400000\r\n\r\n")
-            w.send(b" " * 390000 if n < 2 else b" " * 1000)
-            held.append(w)
-        assert g.post(row("small")).status == 202  # the quarter that is kept for small ones
-        answer = g.post(row("large", {"a": "x" * 500000}))
-        assert answer.status in (503, 202), answer
-        if answer.status == 503:
-            assert int(answer.headers["retry-after"]) > 0
-        for w in held:
-            w.sock.close()
-        wait_until(lambda: g.post(row("large", {"a": "x" * 500000})).status == 202)
+    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": "2s", "HEADGATE_JOURNAL_SEGMENT": "64MiB"}
+    with Gateway(env) as g, g.wire() as w:
+        w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nContent-Length: 15000000\r\n\r\n")
+        assert g.post(row("declared", {"a": "x" * 500000})).status == 202  # what is only declared takes nothing
+        pour = threading.Thread(target=pour_into, args=(w, 15000000), daemon=True)
+        pour.start()
+        for n in range(20):  # the quarter that is kept for small ones
+            assert g.post(row(f"small{n}", {"a": "x" * 50000})).status == 202
+        answer = w.answer()
+        assert answer.status == 503 and int(answer.headers["retry-after"]) > 0
+        assert g.post(row("large", {"a": "x" * 500000})).status == 202
+
+
+def pour_into(wire, count):
+    with contextlib.suppress(OSError):
+        wire.send(b" " * count)
 
 
 # contract: http.body_rate
@@ -304,8 +304,10 @@ def test_log_lines():
     with Gateway({"HEADGATE_LOG_LEVEL": "debug"}) as g:
         assert all({"time", "level", "event", "text"} <= set(json.loads(x)) for x in g.lines)
     with Gateway({"HEADGATE_LOG_LEVEL": "error"}, start=False) as g:
+        g.env["HEADGATE_ADMIN_LISTEN"] = f"unix:{g.work}/admin"
         g.start(wait=False)
-        wait_until(lambda: next(g.data.rglob("*.seg"), None))
+        g.addresses["admin"] = f"unix:{g.work}/admin"  # no line says it
+        wait_until(g.ready)
         assert g.term() == 0
         assert not g.lines
     with Gateway({"HEADGATE_LOG_FORMAT": "text"}, start=False) as g:

@@ -78,7 +78,7 @@ def test_verdicts_in_the_answer():
         receipt = wait_until(lambda: (r := g.receipt(taken["id"]).json())["outcome"] == "mixed" and r)
         mine = receipt["pushers"]["http"]
         assert (mine["dead"], mine["duplicate"]) == (1, 1)
-        assert "said so" in g.dead()[0]["reason"]
+        assert "said so" in wait_until(g.dead)[0]["reason"]
 
 
 def test_retry_after():

@@ -54,6 +54,9 @@ def rows(uuid, count, **data):
     return {"uuid": uuid, "rows": [{"index": n, "data": {"n": n, **data}} for n in range(count)]}
 
 
+CHAOS = {"chaos", "stable", "whole", "manual"}
+
+
 class Response:
     """One HTTP answer."""
 
@@ -189,11 +192,11 @@ class Gateway:
     """`with Gateway(env) as g:` — a running daemon.
 
     env: settings over the tests' own (HEADGATE_…, PLUGIN_…); None as a value takes one away. plugins: folders or files
-    beside the built plugins. file: the `file` pusher is on. start: False leaves the start to the test.
+    beside the built plugins; later: chaos fixtures that the test will add itself. file: the `file` pusher is on. start: False leaves the start to the test.
     """
 
     def __init__(self, env=None, plugins=(), file=True, flags=(), ini="", program=None, bundled=True, start=True,
-                 clean=True, data=None):
+                 clean=True, data=None, later=()):
         self.work = Path(tempfile.mkdtemp(prefix="headgate-test-"))
         self.data = Path(data) if data else self.work / "data"
         self.out = self.work / "out"
@@ -218,6 +221,8 @@ class Gateway:
         self.own_plugins.mkdir(mode=0o755)
         for p in plugins:
             self.add_plugin(p)
+        for p in {*plugins, *later} & CHAOS:  # the fixture that does what it is told: a file for what it delivered
+            self.env.setdefault(f"PLUGIN_{p.upper()}_FILE", str(self.got_path(p)))
         self.plugins.append(self.own_plugins)
         self.process = None
         self.seen = {}  # every process of ours that was ever seen: pid -> start time
@@ -238,6 +243,10 @@ class Gateway:
             shutil.rmtree(self.work, ignore_errors=True)
 
     # --- processes
+
+    def got_path(self, plugin="chaos"):
+        """Where the chaos fixture (or a variant of it) writes what it delivered."""
+        return self.work / f"{plugin}.got"
 
     def add_plugin(self, source, name=None, age=5):
         """A copy in the gateway's own plugins folder, renamed in, `age` seconds old. A name: of test/fixture/plugins."""
