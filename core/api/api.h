@@ -25,6 +25,9 @@ struct api {
 
 enum { API_BODY_MAX = 64 << 20 }; /* of an answer */
 
+/* The answer, whichever loop the request came in on. Once for each request. */
+void api_send(struct http_request *r, const struct http_answer *answer);
+void api_send_problem(struct http_request *r, const struct http_problem *problem);
 /* Answers. The buffer is freed. `code` is what building it returned: an error answers 503. */
 void api_json(struct http_request *r, int status, struct buf *body, int code);
 void api_text(struct http_request *r, int status, const char *content_type, struct buf *body, int code);

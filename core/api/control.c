@@ -15,7 +15,7 @@
 static void text(struct http_request *r, int status, const char *say)
 {
     struct http_answer answer = {.status = status, .content_type = "text/plain; charset=utf-8", .body = slice_of(say)};
-    http_respond(r, &answer);
+    api_send(r, &answer);
 }
 
 void api_live(struct api *api, struct http_request *r, const struct api_params *params)
@@ -43,7 +43,7 @@ void api_version(struct api *api, struct http_request *r, const struct api_param
                                  .content_type = "application/json",
                                  .body = SLICE_LIT("{\"name\":\"headgate\",\"version\":\"" HG_VERSION
                                                    "\",\"journal_format\":1,\"plugin_abi\":\"1.0\"}\n")};
-    http_respond(r, &answer);
+    api_send(r, &answer);
 }
 
 /* --- settings --- */

@@ -1,13 +1,15 @@
 /* The daemon: brings up journal, pushers, intake and listeners in this order, answers signals, and brings them to rest
  * in the opposite one.
  *
- * One loop. What the journal makes durable is noticed once a turn of the loop (its completions wake the loop anyway)
- * and passed on to the pushers. Stopping: readiness says no, rows are still taken for stop.keep_taking, listeners
- * close, who waits gets an answer, hosts finish, cursors become durable, the journal is closed. */
+ * One loop, and those of http.threads (loops.h), which only take rows in. What the journal makes durable is noticed
+ * once a turn of the loop (its completions wake the loop anyway) and passed on to the pushers. Stopping: readiness says
+ * no, rows are still taken for stop.keep_taking, listeners close, who waits gets an answer, hosts finish, cursors
+ * become durable, the journal is closed. */
 #include "api/daemon.h"
 
 #include "api/api.h"
 #include "api/intake.h"
+#include "api/loops.h"
 #include "api/refusals.h"
 
 #include "base/log.h"
@@ -39,11 +41,13 @@ struct daemon {
     struct journal *journal;
     struct supervisor *supervisor;
     struct intake *intake;
+    struct loops *loops; /* NULL: http.threads is 1 */
     struct refusals *refusals;
     struct keyring *keyring;
     int open_servers;
     struct http_server *rows, *operation;
     struct http_budget budget;
+    _Atomic uint32_t places; /* connections of all that take rows */
     struct api api;
     uv_signal_t signals[4];
     uv_prepare_t turn;
@@ -57,7 +61,8 @@ struct daemon {
     int exit_code;
     char admin_bound[LISTENERS_MAX][128];
     int admin_count;
-    char rows_bound[128];
+    char rows_bound[LISTENERS_MAX][LOOPS_ADDRESS]; /* but unix sockets */
+    uint32_t rows_count;
 };
 
 /* --- looking --- */
@@ -79,7 +84,7 @@ double daemon_uptime(const struct daemon *d)
 
 uint32_t daemon_connections(const struct daemon *d)
 {
-    return http_server_connections(d->rows) + http_server_connections(d->operation);
+    return http_server_connections(d->rows) + http_server_connections(d->operation) + loops_connections(d->loops);
 }
 
 uint64_t daemon_rows_received(const struct daemon *d)
@@ -93,6 +98,7 @@ void daemon_counts(const struct daemon *d, struct intake_counts *sum)
 {
     memset(sum, 0, sizeof *sum);
     intake_count(d->intake, sum);
+    loops_count(d->loops, sum);
 }
 
 bool daemon_draining(const struct daemon *d)
@@ -332,8 +338,9 @@ static void look_at_intake(struct daemon *d)
     journal_health(d->journal, &health);
     const char *blocked = supervisor_blocked(d->supervisor);
     bool ending = d->draining || d->phase > PHASE_KEEP_TAKING;
-    intake_set_refusing(d->intake,
-                        ending ? "this gateway is about to stop and takes no more rows; send again later" : blocked);
+    const char *refusing = ending ? "this gateway is about to stop and takes no more rows; send again later" : blocked;
+    intake_set_refusing(d->intake, refusing);
+    loops_refuse(d->loops, refusing);
     if (health.intake == d->journal_intake)
         return;
     d->journal_intake = health.intake;
@@ -454,6 +461,7 @@ static int listen_on(struct daemon *d, struct http_server *server, const char *c
         char bound[128];
         struct http_listen listen = {.address = *addresses,
                                      .listener = listener,
+                                     .share_port = listener == LISTENER_ROWS && d->settings->http_threads > 1,
                                      .socket_mode = d->settings->http_socket_mode,
                                      .socket_group = group};
         if (group == -2 || http_server_listen(server, &listen, bound, &e) != ERR_OK) {
@@ -463,8 +471,8 @@ static int listen_on(struct daemon *d, struct http_server *server, const char *c
         LOG(LOG_INFO, "listen", "listening", LOG_S("listener", word), LOG_S("address", bound));
         if (listener == LISTENER_ADMIN && d->admin_count < LISTENERS_MAX)
             snprintf(d->admin_bound[d->admin_count++], sizeof d->admin_bound[0], "%s", bound);
-        if (listener == LISTENER_ROWS && d->rows_bound[0] == '\0')
-            snprintf(d->rows_bound, sizeof d->rows_bound, "%s", bound);
+        if (listener == LISTENER_ROWS && strncmp(bound, "unix:", 5) != 0 && d->rows_count < LISTENERS_MAX)
+            snprintf(d->rows_bound[d->rows_count++], sizeof d->rows_bound[0], "%s", bound);
     }
     return EXIT_OK;
 }
@@ -480,6 +488,7 @@ static int open_servers(struct daemon *d)
         LOG(LOG_ERROR, "listen.failed", "out of memory");
         return EXIT_INTERNAL_FAULT;
     }
+    http_server_share(d->rows, &d->places);
     int code = listen_on(d, d->rows, s->http_listen, LISTENER_ROWS, "rows");
     if (code == EXIT_OK)
         code = listen_on(d, d->operation, s->admin_listen, LISTENER_ADMIN, "admin");
@@ -492,6 +501,28 @@ static struct intake_rules rules_of(const struct settings *s)
 {
     return (struct intake_rules){
         .max_rows = s->http_max_rows, .max_depth = s->rows_max_depth, .any_keys = s->rows_keys == ROWS_KEYS_ANY};
+}
+
+/* Last of all: nothing may fail once they run. */
+static int open_loops(struct daemon *d)
+{
+    struct err e = {0};
+    const struct loops_options options = {
+        .api = &d->api,
+        .keyring = d->keyring,
+        .refusals = d->refusals,
+        .budget = &d->budget,
+        .places = &d->places,
+        .limits = limits_of(d->settings),
+        .rules = rules_of(d->settings),
+        .addresses = (const char(*)[LOOPS_ADDRESS])d->rows_bound,
+        .address_count = d->rows_count,
+        .count = d->settings->http_threads - 1,
+    };
+    if (options.count == 0 || options.address_count == 0 || loops_start(&d->loops, &options, &e) == ERR_OK)
+        return EXIT_OK;
+    LOG(LOG_ERROR, "loops.not_started", e.text);
+    return EXIT_CONFIG_FAULT;
 }
 
 static int open_intake(struct daemon *d)
@@ -589,6 +620,7 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     d->budget.max = d->settings->http_max_memory;
     struct intake_rules rules = rules_of(d->settings);
     intake_set_rules(d->intake, &rules);
+    loops_set(d->loops, &limits, &rules);
     struct journal_health health;
     journal_health(d->journal, &health);
     struct journal_options options = journal_options_of(d, "", health.bytes);
@@ -634,9 +666,10 @@ static void on_rest(uv_timer_t *timer)
         d->phase_until_ms = now + d->settings->stop_timeout / 2;
         look_at_intake(d);
         http_server_drain(d->rows);
+        loops_drain(d->loops);
         return;
     case PHASE_ANSWERING:
-        if (http_server_connections(d->rows) > 0 && now < d->phase_until_ms)
+        if (http_server_connections(d->rows) + loops_connections(d->loops) > 0 && now < d->phase_until_ms)
             return;
         d->phase = PHASE_HOSTS;
         supervisor_stop(d->supervisor, d->settings->stop_timeout, hosts_at_rest, d);
@@ -706,14 +739,16 @@ static void server_closed(void *arg)
     uv_close((uv_handle_t *)&d->turn, NULL);
     uv_close((uv_handle_t *)&d->look, NULL);
     journal_close(&d->journal);
+    loops_free(&d->loops);
     intake_close(d->intake, intake_closed, d);
 }
 
 static void close_servers(struct daemon *d)
 {
-    d->open_servers = 2;
+    d->open_servers = 3;
     http_server_close(d->rows, server_closed, d);
     http_server_close(d->operation, server_closed, d);
+    loops_close(d->loops, server_closed, d);
 }
 
 /* --- run --- */
@@ -733,9 +768,10 @@ static void open_handles(struct daemon *d)
 
 static void hint(const struct daemon *d)
 {
+    const char *rows = d->rows_count > 0 ? d->rows_bound[0] : "-";
     printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\ntry          curl --json "
            "'{\"uuid\":\"first\",\"row\":{\"data\":{\"hello\":\"world\"}}}' http://%s/v1/rows\n",
-           d->rows_bound, d->admin_count > 0 ? d->admin_bound[0] : "-", d->rows_bound);
+           rows, d->admin_count > 0 ? d->admin_bound[0] : "-", rows);
     fflush(stdout);
 }
 
@@ -752,6 +788,8 @@ static int bring_up(struct daemon *d)
         code = open_intake(d);
     if (code == EXIT_OK)
         code = open_servers(d);
+    if (code == EXIT_OK)
+        code = open_loops(d);
     if (code != EXIT_OK)
         return code;
     CHECK(uv_timer_start(&d->look, on_look, 100, 100) == 0);

@@ -1,5 +1,6 @@
 /* Small helpers for answers of the operation's routes: JSON pieces, times, problems. */
 #include "api/api.h"
+#include "api/bounce.h"
 
 #include "base/sys.h"
 #include "conf/value.h"
@@ -9,6 +10,22 @@
 #include <string.h>
 #include <time.h>
 
+void api_send(struct http_request *r, const struct http_answer *answer)
+{
+    if (r->route == NULL)
+        http_respond(r, answer);
+    else
+        bounce_answer(r->route, answer);
+}
+
+void api_send_problem(struct http_request *r, const struct http_problem *problem)
+{
+    if (r->route == NULL)
+        http_problem(r, problem);
+    else
+        bounce_problem(r->route, problem);
+}
+
 void api_text(struct http_request *r, int status, const char *content_type, struct buf *body, int code)
 {
     if (code != ERR_OK) {
@@ -17,7 +34,7 @@ void api_text(struct http_request *r, int status, const char *content_type, stru
         return;
     }
     struct http_answer answer = {.status = status, .content_type = content_type, .body = buf_slice(body)};
-    http_respond(r, &answer);
+    api_send(r, &answer);
     buf_free(body);
 }
 
@@ -30,7 +47,7 @@ void api_problem(struct http_request *r, int status, const char *word, const cha
 {
     struct http_problem problem = {
         .status = status, .word = word, .detail = detail, .retry_after = status == 503 ? 1 : 0};
-    http_problem(r, &problem);
+    api_send_problem(r, &problem);
 }
 
 void api_error(struct http_request *r, int code, const char *detail)

@@ -102,5 +102,5 @@ void api_dispatch(struct api *api, struct http_request *r)
     }
     struct http_problem problem = {
         .status = 405, .word = "method", .detail = "this path does not take this method; see Allow", .allow = allow};
-    http_problem(r, &problem);
+    api_send_problem(r, &problem);
 }

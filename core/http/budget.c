@@ -6,10 +6,11 @@
 
 static bool fits(struct http_budget *b, uint64_t used, bool large)
 {
-    if (used > b->max)
+    uint64_t max = atomic_load(&b->max);
+    if (used > max)
         return false;
     uint64_t small = atomic_load(&b->used_small);
-    return !large || (used > small ? used - small : 0) <= b->max - b->max / 4;
+    return !large || (used > small ? used - small : 0) <= max - max / 4;
 }
 
 bool budget_take(struct http_budget *b, struct charge *c, uint64_t bytes, bool large)

@@ -89,11 +89,12 @@ static bool reads_own(const struct conn *c)
  * is getting short: these bytes are read before they can be paid for. */
 static size_t input_room(const struct conn *c)
 {
-    const struct http_budget *budget = c->server->pool.budget;
+    struct http_budget *budget = c->server->pool.budget;
     size_t room = c->cap - c->len, most = room;
     if (c->state == CONN_WAIT || c->state == CONN_WRITE)
         most = AHEAD_MAX - bytes_ahead(c);
-    else if (atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->max / 2)
+    else if (atomic_load_explicit(&budget->used, memory_order_relaxed) >
+             atomic_load_explicit(&budget->max, memory_order_relaxed) / 2)
         most = TIGHT_READ;
     return most < room ? most : room;
 }
@@ -189,8 +190,7 @@ static const struct channel_events events = {
 
 bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
 {
-    bool overflow = s->conn_count >= s->limits.max_connections;
-    struct conn *c = server_conn_take(s, overflow);
+    struct conn *c = server_conn_take(s);
     if (c == NULL)
         return false;
     c->limits = s->limits;
@@ -203,12 +203,12 @@ bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
     }
     conn_enter(c, CONN_IDLE);
     if (c->channel.transport->accept(&c->channel, listener) != ERR_OK ||
-        (overflow && s->overflow_count > OVERFLOW_CONNS)) {
+        (c->overflow && s->overflow_count > OVERFLOW_CONNS)) {
         conn_close(c);
         return true;
     }
     c->channel.transport->peer(&c->channel, c->request.peer, sizeof c->request.peer);
-    if (overflow)
+    if (c->overflow)
         conn_refuse(c, &(struct refusal){503, "unavailable", "too many connections (http.max_connections)"});
     conn_advance(c);
     return true;

@@ -22,13 +22,13 @@ struct http_request;
 struct http_budget {
     _Atomic uint64_t used;
     _Atomic uint64_t used_small;
-    uint64_t max;
+    _Atomic uint64_t max; /* a reload may change it */
 };
 
 struct http_limits {
     uint64_t max_body;        /* bytes, also of what decompression yields */
     uint32_t max_header;      /* bytes of request line and fields together */
-    uint32_t max_connections; /* of this server */
+    uint32_t max_connections; /* of this server, or of all that share a count (http_server_share) */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 
@@ -113,14 +113,18 @@ struct http_routes {
 int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits,
                     struct http_budget *budget, const struct http_routes *routes) MUST_CHECK;
 /* `address`: "127.0.0.1:8080", "[::1]:8080", "host:port", "unix:/path". `listener` comes back in requests. Several
- * servers may listen on one TCP address (`reuse_port`). `bound` (may be NULL) gets the address with the real port. */
+ * servers may listen on one TCP address: the first with `share_port`, the others with `reuse_port`. `bound` (may be
+ * NULL) gets the address with the real port. */
 struct http_listen {
     const char *address;
     int listener;
-    bool reuse_port;
+    bool reuse_port;      /* join those that have the address and share it */
+    bool share_port;      /* take the address for itself, then let others join */
     unsigned socket_mode; /* of a unix socket */
     long socket_group;    /* gid, -1: leave */
 };
+/* Count its connections together with those of other servers, on other loops perhaps. Before it listens. */
+void http_server_share(struct http_server *s, _Atomic uint32_t *connections);
 int http_server_listen(struct http_server *s, const struct http_listen *listen, char bound[128],
                        struct err *e) MUST_CHECK;
 /* Stop taking connections; those that are idle close, the others after their answer. */
@@ -130,7 +134,7 @@ void http_server_drain(struct http_server *s);
 void http_server_close(struct http_server *s, void (*closed)(void *arg), void *arg);
 /* Change limits of connections to come (reload). */
 void http_server_limits(struct http_server *s, const struct http_limits *limits);
-uint32_t http_server_connections(const struct http_server *s);
+uint32_t http_server_connections(const struct http_server *s); /* of this server; any thread */
 
 const char *http_reason(int status);
 

@@ -3,6 +3,7 @@
 #include "http/listen.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,20 +64,26 @@ static bool address_split(const char *address, char host[HOST_SIZE], const char 
     return true;
 }
 
-static int tcp_bind(struct listener *l, const struct addrinfo *info, bool reuse_port)
+static int port_share(struct listener *l)
+{
+    uv_os_fd_t fd;
+    int on = 1, status = uv_fileno(&l->uv.handle, &fd);
+    return status == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ? -errno : status;
+}
+
+/* The kernel gives an address away twice only when both sockets say so: whoever binds without it and says it afterwards
+ * knows that nobody else, of another daemon perhaps, takes connections there. */
+static int tcp_bind(struct listener *l, const struct addrinfo *info, const struct http_listen *listen)
 {
     int status = uv_tcp_init_ex(l->server->loop, &l->uv.tcp, (unsigned)info->ai_family);
     if (status != 0)
         return status;
-    uv_os_fd_t fd;
-    int on = 1;
-    if (reuse_port) {
-        status = uv_fileno(&l->uv.handle, &fd);
-        if (status == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
-            status = -errno;
-    }
+    if (listen->reuse_port)
+        status = port_share(l);
     if (status == 0)
         status = uv_tcp_bind(&l->uv.tcp, info->ai_addr, 0);
+    if (status == 0 && listen->share_port)
+        status = port_share(l);
     return status != 0 ? status : uv_listen(&l->uv.stream, BACKLOG, on_connection);
 }
 
@@ -89,8 +96,11 @@ static void tcp_bound(struct listener *l, char bound[BOUND_SIZE])
         return;
     if (address.ss_family == AF_INET6) {
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
+        char scope[IF_NAMESIZE + 1] = "";
         uv_ip6_name(six, name, sizeof name);
-        snprintf(bound, BOUND_SIZE, "[%s]:%d", name, ntohs(six->sin6_port));
+        if (six->sin6_scope_id != 0 && if_indextoname(six->sin6_scope_id, scope + 1) != NULL)
+            scope[0] = '%'; /* of a link-local address: it means nothing without */
+        snprintf(bound, BOUND_SIZE, "[%s%s]:%d", name, scope, ntohs(six->sin6_port));
     } else {
         const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
         uv_ip4_name(four, name, sizeof name);
@@ -189,7 +199,7 @@ static int listen_tcp(struct http_server *s, const struct http_listen *listen, c
     status = UV_EADDRNOTAVAIL;
     for (const struct addrinfo *info = all; info != NULL && status != 0; info = info->ai_next) {
         struct listener *l = listener_new(s, listen->listener);
-        status = l == NULL ? UV_ENOMEM : listener_settle(l, tcp_bind(l, info, listen->reuse_port));
+        status = l == NULL ? UV_ENOMEM : listener_settle(l, tcp_bind(l, info, listen));
         if (status == 0 && bound != NULL)
             tcp_bound(l, bound);
     }

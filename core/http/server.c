@@ -52,7 +52,33 @@ void server_input_give(struct http_server *s, char **input, size_t cap)
     *input = NULL;
 }
 
-struct conn *server_conn_take(struct http_server *s, bool overflow)
+static bool place_take(struct http_server *s)
+{
+    if (atomic_fetch_add(s->places, 1) < s->limits.max_connections)
+        return true;
+    atomic_fetch_sub(s->places, 1);
+    return false;
+}
+
+static void count_conn(struct http_server *s, bool overflow)
+{
+    if (overflow)
+        s->overflow_count++;
+    else
+        atomic_fetch_add(&s->conn_count, 1);
+}
+
+static void uncount_conn(struct http_server *s, bool overflow)
+{
+    if (overflow) {
+        s->overflow_count--;
+        return;
+    }
+    atomic_fetch_sub(&s->conn_count, 1);
+    atomic_fetch_sub(s->places, 1);
+}
+
+struct conn *server_conn_take(struct http_server *s)
 {
     struct conn *c = NULL;
     if (!link_alone(&s->spare_conns)) {
@@ -67,11 +93,11 @@ struct conn *server_conn_take(struct http_server *s, bool overflow)
         return NULL;
     c->magic = CONN_MAGIC;
     c->server = s;
-    c->overflow = overflow;
+    c->overflow = !place_take(s);
     link_init(&c->link);
     link_init(&c->waiting);
     list_push(&s->conns, &c->link);
-    *(overflow ? &s->overflow_count : &s->conn_count) += 1;
+    count_conn(s, c->overflow);
     server_tick_on(s);
     return c;
 }
@@ -79,7 +105,7 @@ struct conn *server_conn_take(struct http_server *s, bool overflow)
 void server_conn_give(struct http_server *s, struct conn *c)
 {
     link_remove(&c->link);
-    *(c->overflow ? &s->overflow_count : &s->conn_count) -= 1;
+    uncount_conn(s, c->overflow);
     c->magic = 0;
     if (s->spare_count < SPARE_CONNS) {
         s->spare_count++;
@@ -172,6 +198,7 @@ int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http
     s->routes = *routes;
     s->tick.data = s;
     s->handles = 1;
+    s->places = &s->own_places;
     link_init(&s->listeners);
     link_init(&s->conns);
     link_init(&s->waiting);
@@ -182,6 +209,12 @@ int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http
     http_server_limits(s, limits);
     *out = s;
     return ERR_OK;
+}
+
+void http_server_share(struct http_server *s, _Atomic uint32_t *connections)
+{
+    CHECK_MAGIC(s, SERVER_MAGIC);
+    s->places = connections;
 }
 
 void http_server_limits(struct http_server *s, const struct http_limits *limits)
@@ -232,5 +265,5 @@ void http_server_close(struct http_server *s, void (*closed)(void *arg), void *a
 
 uint32_t http_server_connections(const struct http_server *s)
 {
-    return s->conn_count;
+    return atomic_load(&s->conn_count);
 }

@@ -22,8 +22,10 @@ struct http_server {
     struct link conns;
     struct link waiting; /* for room in the budget */
     struct link spare_conns;
-    uint32_t conn_count; /* all in `conns` but overflow */
+    _Atomic uint32_t conn_count; /* all in `conns` but overflow */
     uint32_t overflow_count;
+    _Atomic uint32_t *places; /* taken of max_connections; own_places, or shared with other servers */
+    _Atomic uint32_t own_places;
     uint32_t spare_count;
     char *inputs[SPARE_INPUTS];
     uint32_t input_count;
@@ -45,8 +47,9 @@ struct http_server {
 /* Buffers for input; NULL when out of memory. */
 char *server_input_take(struct http_server *s, size_t cap);
 void server_input_give(struct http_server *s, char **input, size_t cap);
-/* A connection's memory, zeroed; NULL when out of memory. */
-struct conn *server_conn_take(struct http_server *s, bool overflow);
+/* A connection's memory, zeroed, with a place among max_connections or marked as one too many; NULL when out of memory.
+ */
+struct conn *server_conn_take(struct http_server *s);
 void server_conn_give(struct http_server *s, struct conn *c);
 /* There may be room in the budget again. */
 void server_wake(struct http_server *s);
