@@ -36,15 +36,15 @@ static void targets(void **state)
     struct target t;
     struct err e;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
-        assert_int_equal(target_parse(good[i].text, &t, &e), ERR_OK);
+        assert_int_equal(remote_target_parse(good[i].text, &t, &e), ERR_OK);
         assert_string_equal(t.base, good[i].base);
         assert_string_equal(t.socket, good[i].socket);
     }
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_int_equal(target_parse(bad[i], &t, &e), ERR_SYNTAX);
+        assert_int_equal(remote_target_parse(bad[i], &t, &e), ERR_SYNTAX);
     char path[200] = "unix:/";
     memset(path + 6, 'x', 120);
-    assert_int_equal(target_parse(path, &t, &e), ERR_SYNTAX);
+    assert_int_equal(remote_target_parse(path, &t, &e), ERR_SYNTAX);
 }
 
 static void moments(void **state)
