@@ -19,7 +19,7 @@ struct api {
     struct daemon *daemon;
     uint64_t generation; /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
-    int works; /* on worker threads */
+    int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };
 

@@ -444,12 +444,13 @@ static long group_of(const char *name, struct err *e)
     long number = strtol(name, &end, 10);
     if (*end == '\0')
         return number;
-    const struct group *g = getgrnam(name);
-    if (g == NULL) {
+    struct group entry, *found = NULL;
+    char names[16384];
+    if (getgrnam_r(name, &entry, names, sizeof names, &found) != 0 || found == NULL) {
         err_set(e, ERR_CONFIG, "http.socket_group: there is no group \"%s\"", name);
         return -2;
     }
-    return (long)g->gr_gid;
+    return (long)found->gr_gid;
 }
 
 static int listen_on(struct daemon *d, struct http_server *server, const char *const *addresses, enum listener listener,
@@ -825,7 +826,8 @@ int daemon_run(const struct daemon_options *options)
     d->magic = DAEMON_MAGIC;
     d->options = options;
     d->began_ms = clock_ms();
-    (void)signal(SIGPIPE, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
     CHECK(uv_loop_init(&d->loop) == 0);
     open_handles(d); /* a signal from now on waits until the loop runs */

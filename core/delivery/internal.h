@@ -11,7 +11,7 @@ enum {
     FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
     LONE_CRASHES_MAX = 3,
     LONE_OVERDUE_MAX = 3,
-    OVERDUE_REST = 10,           /* TIMEOUTs between two tries of a set-aside row that hangs */
+    OVERDUE_REST = 10,        /* TIMEOUTs between two tries of a set-aside row that hangs */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
     ASIDE_BATCH = 200,        /* aside rows in one hand-out */
     HELD_MAX = 4096,          /* uuids that may be held back at a time */

@@ -39,7 +39,56 @@ struct supervisor {
     char blocked[256];
 };
 
+enum { FILES_MAX = 16, LOG_BURST = 200 }; /* files lent to a host at a time; lines a second */
+
+/* A file the host may read. */
+struct lent_file {
+    uint32_t store;
+    uint64_t base;
+    uint64_t used; /* order of use */
+    bool dropping;
+};
+
+/* What the runner knows of the living host; freed with it. */
+struct host_state {
+    struct lent_file files[FILES_MAX];
+    uint32_t file_count;
+    uint64_t uses;
+    enum host_end why; /* when we killed it */
+    bool killed, stop_sent, open_failed;
+    uint32_t open_result;
+    int crash_lane, crash_signal;
+    char reason[512];
+    int log_left; /* lines that may still be logged in this second */
+    int64_t log_second;
+    uint64_t log_lost;
+    probe_answer *probe;
+    void *probe_arg;
+};
+
+/* A runner and what it knows of its host. */
+struct runner_host {
+    struct runner runner;
+    struct host_state host;
+};
+
+static inline struct host_state *state_of(struct runner *r)
+{
+    return &container_of(r, struct runner_host, runner)->host;
+}
+
+/* lend.c */
+int lend_file(struct runner *r, uint32_t store, uint64_t base);  /* the host has the file, or gets it now */
+void lend_back(struct runner *r, uint32_t store, uint64_t base); /* it has given the file back */
+void lend_over(struct runner *r);                                /* it is dead: everything is back */
+void lend_tidy(struct runner *r);                                /* take back what the pusher has left behind */
+
+/* launch.c */
+void launch_host(struct runner *r);
+void launch_checkpoint(struct supervisor *s, struct pusher *p, struct checkpoint *cp);
+
 /* runner.c */
+extern const struct process_events runner_events;
 struct runner *runner_new(struct supervisor *s, const char *name);
 void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
@@ -49,7 +98,6 @@ void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
-void runner_return_files(struct runner *r);
 
 /* instances.c */
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,

@@ -6,52 +6,13 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "host/setup.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES_MAX = 16, SETUP_MAX = 16 << 20, COUNTERS_MAX = 64, LOG_BURST = 200 };
-
-/* A file the host may read. */
-struct lent_file {
-    uint32_t store;
-    uint64_t base;
-    uint64_t used; /* order of use */
-    bool dropping;
-};
-
-/* What the runner knows of the living host; freed with it. */
-struct host_state {
-    struct lent_file files[FILES_MAX];
-    uint32_t file_count;
-    uint64_t uses;
-    enum host_end why; /* when we killed it */
-    bool killed, stop_sent, open_failed;
-    uint32_t open_result;
-    int crash_lane, crash_signal;
-    char reason[512];
-    int log_left; /* lines that may still be logged in this second */
-    int64_t log_second;
-    uint64_t log_lost;
-    probe_answer *probe;
-    void *probe_arg;
-};
-
-struct runner_host {
-    struct runner runner;
-    struct host_state host;
-};
-
-static struct host_state *state_of(struct runner *r)
-{
-    return &container_of(r, struct runner_host, runner)->host;
-}
+enum { COUNTERS_MAX = 64 };
 
 struct runner *runner_new(struct supervisor *s, const char *name)
 {
@@ -119,116 +80,6 @@ const char *runner_error(const struct runner *r)
 static void log_runner(struct runner *r, enum log_level level, const char *event, const char *text)
 {
     LOG(level, event, text, LOG_S("pusher", r->name));
-}
-
-/* --- files lent to the host --- */
-
-static void drop_file(struct runner *r, struct lent_file *f)
-{
-    struct wire_drop drop = {.head = {.type = WIRE_DROP}, .store = f->store, .base = f->base};
-    f->dropping = true;
-    if (process_send(r->process, &drop, sizeof drop, -1) != ERR_OK)
-        return; /* it is ending, and its end gives everything back */
-}
-
-/* Segments that the pusher has left behind: while the host holds one it can be neither recycled nor removed. */
-void runner_return_files(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    struct journal_segment segment;
-    uint64_t low = r->process == NULL || r->pusher == NULL ? 0 : pusher_low(r->pusher);
-    if (low == 0 || journal_segment_at(r->owner->options.journal, low - 1, &segment) != ERR_OK)
-        return; /* low itself may be the end of all there is */
-    for (uint32_t i = 0; i < r->pusher->worker_count; i++)
-        if (r->pusher->workers[i].busy && r->pusher->workers[i].what == HANDED_REPLAY)
-            return;
-    for (uint32_t i = 0; i < h->file_count; i++)
-        if (h->files[i].store == STORE_JOURNAL && h->files[i].base < segment.base && !h->files[i].dropping)
-            drop_file(r, &h->files[i]);
-}
-
-static void drop_oldest(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    struct lent_file *oldest = NULL;
-    uint32_t lent = 0;
-    for (uint32_t i = 0; i < h->file_count; i++) {
-        struct lent_file *f = &h->files[i];
-        if (f->dropping)
-            continue;
-        lent++;
-        if (oldest == NULL || f->used < oldest->used)
-            oldest = f;
-    }
-    if (oldest != NULL && lent > FILES_MAX / 2)
-        drop_file(r, oldest);
-}
-
-static void file_returned(struct runner *r, uint32_t store, uint64_t base)
-{
-    struct host_state *h = state_of(r);
-    for (uint32_t i = 0; i < h->file_count; i++) {
-        struct lent_file *f = &h->files[i];
-        if (f->store != store || f->base != base || !f->dropping)
-            continue;
-        if (store == STORE_JOURNAL)
-            journal_unhold(r->owner->options.journal, base);
-        *f = h->files[--h->file_count];
-        return;
-    }
-}
-
-static void files_returned(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    for (uint32_t i = 0; i < h->file_count; i++)
-        if (h->files[i].store == STORE_JOURNAL)
-            journal_unhold(r->owner->options.journal, h->files[i].base);
-    h->file_count = 0;
-}
-
-static int open_file(struct runner *r, uint32_t store, uint64_t base, struct wire_segment *m, int *fd)
-{
-    struct journal_segment segment;
-    if (store == STORE_ASIDE) {
-        char path[PATH_MAX];
-        aside_path(r->pusher->dir, (uint32_t)base, path, sizeof path);
-        *fd = sys->open(path, O_RDONLY, 0);
-        return *fd < 0 ? err_from_errno(errno) : ERR_OK;
-    }
-    int code = journal_segment_at(r->owner->options.journal, base, &segment);
-    if (code == ERR_OK && segment.base != base)
-        code = ERR_GONE;
-    if (code == ERR_OK)
-        code = journal_hold(r->owner->options.journal, base, fd, NULL);
-    if (code != ERR_OK)
-        return code;
-    m->salt = segment.salt;
-    memcpy(m->epoch, segment.epoch.bytes, sizeof m->epoch);
-    return ERR_OK;
-}
-
-/* The host has the file, or gets it now. */
-static int lend_file(struct runner *r, uint32_t store, uint64_t base)
-{
-    struct host_state *h = state_of(r);
-    for (uint32_t i = 0; i < h->file_count; i++) {
-        struct lent_file *f = &h->files[i];
-        if (f->store == store && f->base == base && !f->dropping) {
-            f->used = ++h->uses;
-            return ERR_OK;
-        }
-    }
-    drop_oldest(r);
-    if (h->file_count == FILES_MAX)
-        return ERR_LIMIT;
-    struct wire_segment m = {.head = {.type = WIRE_SEGMENT}, .store = store, .base = base};
-    int fd;
-    int code = open_file(r, store, base, &m, &fd);
-    if (code != ERR_OK)
-        return code;
-    h->files[h->file_count++] = (struct lent_file){.store = store, .base = base, .used = ++h->uses};
-    return process_send(r->process, &m, sizeof m, fd);
 }
 
 /* --- orders --- */
@@ -537,7 +388,7 @@ static int route(struct runner *r, const struct wire_head *head, size_t len)
     }
     case WIRE_DROPPED: {
         const struct wire_drop *m = (const void *)head;
-        file_returned(r, m->store, m->base);
+        lend_back(r, m->store, m->base);
         return ERR_OK;
     }
     case WIRE_CRASH: {
@@ -632,7 +483,7 @@ static void on_ended(void *arg, int64_t status, int signal)
     struct host_state *h = state_of(r);
     char text[600];
     struct host_down down = judge_end(r, status, signal, text, sizeof text);
-    files_returned(r);
+    lend_over(r);
     r->process = NULL;
     r->memory = 0;
     if (h->probe != NULL)
@@ -644,120 +495,20 @@ static void on_ended(void *arg, int64_t status, int signal)
     runner_step(r);
 }
 
-static const struct process_events process_events = {.message = on_message, .log = on_log, .ended = on_ended};
+const struct process_events runner_events = {.message = on_message, .log = on_log, .ended = on_ended};
 
-/* --- starting --- */
-
-static int setup_text(struct runner *r, struct buf *out)
-{
-    const struct instance *i = &r->instance;
-    char lock[PATH_MAX];
-    snprintf(lock, sizeof lock, "%s/lock", r->pusher->dir);
-    struct setting *settings = calloc(i->count + 1, sizeof *settings);
-    if (settings == NULL)
-        return ERR_NOMEM;
-    for (size_t k = 0; k < i->count; k++)
-        settings[k] = (struct setting){i->values[k].name, i->values[k].value};
-    struct setup setup = {
-        .instance = r->name,
-        .plugin = r->file->copy,
-        .lock = lock,
-        .workers = r->pusher->worker_count,
-        .batch_rows = i->common.batch_rows,
-        .batch_bytes = i->common.batch_bytes,
-        .timeout_ms = i->common.timeout_ms,
-        .confine = i->common.confine,
-        .state = (char *)r->pusher->plugin_state,
-        .state_len = r->pusher->plugin_state_len,
-        .settings = settings,
-        .count = i->count,
-    };
-    int code = setup_write(&setup, out);
-    free(settings);
-    return code;
-}
-
-static void start_failed(struct runner *r, const struct err *e)
-{
-    struct host_down down = {.end = HOST_KILLED, .lane = -1, .reason = e->text};
-    log_runner(r, LOG_ERROR, "host.not_started", e->text);
-    pusher_host_down(r->pusher, &down, clock_ms());
-}
+/* --- the rest of the table --- */
 
 static void order_start(void *arg, struct pusher *p)
 {
     (void)arg;
-    struct runner *r = p->owner;
-    CHECK(r->process == NULL);
-    struct err e = {.text = "the plugin's file is not there"};
-    struct buf text;
-    buf_init(&text, SETUP_MAX);
-    *state_of(r) = (struct host_state){.crash_lane = -1, .log_left = LOG_BURST};
-    int code = r->file == NULL || r->file->copy == NULL ? ERR_NOTFOUND : setup_text(r, &text);
-    if (code == ERR_OK) {
-        struct process_start start = {
-            .loop = r->owner->options.loop,
-            .host = r->owner->options.host,
-            .name = r->name,
-            .setup = buf_slice(&text),
-            .events = &process_events,
-            .arg = r,
-        };
-        code = process_start(&r->process, &start, &e);
-    } else if (code != ERR_NOTFOUND) {
-        err_set(&e, code, "%s", err_text(code));
-    }
-    buf_free(&text);
-    if (code != ERR_OK)
-        start_failed(r, &e);
-}
-
-/* --- checkpoints --- */
-
-struct checkpoint_work {
-    uv_work_t work;
-    struct supervisor *owner;
-    struct pusher *pusher;
-    struct checkpoint *checkpoint;
-    struct err err;
-    int status;
-};
-
-static void checkpoint_run(uv_work_t *work)
-{
-    struct checkpoint_work *w = work->data;
-    w->status = checkpoint_write(w->checkpoint, &w->err);
-}
-
-static void checkpoint_done(uv_work_t *work, int status)
-{
-    struct checkpoint_work *w = work->data;
-    (void)status;
-    struct runner *r = w->pusher->owner;
-    w->owner->works--;
-    pusher_checkpointed(w->pusher, w->status, w->err.text, clock_ms());
-    runner_step(r);
-    supervisor_settled(w->owner);
-    free(w);
+    launch_host(p->owner);
 }
 
 static void order_checkpoint(void *arg, struct pusher *p, struct checkpoint *cp)
 {
-    struct supervisor *s = arg;
-    struct checkpoint_work *w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        p->write_failed = true; /* pusher_step gives it again */
-        return;
-    }
-    w->work.data = w;
-    w->owner = s;
-    w->pusher = p;
-    w->checkpoint = cp;
-    s->works++;
-    CHECK(uv_queue_work(s->options.loop, &w->work, checkpoint_run, checkpoint_done) == 0);
+    launch_checkpoint(arg, p, cp);
 }
-
-/* --- the rest of the table --- */
 
 static int ask_segment(void *arg, uint64_t position, struct journal_segment *out)
 {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,7 +272,7 @@ static void tick_due(uv_timer_t *timer)
     LIST_EACH_SAFE(&s->runners, it)
     {
         runner_sample(runner_at(it));
-        runner_return_files(runner_at(it));
+        lend_tidy(runner_at(it));
         runner_step(runner_at(it));
     }
     if (!s->stopping) {
@@ -356,8 +357,7 @@ static int first_scan(struct supervisor *s, struct err *e)
         s->folder = found;
         if (code != ERR_OK || !found.young)
             return code;
-        struct timespec second = {.tv_sec = 1};
-        nanosleep(&second, NULL);
+        (void)poll(NULL, 0, 1000);
     }
     s->scan_again = true;
     return ERR_OK;
