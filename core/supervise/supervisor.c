@@ -124,8 +124,8 @@ void supervisor_settled(struct supervisor *s)
         else if (r->pusher->durable_low < low)
             low = r->pusher->durable_low;
     }
-    if (!any)
-        low = 0; /* without any pusher nothing is settled */
+    if (!any) /* nobody takes rows (plugins.none): they linger for whoever comes with FROM=start */
+        low = journal_durable(s->options.journal).position;
     if (low > 0)
         journal_release(s->options.journal, low);
     if (s->options.drained != NULL)
@@ -304,17 +304,13 @@ void supervisor_stop(struct supervisor *s, int64_t limit_ms, void (*done)(void *
 
 /* --- life --- */
 
-static void clean_copies(const char *dir)
+static int clean_copy(void *arg, const char *name)
 {
-    DIR *d = opendir(dir);
-    if (d == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
-        char path[PATH_MAX];
-        if (entry->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", dir, entry->d_name) < (int)sizeof path)
-            (void)sys->unlink(path);
-    }
-    closedir(d);
+    const char *dir = arg;
+    char path[PATH_MAX];
+    if (name[0] != '.' && snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path)
+        (void)sys->unlink(path);
+    return 0;
 }
 
 static int make_dirs(struct supervisor *s, const char *data_dir, struct err *e)
@@ -486,20 +482,20 @@ bool supervisor_drained(struct supervisor *s)
     return true;
 }
 
-static void remove_dir(const char *path)
+static void remove_dir(char *path);
+
+static int remove_entry(void *arg, const char *name)
 {
-    DIR *d = opendir(path);
-    if (d == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
-        char file[PATH_MAX];
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            snprintf(file, sizeof file, "%s/%s", path, entry->d_name) >= (int)sizeof file)
-            continue;
-        if (sys->unlink(file) != 0)
-            remove_dir(file);
-    }
-    closedir(d);
+    const char *dir = arg;
+    char file[PATH_MAX];
+    if (snprintf(file, sizeof file, "%s/%s", dir, name) < (int)sizeof file && sys->unlink(file) != 0)
+        remove_dir(file);
+    return 0;
+}
+
+static void remove_dir(char *path)
+{
+    (void)sys->list(path, remove_entry, path);
     (void)sys->rmdir(path);
 }
 
