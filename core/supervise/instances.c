@@ -7,7 +7,6 @@
 #include "headgate.h"
 #include "host/setup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -248,26 +247,31 @@ static void orphan(struct supervisor *s, struct runner *r)
 }
 
 /* Names below pushers/ that no instance claims. */
+struct claims {
+    struct supervisor *s;
+    char **names;
+    size_t count;
+};
+
+static int find_orphan(void *arg, const char *name)
+{
+    const struct claims *c = arg;
+    bool claimed = name[0] == '.' || !registered(c->s, name);
+    for (size_t i = 0; !claimed && i < c->count; i++)
+        claimed = strcmp(c->names[i], name) == 0;
+    if (claimed || runner_named(c->s, name) != NULL)
+        return ERR_OK;
+    struct runner *r = runner_new(c->s, name);
+    if (r == NULL)
+        return ERR_NOMEM;
+    list_push(&c->s->runners, &r->link);
+    return ERR_OK;
+}
+
 static int find_orphans(struct supervisor *s, char **names, size_t count)
 {
-    DIR *d = opendir(s->pushers_dir);
-    if (d == NULL)
-        return err_from_errno(errno);
-    int code = ERR_OK;
-    for (struct dirent *entry; code == ERR_OK && (entry = readdir(d)) != NULL;) {
-        bool claimed = entry->d_name[0] == '.' || !registered(s, entry->d_name);
-        for (size_t i = 0; !claimed && i < count; i++)
-            claimed = strcmp(names[i], entry->d_name) == 0;
-        if (claimed || runner_named(s, entry->d_name) != NULL)
-            continue;
-        struct runner *r = runner_new(s, entry->d_name);
-        if (r == NULL)
-            code = ERR_NOMEM;
-        else
-            list_push(&s->runners, &r->link);
-    }
-    closedir(d);
-    return code;
+    int code = sys->list(s->pushers_dir, find_orphan, &(struct claims){s, names, count});
+    return code < 0 ? err_from_errno(errno) : code;
 }
 
 static void drop_unknown(struct supervisor *s, char **names, size_t count)

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/sys.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -324,7 +323,7 @@ static int make_dirs(struct supervisor *s, const char *data_dir, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory");
     if (sys->mkdir(s->pushers_dir, 0750) != 0 && errno != EEXIST)
         return err_errno(e, errno, "cannot make %s", s->pushers_dir);
-    clean_copies(s->copies);
+    (void)sys->list(s->copies, clean_copy, s->copies); /* copies of plugins that an earlier daemon left */
     return ERR_OK;
 }
 
