@@ -96,10 +96,10 @@ void loops_drain(struct loops *l)
 
 /* --- looking --- */
 
-void loops_refuse(struct loops *l, const char *reason)
+void loops_refuse(struct loops *l, const char *word, const char *reason)
 {
     for (uint32_t i = 0; l != NULL && i < l->count; i++)
-        intake_set_refusing(l->loop[i].intake, reason);
+        intake_set_refusing_as(l->loop[i].intake, word, reason);
 }
 
 void loops_count(const struct loops *l, struct intake_counts *sum)

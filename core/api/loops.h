@@ -31,7 +31,8 @@ int loops_start(struct loops **out, const struct loops_options *options, struct 
 
 /* Reload: in force on every loop when it returns. */
 void loops_set(struct loops *l, const struct http_limits *limits, const struct intake_rules *rules);
-void loops_refuse(struct loops *l, const char *reason); /* as intake_set_refusing */
+void loops_refuse(struct loops *l, const char *word,
+                  const char *reason); /* as intake_set_refusing_as; NULL `l` allowed */
 void loops_count(const struct loops *l, struct intake_counts *sum);
 uint32_t loops_connections(const struct loops *l);
 

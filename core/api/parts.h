@@ -1,0 +1,74 @@
+/* What the files of the daemon share: its parts, and the steps of bringing it up and to rest. Loop thread. Functions
+ * that return int here return an exit code (0: go on). */
+#ifndef HG_API_PARTS_H
+#define HG_API_PARTS_H
+
+#include "api/api.h"
+#include "api/daemon.h"
+#include "api/intake.h"
+#include "api/loops.h"
+#include "api/refusals.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+enum { EXIT_OK = 0, EXIT_INTERNAL_FAULT = 70, EXIT_DISK_FAULT = 74, EXIT_CONFIG_FAULT = 78 };
+enum { DAEMON_MAGIC = 0x48474441, FAULTS_MAX_BYTES = 1 << 20, LISTENERS_MAX = 32, REST_LOOK_MS = 20 };
+
+enum phase { PHASE_RUNNING, PHASE_KEEP_TAKING, PHASE_ANSWERING, PHASE_HOSTS, PHASE_CLOSING };
+
+struct daemon {
+    uint32_t magic;
+    const struct daemon_options *options;
+    uv_loop_t loop;
+    struct conf *conf;
+    const struct settings *settings;
+    struct journal *journal;
+    struct supervisor *supervisor;
+    struct intake *intake;
+    struct loops *loops; /* NULL: http.threads is 1 */
+    struct refusals *refusals;
+    struct keyring *keyring;
+    int open_servers;
+    struct http_server *rows, *operation;
+    struct http_budget budget;
+    _Atomic uint32_t places; /* connections of all that take rows */
+    struct api api;
+    uv_signal_t signals[4];
+    uv_prepare_t turn;
+    uv_async_t journal_changed;
+    uv_timer_t rest, look;
+    uint64_t announced; /* position passed on to the pushers */
+    int64_t began_ms, phase_until_ms;
+    enum phase phase;
+    bool draining, supervisor_done;
+    int journal_intake; /* as logged last */
+    int exit_code;
+    char admin_bound[LISTENERS_MAX][128];
+    int admin_count;
+    char rows_bound[LISTENERS_MAX][LOOPS_ADDRESS]; /* but unix sockets */
+    uint32_t rows_count;
+};
+
+/* setup.c: settings, folders, journal */
+int daemon_say_faults(struct buf *faults);
+void daemon_set_log(const struct settings *s);
+int daemon_load_settings(struct daemon *d);
+int daemon_open_journal(struct daemon *d, bool *fresh);
+struct journal_options daemon_journal_options(struct daemon *d, const char *dir, uint64_t has);
+
+/* servers.c: pushers, intake, listeners */
+int daemon_open_supervisor(struct daemon *d, bool fresh);
+int daemon_open_intake(struct daemon *d);
+int daemon_open_servers(struct daemon *d);
+int daemon_open_loops(struct daemon *d);
+struct http_limits daemon_limits(const struct settings *s);
+struct intake_rules daemon_rules(const struct settings *s);
+
+/* daemon.c: what intake shall answer now */
+void daemon_look(struct daemon *d);
+
+/* stop.c: to rest */
+void daemon_begin_stop(struct daemon *d);
+void daemon_signal(uv_signal_t *signal, int number);
+
+#endif
