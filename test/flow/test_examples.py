@@ -1,6 +1,7 @@
 """What stands in examples/: the demo, the clients, and a plugin built by its own Makefile against an installed headgate."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -125,3 +126,22 @@ def test_hello(tmp_path):
         assert [(d["pusher"], d["reason"]) for d in dead] == [("hello", "its name is no text, or too long")]
         wait_until(lambda: g.metrics().get('headgate_rows_delivered_total{pusher="hello"}') == 1)
         g.wait_rows(3)
+
+
+def test_the_reload_table():
+    """docs/operations.md says of every setting whether a reload is enough."""
+    text = (ROOT / "docs/operations.md").read_text()
+    lines = {name: re.search(rf"^\| {name} \| (.*) \|$", text, re.M)[1] for name in ("a reload is enough", "need a restart")}
+    told = {name: set(re.findall(r"`([a-z_]+\.[a-z_]+)`", line)) for name, line in lines.items()}
+    with Gateway() as g:
+        settings = g.get("/v1/config").json()["settings"]
+    assert told["a reload is enough"] == {s["key"] for s in settings if s["reloadable"]}
+    assert told["need a restart"] == {s["key"] for s in settings if not s["reloadable"]}
+
+
+def test_links():
+    """Every file that README.md, docs/ and the examples link to is there."""
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *EXAMPLES.rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
