@@ -375,3 +375,23 @@ void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg)
         visit_settles(p->writing->settles, p->writing->settle_count, visit, arg);
     visit_settles(p->settles, p->settle_count, visit, arg);
 }
+
+int pusher_register(struct pusher *p, struct err *e)
+{
+    struct cursor *c = p->sequence == 0 ? calloc(1, sizeof *c) : NULL;
+    if (p->sequence > 0)
+        return ERR_OK;
+    int code = c == NULL ? ERR_NOMEM : draw_cursor(p, c, 0);
+    if (code == ERR_OK)
+        code = cursor_write(p->dir, c, e);
+    else
+        err_set(e, code, "no memory for the cursor of %s", p->name);
+    if (code == ERR_OK) {
+        p->sequence = c->sequence;
+        p->durable_low = pusher_low(p);
+    }
+    if (c != NULL)
+        cursor_fini(c);
+    free(c);
+    return code;
+}

@@ -252,6 +252,9 @@ struct pusher_init {
     uint64_t seed;
 };
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e) MUST_CHECK;
+/* Make a new pusher's registration durable; blocks. Nothing may be acknowledged before: a pusher that is registered only
+ * in memory would, after a crash, be registered behind rows that were meant for it. */
+int pusher_register(struct pusher *p, struct err *e) MUST_CHECK;
 void pusher_free(struct pusher **p);
 /* New settings after a reload or a replaced file; the host is started again by the caller where needed. */
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers);

@@ -102,6 +102,8 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
     begin_at(s, c, &init);
     bool lost = false;
     int code = pusher_new(&r->pusher, &init, clock_ms(), &lost, e);
+    if (code == ERR_OK && (code = pusher_register(r->pusher, e)) != ERR_OK)
+        pusher_free(&r->pusher);
     if (code == ERR_OK && lost)
         LOG(LOG_ERROR, "pusher.cursor_lost",
             "both copies of the cursor are damaged; delivery begins again at the oldest row there is, rows come again",
