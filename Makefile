@@ -125,7 +125,7 @@ run: deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@mkdir -p data/out
 	@printf '\nrows in    http://%s/v1/rows\noperation  http://%s/\n' "$(RUN_LISTEN)" "$(RUN_ADMIN)"
-	@printf "try        curl -sS http://%s/v1/rows --json '%s'\n" "$(RUN_LISTEN)" \
+	@printf "try        curl -sS http://%s/v1/rows -H 'Content-Type: application/json' -d '%s'\n" "$(RUN_LISTEN)" \
 	    '{"uuid": "first", "row": {"index": 0, "data": {"keyOne": 1, "keyTwo": "2"}}}'
 	@printf 'then       cat data/out/*\n\n'
 	@export PLUGIN_FILE_PATH="$${PLUGIN_FILE_PATH:-data/out/rows-%Y-%m-%d.ndjson}"; \
@@ -220,7 +220,7 @@ check-build: all $(UNIT) $(FIXTURE_SO)
 test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
 
 unit: $(UNIT) $(FIXTURE_SO) all
-	@$(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
+	@SANITIZE=$(SANITIZE) $(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
 
 flow: all $(FIXTURE_SO)
 	@$(PYTEST) -n $(JOBS) test/flow

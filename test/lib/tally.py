@@ -40,8 +40,11 @@ def run(command, seconds, **more):
 def cmocka(program):
     status, text, seconds = run([program], PROGRAM_SECONDS)
     passed = len(re.findall(r"^\[       OK \]", text, re.M))
-    failed = len(set(re.findall(r"^\[  (?:FAILED|SKIPPED) {1,2}\] ([A-Za-z_]\w*)", text, re.M)))
-    if (status != 0 or passed == 0 or SANITIZER.search(text)) and failed == 0:
+    failed = len(set(re.findall(r"^\[  FAILED  \] ([A-Za-z_]\w*)", text, re.M)))
+    skipped = len(set(re.findall(r"^\[  SKIPPED {1,2}\] ([A-Za-z_]\w*)", text, re.M)))
+    if not os.environ.get("SANITIZE"):  # a sanitizer cannot stand a malloc that fails; the plain build runs them all
+        failed += skipped
+    if (status != 0 or passed + skipped == 0 or SANITIZER.search(text)) and failed == 0:
         failed = 1
     print(f"{'ok  ' if failed == 0 else 'FAIL'} {os.path.basename(program)}: {passed} passed, {failed} failed "
           f"({seconds:.1f} s)", flush=True)
