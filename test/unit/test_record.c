@@ -88,7 +88,9 @@ static void test_group_header(void **state)
     struct group_header back;
     group_header_write(&g, bytes);
     assert_int_equal(group_header_read(bytes, 0x5000, 99, &back), ERR_OK);
-    assert_memory_equal(&g, &back, sizeof g);
+    assert_memory_equal(&back.epoch, &g.epoch, sizeof g.epoch);
+    assert_true(back.position == g.position && back.salt == g.salt && back.durable == g.durable);
+    assert_true(back.length == g.length && back.records == g.records && back.last_crc == g.last_crc);
     assert_int_equal(group_header_read(bytes, 0x5008, 99, &back), ERR_DAMAGED);
     assert_int_equal(group_header_read(bytes, 0x5000, 98, &back), ERR_DAMAGED);
     assert_int_equal(group_header_peek(bytes, 0x5000, &back), ERR_OK);
