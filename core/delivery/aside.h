@@ -29,8 +29,13 @@ struct aside_entry {
     uint32_t attempts;
     uint32_t returned; /* how often it was sent again and came back */
     uint8_t state;     /* enum aside_state */
+    uint8_t crashes;   /* of the plugin with this row alone, in a fresh host (not stored) */
+    bool suspected;    /* it was there when the plugin crashed: it goes alone, and first (not stored) */
+    bool solo;         /* it was there when the plugin hung: it goes alone (not stored) */
+    bool suspect;      /* crashed it three times: not tried until a neighbour has passed (not stored) */
     bool out;          /* handed to a worker */
     bool changed;      /* its state is not yet on disk */
+    bool moving;       /* a copy of it is being written that takes its place */
 };
 
 /* A row to be set aside. */
@@ -38,16 +43,18 @@ struct aside_add {
     struct place place;
     struct epoch epoch;
     uint64_t uuid_hash;
-    uint32_t attempts;
-    uint8_t state; /* ASIDE_PARKED or ASIDE_DEAD */
+    uint32_t attempts, returned;
+    uint8_t state; /* any but ASIDE_GONE */
     char reason[256];
-    /* instead of the journal's row: an edited dead letter, a new row (copy of `from` with other data) */
+    /* with from_file: the copy of a row that is here, not of the journal's. With `moved` it takes that one's place: to
+     * carry another reason, or so that an old file can go; an empty reason keeps the old one */
     uint32_t from_file, from_offset;
-    char *data; /* NULL: the journal's row; else owned, freed by whoever frees the array */
+    bool moved;
+    char *data; /* else an edited dead letter: a new row with this data; owned, freed by whoever frees the array */
     size_t data_len;
+    int64_t since_us; /* 0: now */
     /* out, by aside_append: */
     uint32_t file, offset, length;
-    int64_t since_us;
     bool lost; /* the journal no longer has the row (damage): nothing was written */
 };
 
@@ -70,10 +77,18 @@ struct row_source {
     void *arg;
 };
 
+struct held_uuid {
+    uint64_t hash; /* 0: free */
+    uint32_t rows;
+};
+
 struct aside {
-    char *dir; /* the pusher's folder */
-    struct aside_entry *entries;
+    char *dir;                   /* the pusher's folder */
+    struct aside_entry *entries; /* in the order of files and offsets */
     size_t count, cap;
+    struct held_uuid *held; /* of parked rows: a hash table, at most half full */
+    size_t held_slots, held_used;
+    bool held_lost;                    /* no memory for it: the entries are searched */
     uint64_t dead_bytes, parked_bytes; /* of living rows (record lengths) */
     size_t dead_count, parked_count;
     uint32_t file; /* number of the newest file, 0: none yet */
@@ -87,10 +102,11 @@ int aside_open(struct aside *a, const char *dir, uint32_t *damaged, struct err *
 void aside_close(struct aside *a);
 
 /* Worker thread: append rows and changes, make them durable. Fills the out-members of `adds`. Uses a copy of `file`,
- * `size` handed in by `at` and moves them. */
+ * `size` handed in by `at` and moves them; after an error `at` is as it was and the same call may be made again. */
 struct aside_end {
     uint32_t file;
     uint64_t size;
+    uint64_t written; /* bytes, headers of new files included */
 };
 int aside_append(const char *dir, struct aside_end *at, struct aside_add *adds, size_t add_count,
                  const struct aside_change *changes, size_t change_count, const struct row_source *source,
@@ -101,6 +117,14 @@ int aside_apply(struct aside *a, const struct aside_end *end, const struct aside
 
 /* Find by id, NULL when it is not here. */
 struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struct place place);
+/* Find by where it lies, NULL when it does not. */
+struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset);
+/* Is a row of this uuid parked? */
+bool aside_holds(const struct aside *a, uint64_t uuid_hash);
+/* Every uuid that has parked rows; some may come twice. */
+void aside_held(const struct aside *a, void (*visit)(void *arg, uint64_t uuid_hash), void *arg);
+/* Dead weight has grown too much: the oldest file's living rows should be moved (see aside_add). */
+bool aside_bloated(const struct aside *a);
 /* Moves one entry between states (the only place that does): counters follow. */
 void aside_move(struct aside *a, struct aside_entry *entry, enum aside_state state, int64_t since_us);
 /* Drop entries that are gone from the index, remove the oldest files nobody needs. */

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct
     grown[cp->settle_count++] = (struct settle_entry){
         .place = {r->position, from},
         .rows = r->rows - from,
-        .attempts = 1,
+        .attempts = s->set ? s->attempts : 1,
         .outcome = s->dead ? OUTCOME_DEAD : OUTCOME_GIVEN_UP,
         .segment = s->base,
     };
@@ -49,10 +50,10 @@ static int add_dead(struct checkpoint *cp, const struct sweep *s, const struct r
             .place = {r->position, row},
             .epoch = s->epoch,
             .uuid_hash = hash,
-            .attempts = 1,
+            .attempts = s->set ? s->attempts : 1,
             .state = ASIDE_DEAD,
         };
-        memcpy(add->reason, s->why, sizeof s->why);
+        snprintf(add->reason, sizeof add->reason, "%s", s->why);
     }
     return ERR_OK;
 }
@@ -63,11 +64,40 @@ static int sweep_record(struct checkpoint *cp, struct sweep *s, const struct rec
     (void)context_get(r->context, CONTEXT_UUID, &uuid);
     uint64_t hash = hash_bytes(uuid);
     uint32_t from = r->position == s->from.position ? s->from.row : 0;
-    if (from >= r->rows || !shard_takes(s->shard, s->shard_count, s->spread, hash, r->position))
+    if (from >= r->rows || (!s->set && !shard_takes(s->shard, s->shard_count, s->spread, hash, r->position)))
         return ERR_OK;
     s->rows += r->rows - from;
+    s->end_row = r->first_row + r->rows;
     int code = add_settle(cp, s, r, from);
     return code == ERR_OK && s->dead ? add_dead(cp, s, r, from, hash) : code;
+}
+
+static int sweep_set(struct checkpoint *cp, struct sweep *s, void **session)
+{
+    struct record r;
+    int code = cp->source->at(cp->source->arg, session, s->from.position, &r);
+    if (code == ERR_OK)
+        return sweep_record(cp, s, &r);
+    return code == ERR_DAMAGED || code == ERR_NOTFOUND || code == ERR_GONE ? ERR_OK : code;
+}
+
+static int sweep_lane(struct checkpoint *cp, struct sweep *s, void **session)
+{
+    uint64_t at = s->from.position;
+    uint64_t stop = s->limit - at > SWEEP_BYTES ? at + SWEEP_BYTES : s->limit;
+    struct record r;
+    int code = ERR_OK;
+    while (code == ERR_OK && at < stop && s->rows < SWEEP_ROWS) {
+        code = cp->source->next(cp->source->arg, session, &at, s->limit, &r);
+        if (code == ERR_OK)
+            code = sweep_record(cp, s, &r);
+    }
+    if (code == ERR_NOTFOUND) { /* nothing more up to the limit */
+        at = s->limit;
+        code = ERR_OK;
+    }
+    s->end = (struct place){at < s->limit ? at : s->limit, 0};
+    return code;
 }
 
 /* Bounded: ends early with `end` before `limit`; the next checkpoint goes on. */
@@ -77,21 +107,9 @@ static int stage_sweep(struct checkpoint *cp)
     size_t adds = cp->add_count, settles = cp->settle_count;
     for (size_t i = 0; code == ERR_OK && i < cp->sweep_count; i++) {
         struct sweep *s = &cp->sweeps[i];
-        s->rows = 0;
         void *session = NULL;
-        uint64_t at = s->from.position;
-        uint64_t stop = s->limit - at > SWEEP_BYTES ? at + SWEEP_BYTES : s->limit;
-        struct record r;
-        while (code == ERR_OK && at < stop && s->rows < SWEEP_ROWS) {
-            code = cp->source->next(cp->source->arg, &session, &at, s->limit, &r);
-            if (code == ERR_OK)
-                code = sweep_record(cp, s, &r);
-        }
-        if (code == ERR_NOTFOUND) { /* nothing more up to the limit */
-            at = s->limit;
-            code = ERR_OK;
-        }
-        s->end = (struct place){at < s->limit ? at : s->limit, 0};
+        s->rows = s->end_row = 0;
+        code = s->set ? sweep_set(cp, s, &session) : sweep_lane(cp, s, &session);
         cp->source->end(cp->source->arg, &session);
     }
     if (code != ERR_OK) { /* the whole stage is done again */
@@ -101,11 +119,19 @@ static int stage_sweep(struct checkpoint *cp)
     return code;
 }
 
-/* The cursor was drawn up before the sweeps were known: their lanes go on behind what was given up. */
+/* The cursor was drawn up before the sweeps were known: their lanes go on behind what was given up, and the totals
+ * count it. */
 static void sweep_lanes(struct checkpoint *cp)
 {
-    for (size_t i = 0; i < cp->sweep_count; i++)
-        cp->cursor.lanes[cp->sweeps[i].lane] = cp->sweeps[i].end;
+    for (size_t i = 0; i < cp->sweep_count; i++) {
+        const struct sweep *s = &cp->sweeps[i];
+        cp->cursor.totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;
+        if (s->set)
+            continue;
+        cp->cursor.lanes[s->lane] = s->end;
+        if (s->end_row > 0)
+            cp->cursor.lane_rows[s->lane] = s->end_row;
+    }
 }
 
 static int stage_aside(struct checkpoint *cp, struct err *e)

@@ -29,8 +29,11 @@ struct checkpoint {
     const struct row_source *source;
 };
 
-/* Rows of one lane that are given up: found by reading the journal, so that nothing is lost track of. */
+/* Rows of one lane that are given up, or one whole row set: found by reading the journal, so that nothing is lost track
+ * of. */
 struct sweep {
+    bool set;          /* only the row set at `from`; the lane stays where it is */
+    uint32_t attempts; /* of a set */
     uint32_t lane, shard, shard_count;
     bool spread; /* shard by position, not by uuid */
     bool dead;   /* set aside as dead letters; else skipped */
@@ -38,10 +41,11 @@ struct sweep {
     uint64_t limit; /* a group's end, in the segment `base` */
     uint64_t base;
     struct epoch epoch;
-    char why[64];
+    char why[160];
     /* out: */
     struct place end;
     uint64_t rows;
+    uint64_t end_row; /* rows of the journal before `end`; 0: not known */
 };
 
 /* Does a row set fall into this shard? */

@@ -131,7 +131,8 @@ static void get_waiting(struct bytes *b, struct cursor_waiting *w)
 static void cursor_encode(const struct cursor *c, struct bytes *b)
 {
     put(b, c->registered, 8);
-    put(b, (c->paused ? 1u : 0u) | (c->forgotten ? 2u : 0u), 4);
+    put(b, c->give_up_to, 8);
+    put(b, (c->paused ? 1u : 0u) | (c->forgotten ? 2u : 0u) | (c->spread ? 4u : 0u), 4);
     put(b, c->lane_count, 4);
     for (uint32_t i = 0; i < c->lane_count; i++) {
         put_place(b, c->lanes[i]);
@@ -155,9 +156,11 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
 static int cursor_decode(struct bytes *b, struct cursor *c)
 {
     c->registered = get(b, 8);
+    c->give_up_to = get(b, 8);
     uint64_t flags = get(b, 4);
     c->paused = (flags & 1) != 0;
     c->forgotten = (flags & 2) != 0;
+    c->spread = (flags & 4) != 0;
     c->lane_count = (uint32_t)get(b, 4);
     if (b->bad || c->lane_count == 0 || c->lane_count > CURSOR_LANES)
         return ERR_DAMAGED;
@@ -236,6 +239,14 @@ static int read_all(int fd, unsigned char *to, size_t len, off_t at, size_t *got
     return ERR_OK;
 }
 
+static bool blank(const unsigned char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
 int cursor_read(const char *dir, struct cursor *out, struct err *e)
 {
     char path[PATH_MAX];
@@ -265,7 +276,9 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
             best_length = length;
         }
     }
-    if (code == ERR_OK && best < 0)
+    if (code == ERR_OK && best < 0 && blank(slots, got))
+        code = ERR_NOTFOUND; /* its making did not come to its end: nothing was ever written */
+    else if (code == ERR_OK && best < 0)
         code = err_set(e, ERR_DAMAGED, "neither slot of %s is whole", path);
     if (code == ERR_OK) {
         struct cursor *c = calloc(1, sizeof *c);
@@ -301,19 +314,24 @@ static int dir_sync(const char *dir)
     return code;
 }
 
-/* Both slots are allocated at birth, so that later writes never need space. */
-static int file_make(const char *dir, int fd)
+/* Both slots are allocated at birth, so that later writes never need space; and the pusher's folder is in its parent
+ * for good, or a power loss would let a pusher begin anew. */
+static int file_make(const char *dir, int fd, off_t from)
 {
     static const unsigned char zeros[4096];
-    for (off_t at = 0; at < 2 * CURSOR_SLOT;) {
-        ssize_t n = sys->pwrite(fd, zeros, sizeof zeros, at);
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof parent, "%s/..", dir);
+    for (off_t at = from; at < 2 * CURSOR_SLOT;) {
+        size_t left = (size_t)(2 * CURSOR_SLOT - at);
+        ssize_t n = sys->pwrite(fd, zeros, left < sizeof zeros ? left : sizeof zeros, at);
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
         at += n > 0 ? n : 0;
     }
     if (sys->fsync(fd) != 0)
         return err_from_errno(errno);
-    return dir_sync(dir);
+    int code = dir_sync(dir);
+    return code == ERR_OK ? dir_sync(parent) : code;
 }
 
 int cursor_write(const char *dir, const struct cursor *c, struct err *e)
@@ -331,11 +349,13 @@ int cursor_write(const char *dir, const struct cursor *c, struct err *e)
     size_t len = SLOT_HEAD + b.at;
     int code = ERR_OK;
     int fd = sys->open(path, O_RDWR, 0);
-    if (fd < 0 && errno == ENOENT) {
+    if (fd < 0 && errno == ENOENT)
         fd = sys->open(path, O_RDWR | O_CREAT, 0640);
-        if (fd >= 0)
-            code = file_make(dir, fd);
-    }
+    struct stat st;
+    if (fd >= 0 && sys->fstat(fd, &st) != 0)
+        code = err_from_errno(errno);
+    else if (fd >= 0 && st.st_size < 2 * CURSOR_SLOT) /* new, or its making did not come to its end */
+        code = file_make(dir, fd, st.st_size);
     if (fd < 0) {
         code = err_errno(e, errno, "cannot open %s", path);
         goto out_slot;

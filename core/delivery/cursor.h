@@ -26,8 +26,11 @@ enum waiting_kind {
     WAITING_SUSPECT = 3, /* crashed the plugin when alone, three times; a neighbour must pass before it is judged */
 };
 
+/* totals[] */
+enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP };
+
 struct cursor_waiting {
-    struct place place;
+    struct place place; /* row PLACE_SET: the whole row set */
     uint64_t uuid_hash;
     uint32_t attempts;
     uint32_t plan;      /* stable batches: rows with the same number are handed out together again; 0 none */
@@ -56,6 +59,8 @@ struct cursor {
     uint64_t registered; /* rows before this position are not for this pusher */
     bool paused;
     bool forgotten;
+    bool spread;         /* lanes are chosen by position (ORDER=none), not by uuid */
+    uint64_t give_up_to; /* forgotten: rows before this position are still to be set aside as dead letters */
     uint32_t lane_count;
     struct place lanes[CURSOR_LANES];
     uint64_t lane_rows[CURSOR_LANES]; /* rows of the journal before the lane's place; for the lag */
@@ -69,7 +74,8 @@ struct cursor {
     unsigned char state[CURSOR_STATE];
 };
 
-/* Read the better slot of `dir`/cursor. ERR_NOTFOUND: no file. ERR_DAMAGED: neither slot is whole. ERR_VERSION. */
+/* Read the better slot of `dir`/cursor. ERR_NOTFOUND: no file, or nothing was ever written to it. ERR_DAMAGED: neither
+ * slot is whole. ERR_VERSION. */
 int cursor_read(const char *dir, struct cursor *out, struct err *e) MUST_CHECK;
 void cursor_fini(struct cursor *c);
 /* Write the other slot and make it durable; makes the file (and its folder) when missing. */

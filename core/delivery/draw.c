@@ -4,7 +4,6 @@
 
 #include "base/sys.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +13,28 @@ void pusher_dirty(struct pusher *p, bool urgent)
     p->urgent = p->urgent || urgent;
 }
 
+static struct settle_entry *settle_new(struct pusher *p, struct place place)
+{
+    struct journal_segment segment;
+    if (p->ops->segment_at(p->ops->arg, place.position, &segment) != ERR_OK)
+        return NULL; /* its segment is gone, and so is its receipt */
+    if (p->settle_count == p->settle_cap) {
+        size_t cap = p->settle_cap == 0 ? 64 : p->settle_cap * 2;
+        struct settle_entry *grown = realloc(p->settles, cap * sizeof *grown);
+        if (grown == NULL)
+            return NULL; /* the receipt will say delivered: better than not delivering */
+        p->settles = grown;
+        p->settle_cap = cap;
+    }
+    struct settle_entry *entry = &p->settles[p->settle_count++];
+    *entry = (struct settle_entry){.place = place, .segment = segment.base};
+    return entry;
+}
+
 void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome)
 {
     pusher_dirty(p, false);
-    if (p->settle_count > 0 && rows > 0) { /* runs of one row set and outcome are one entry */
+    if (p->settle_count > 0) { /* runs of one row set and outcome are one entry */
         struct settle_entry *last = &p->settles[p->settle_count - 1];
         if (last->place.position == place.position && last->place.row + last->rows == place.row && last->rows > 0 &&
             last->outcome == outcome && last->attempts == attempts) {
@@ -25,119 +42,23 @@ void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t
             return;
         }
     }
-    struct journal_segment segment;
-    if (p->ops->segment_at(p->ops->arg, place.position, &segment) != ERR_OK)
-        return; /* its segment is gone, and so is its receipt */
-    if (p->settle_count == p->settle_cap) {
-        size_t cap = p->settle_cap == 0 ? 64 : p->settle_cap * 2;
-        struct settle_entry *grown = realloc(p->settles, cap * sizeof *grown);
-        if (grown == NULL)
-            return; /* the receipt will say delivered: better than not delivering */
-        p->settles = grown;
-        p->settle_cap = cap;
-    }
-    p->settles[p->settle_count++] = (struct settle_entry){
-        .place = place,
-        .rows = rows,
-        .attempts = attempts,
-        .outcome = (uint8_t)outcome,
-        .segment = segment.base,
-    };
+    struct settle_entry *entry = settle_new(p, place);
+    if (entry == NULL)
+        return;
+    entry->rows = rows;
+    entry->attempts = attempts;
+    entry->outcome = (uint8_t)outcome;
 }
 
-static struct aside_add *add_new(struct pusher *p)
+void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome)
 {
-    if (p->add_count == p->add_cap) {
-        size_t cap = p->add_cap == 0 ? 16 : p->add_cap * 2;
-        struct aside_add *grown = realloc(p->adds, cap * sizeof *grown);
-        if (grown == NULL)
-            return NULL;
-        p->adds = grown;
-        p->add_cap = cap;
-    }
-    struct aside_add *add = &p->adds[p->add_count++];
-    memset(add, 0, sizeof *add);
-    return add;
-}
-
-bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
-                      enum aside_state state, const char *reason)
-{
-    struct journal_segment segment;
-    if (p->ops->aside_full(p->ops->arg, state, p->add_count * 1024)) {
-        pusher_break(p, state == ASIDE_DEAD
-                            ? "there is no room for more dead letters (dead.max_bytes): retry or drop some"
-                            : "there is no room for more parked rows (park.max_bytes)");
-        return false;
-    }
-    if (p->ops->segment_at(p->ops->arg, place.position, &segment) != ERR_OK) {
-        p->counts.lost++;
-        return true; /* damage took it */
-    }
-    struct aside_add *add = add_new(p);
-    if (add == NULL)
-        return false;
-    add->place = place;
-    add->epoch = segment.epoch;
-    add->uuid_hash = uuid_hash;
-    add->attempts = attempts;
-    add->state = (uint8_t)state;
-    snprintf(add->reason, sizeof add->reason, "%.255s", reason);
-    if (state == ASIDE_DEAD) {
-        p->totals[TOTAL_DEAD]++;
-        pusher_settle(p, place, 1, attempts, OUTCOME_DEAD);
-    }
     pusher_dirty(p, false);
-    return true;
-}
-
-bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason)
-{
-    if (!pusher_set_aside(p, row->c.place, row->c.uuid_hash, row->c.attempts, state, reason))
-        return false;
-    waiting_remove(&p->waiting, row);
-    return true;
-}
-
-int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now)
-{
-    if (new_data.ptr == NULL) {
-        aside_move(&p->aside, entry, ASIDE_RETRYING, clock_wall_us());
-        entry->due_ms = now;
-        p->aside_due_ms = now;
-        pusher_dirty(p, true);
-        return ERR_OK;
-    }
-    struct epoch epoch; /* an edited row is a new row: a new id, for this pusher alone */
-    if (epoch_draw(&epoch) != ERR_OK)
-        return ERR_IO;
-    char *data = malloc(new_data.len);
-    struct aside_add *add = data == NULL ? NULL : add_new(p);
-    if (add == NULL) {
-        free(data);
-        return ERR_NOMEM;
-    }
-    memcpy(data, new_data.ptr, new_data.len);
-    *add = (struct aside_add){
-        .place = entry->place,
-        .epoch = epoch,
-        .uuid_hash = entry->uuid_hash,
-        .state = ASIDE_RETRYING,
-        .from_file = entry->file,
-        .from_offset = entry->offset,
-        .data = data,
-        .data_len = new_data.len,
-    };
-    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
-    p->aside_due_ms = now;
-    pusher_dirty(p, true);
-    return ERR_OK;
-}
-
-void pusher_dead_drop(struct pusher *p, struct aside_entry *entry)
-{
-    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
-    pusher_dirty(p, true);
+    struct settle_entry *entry = settle_new(p, place);
+    if (entry == NULL)
+        return;
+    entry->end = end;
+    entry->attempts = attempts;
+    entry->outcome = (uint8_t)outcome;
 }
 
 /* --- one checkpoint --- */
@@ -148,6 +69,8 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
     c->registered = p->registered;
     c->paused = p->paused;
     c->forgotten = p->forgotten;
+    c->give_up_to = p->give_up_to;
+    c->spread = p->spread;
     c->lane_count = p->lane_count;
     for (uint32_t i = 0; i < p->lane_count; i++) {
         c->lanes[i] = p->lanes[i].next;
@@ -176,7 +99,7 @@ static int draw_changes(struct pusher *p, struct checkpoint *cp)
 {
     size_t count = 0;
     for (size_t i = 0; i < p->aside.count; i++)
-        count += p->aside.entries[i].changed;
+        count += p->aside.entries[i].changed && !p->aside.entries[i].moving;
     if (count == 0)
         return ERR_OK;
     cp->changes = calloc(count, sizeof *cp->changes);
@@ -184,8 +107,8 @@ static int draw_changes(struct pusher *p, struct checkpoint *cp)
         return ERR_NOMEM;
     for (size_t i = 0; i < p->aside.count; i++) {
         struct aside_entry *entry = &p->aside.entries[i];
-        if (!entry->changed)
-            continue;
+        if (!entry->changed || entry->moving)
+            continue; /* what moves is written with its copy */
         entry->changed = false;
         cp->changes[cp->change_count++] = (struct aside_change){
             .file = entry->file,
@@ -200,64 +123,82 @@ static int draw_changes(struct pusher *p, struct checkpoint *cp)
 }
 
 /* One lane's rows that are given up, up to the end of the segment its cursor is in. */
-static int draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
+static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
 {
     struct lane *lane = &p->lanes[index];
     struct journal_segment segment;
     if (p->ops->segment_at(p->ops->arg, lane->next.position, &segment) != ERR_OK) {
         lane->give_up = 0;
-        return ERR_OK;
+        return;
     }
-    if (cp->sweeps == NULL)
-        cp->sweeps = calloc(p->lane_count, sizeof *cp->sweeps);
-    if (cp->sweeps == NULL)
-        return ERR_NOMEM;
     struct place from = lane->next;
     if (from.position < segment.first)
         from = (struct place){segment.first, 0};
+    uint64_t limit = lane->give_up < segment.end ? lane->give_up : segment.end;
+    if (p->reshard_at != 0 && limit > p->reshard_at)
+        limit = p->reshard_at; /* the lanes meet there */
+    if (limit <= from.position) {
+        if (lane->give_up <= from.position)
+            lane->give_up = 0;
+        return;
+    }
     struct sweep *s = &cp->sweeps[cp->sweep_count++];
     *s = (struct sweep){
         .lane = index,
         .shard = index,
         .shard_count = p->lane_count,
-        .spread = p->settings.order == ORDER_NONE,
+        .spread = p->spread,
         .dead = lane->give_up_dead,
         .from = from,
-        .limit = lane->give_up < segment.end ? lane->give_up : segment.end,
+        .limit = limit,
         .base = segment.base,
         .epoch = segment.epoch,
     };
-    if (s->limit <= s->from.position) { /* nothing of this segment: move on to the next */
-        cp->sweep_count--;
-        lane->give_up = 0;
-        return ERR_OK;
-    }
     memcpy(s->why, lane->give_up_why, sizeof s->why);
     lane->sweeping = true;
-    return ERR_OK;
 }
 
 static bool lane_busy(const struct pusher *p, uint32_t lane)
 {
-    for (uint32_t i = 0; i < p->worker_count; i++)
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
         if (p->workers[i].busy && p->workers[i].what == HANDED_RANGE && p->workers[i].lane == lane)
             return true;
     return false;
 }
 
-static int draw_sweeps(struct pusher *p, struct checkpoint *cp)
+static void draw_lanes(struct pusher *p, struct checkpoint *cp)
 {
-    int code = ERR_OK;
-    for (uint32_t i = 0; code == ERR_OK && i < p->lane_count; i++) {
+    for (uint32_t i = 0; i < p->lane_count; i++) {
         struct lane *lane = &p->lanes[i];
         if (lane->give_up <= lane->next.position)
             lane->give_up = 0;
         if (lane->give_up == 0 || lane_busy(p, i))
             continue;
-        code = draw_sweep(p, cp, i);
-        lane->plan.there = false;
+        if (lane->give_up_dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+            pusher_break(p, DEAD_FULL);
+            return;
+        }
+        draw_sweep(p, cp, i);
+        if (lane->sweeping)
+            lane->plan.there = false;
     }
-    return code;
+}
+
+static int draw_sweeps(struct pusher *p, struct checkpoint *cp)
+{
+    bool any = p->set_count > 0;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        any = any || p->lanes[i].give_up > 0;
+    if (!any)
+        return ERR_OK;
+    cp->sweeps = calloc(p->lane_count + p->set_count, sizeof *cp->sweeps);
+    if (cp->sweeps == NULL)
+        return ERR_NOMEM;
+    if (p->set_count > 0)
+        memcpy(cp->sweeps, p->sets, p->set_count * sizeof *p->sets);
+    cp->sweep_count = p->set_count;
+    draw_lanes(p, cp);
+    return ERR_OK;
 }
 
 static struct checkpoint *draw(struct pusher *p, int64_t now)
@@ -267,7 +208,7 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
         return NULL;
     cp->dir = strdup(p->dir);
     cp->source = p->ops->source;
-    cp->end = (struct aside_end){p->aside.file, p->aside.size};
+    cp->end = (struct aside_end){.file = p->aside.file, .size = p->aside.size};
     struct journal_segment oldest;
     if (p->ops->segment_at(p->ops->arg, 0, &oldest) == ERR_OK)
         cp->trim = oldest.base;
@@ -284,18 +225,19 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
     cp->add_count = p->add_count;
     p->settles = NULL;
     p->adds = NULL;
-    p->settle_count = p->settle_cap = p->add_count = p->add_cap = 0;
+    p->settle_count = p->settle_cap = p->add_count = p->add_cap = p->set_count = 0;
     return cp;
 }
 
 void pusher_checkpoint_begin(struct pusher *p, int64_t now)
 {
     p->checkpoint_at_ms = now + CHECKPOINT_EVERY_MS;
+    pusher_compact(p);
     struct checkpoint *cp = draw(p, now);
     if (cp == NULL)
         return; /* no memory: tried again at the next step after checkpoint_at_ms */
     p->dirty = p->urgent = false;
-    for (uint32_t i = 0; i < p->worker_count; i++)
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
         if (p->workers[i].busy && p->workers[i].go == GO_WANTED)
             p->workers[i].go = GO_WRITTEN;
     p->writing = cp;
@@ -304,13 +246,21 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now)
 
 static void apply_sweep(struct pusher *p, const struct sweep *s)
 {
+    p->totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;
+    p->counts.lost += s->set && s->rows == 0;
+    if (s->set)
+        return;
     struct lane *lane = &p->lanes[s->lane];
     lane->sweeping = false;
     lane->next = s->end;
-    lane->row += s->rows;
+    if (s->end_row > 0)
+        lane->row = s->end_row;
     lane->attempt = 0;
     lane->first_try_ms = 0;
-    p->totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;
+    lane->first_end = (struct place){0, 0};
+    lane->crashes = lane->overdue = 0;
+    if (!place_before(lane->next, lane->suspects_end))
+        lane->suspects_end.position = 0;
     if (lane->next.position < lane->give_up)
         pusher_dirty(p, true);
 }
@@ -351,11 +301,12 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
     p->writing = NULL;
     aside_sweep(&p->aside);
     checkpoint_free(&cp);
-    for (uint32_t i = 0; i < p->worker_count; i++) {
+    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go != GO_WRITTEN)
             continue;
         h->go = GO_NOT_NEEDED;
+        h->first_push = p->pushes++ == 0;
         h->deadline_ms = now + p->settings.timeout_ms;
         p->ops->go(p->ops->arg, p, i, h->token);
     }

@@ -10,128 +10,201 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The row alone in hand has crashed the plugin again. True: that was the third time. */
-static bool lone_crash(uint32_t *crashes)
+/* One row, or one set where that is the unit; so the set of a batch that holds no other is tried once more. */
+static bool alone(const struct pusher *p, const struct handed *h)
 {
-    return ++*crashes >= LONE_CRASHES_MAX;
+    if (!(h->what == HANDED_RANGE))
+        return h->item_count == 1;
+    return pusher_whole_sets(p) ? h->max_rows == 1 : h->rows == 1;
 }
 
-static void suspect_found(struct pusher *p, struct waiting_row *row, int signal)
+/* A second suspect before anything passed: it is the plugin. */
+static void suspect_found(struct pusher *p, struct place place, int signal)
 {
-    row->c.kind = WAITING_SUSPECT;
-    row->signal = signal;
-    row->crashes = 0;
-    if (p->suspect.position != 0 && place_cmp(p->suspect, row->c.place) != 0) {
+    if (p->suspect.position != 0 && place_cmp(p->suspect, place) != 0) {
         char text[160];
         snprintf(text, sizeof text, "the plugin crashes (%s) on every row it is given; mend it, then resume",
                  signal > 0 ? strsignal(signal) : "it ends");
         pusher_break(p, text);
         return;
     }
-    p->suspect = row->c.place;
+    p->suspect = place;
 }
 
-static void crash_range(struct pusher *p, struct handed *h, int signal, int64_t now)
+static void convict_reason(char *out, size_t size, int signal)
+{
+    snprintf(out, size, "the plugin crashed (%s) each time it was given this row alone, and not with its neighbour",
+             signal > 0 ? strsignal(signal) : "it ended");
+}
+
+void evidence_convict(struct pusher *p)
+{
+    char reason[160];
+    if (p->suspect.position == 0)
+        return;
+    for (size_t i = 0; i < p->waiting.count && !p->broken;) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        convict_reason(reason, sizeof reason, row->signal);
+        if (row->c.kind != WAITING_SUSPECT || !pusher_waiting_aside(p, row, ASIDE_DEAD, reason))
+            i++;
+    }
+    bool left = false;
+    for (size_t i = 0; i < p->aside.count && !p->broken; i++) {
+        struct aside_entry *entry = &p->aside.entries[i];
+        convict_reason(reason, sizeof reason, 0);
+        if (entry->suspect && !pusher_aside_dead(p, entry, reason))
+            left = true;
+    }
+    for (size_t i = 0; i < p->waiting.count; i++)
+        left = left || p->waiting.rows[i].c.kind == WAITING_SUSPECT;
+    if (!left)
+        p->suspect.position = 0;
+}
+
+void pusher_absolve(struct pusher *p, int64_t now)
+{
+    for (size_t i = 0; i < p->waiting.count; i++) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        row->due_ms = now;
+        row->crashes = 0;
+        row->passed = p->counts.delivered_rows;
+        if (row->c.kind == WAITING_SUSPECT) {
+            row->c.kind = WAITING_RETRY;
+            row->suspected = true;
+        }
+    }
+    for (size_t i = 0; p->aside_suspected && i < p->aside.count; i++) {
+        p->aside.entries[i].crashes = 0;
+        p->aside.entries[i].suspect = false;
+    }
+    p->aside_due_ms = p->aside_suspected ? now : p->aside_due_ms;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        p->lanes[i].crashes = p->lanes[i].overdue = 0;
+    p->suspect.position = 0;
+}
+
+/* --- crashes --- */
+
+/* Counts of the row that was handed out alone begin anew when it is another one. */
+static void lane_alone(struct lane *lane, struct place place)
+{
+    if (place_cmp(lane->alone, place) != 0)
+        lane->crashes = lane->overdue = 0;
+    lane->alone = place;
+}
+
+/* The lane goes on behind the row that was alone, which waits on its own from now on. */
+static struct waiting_row *lane_leaves(struct pusher *p, struct lane *lane, const struct handed *h,
+                                       enum waiting_kind kind, int64_t now)
+{
+    struct waiting_row *row = waiting_add(&p->waiting, pusher_unit(p, h->first), h->first_hash, kind, now);
+    if (row == NULL)
+        return NULL;
+    row->solo = true;
+    row->passed = p->counts.delivered_rows;
+    lane->next = h->end;
+    if (h->end_row > 0)
+        lane->row = h->end_row;
+    lane->plan.there = false;
+    lane->crashes = lane->overdue = 0;
+    lane->attempt = 0;
+    lane->first_try_ms = 0;
+    lane->first_end = (struct place){0, 0};
+    if (!place_before(lane->next, lane->suspects_end))
+        lane->suspects_end.position = 0;
+    pusher_dirty(p, true);
+    return row;
+}
+
+/* A plan that is split: what became of its rows is not known. */
+static void plan_split(struct pusher *p, struct lane *lane, const struct handed *h)
+{
+    if (!lane->plan.there)
+        return;
+    lane->plan.there = false;
+    p->counts.uncertain += h->rows;
+}
+
+static void crash_range(struct pusher *p, struct handed *h, bool lone, int signal, int64_t now)
 {
     struct lane *lane = &p->lanes[h->lane];
     lane->signal = signal;
-    if (h->rows > 1) {
+    if (!alone(p, h))
+        plan_split(p, lane, h);
+    if (lane->suspects_end.position == 0 || place_before(lane->suspects_end, h->end))
         lane->suspects_end = h->end;
-        lane->crashes = 0;
-        if (lane->plan.there) { /* the plan is split: what became of its rows is not known */
-            lane->plan.there = false;
-            p->counts.uncertain += h->rows;
-        }
+    if (!lone)
         return;
-    }
-    if (!lone_crash(&lane->crashes)) {
-        if (lane->suspects_end.position == 0)
-            lane->suspects_end = h->end;
+    lane_alone(lane, h->first);
+    if (++lane->crashes < LONE_CRASHES_MAX)
         return;
-    }
-    struct waiting_row *row = waiting_add(&p->waiting, h->first, h->first_hash, WAITING_SUSPECT, now);
+    struct waiting_row *row = lane_leaves(p, lane, h, WAITING_SUSPECT, now);
     if (row == NULL)
         return;
-    lane->next = h->end;
-    lane->row = h->end_row > 0 ? h->end_row : lane->row;
-    lane->plan.there = false;
-    lane->crashes = 0;
-    lane->attempt = 0;
-    if (!place_before(lane->next, lane->suspects_end))
-        lane->suspects_end.position = 0;
     row->c.attempts = LONE_CRASHES_MAX;
-    suspect_found(p, row, signal);
-    pusher_dirty(p, true);
+    row->signal = signal;
+    suspect_found(p, row->c.place, signal);
 }
 
-static void crash_rows(struct pusher *p, struct handed *h, int signal)
+static void crash_rows(struct pusher *p, struct handed *h, bool lone, int signal)
 {
     for (uint32_t i = 0; i < h->item_count; i++) {
         struct waiting_row *row = waiting_find(&p->waiting, h->items[i].place);
         if (row == NULL)
             continue;
         row->c.plan = 0;
-        row->solo = true;
-        uint32_t crashes = row->crashes;
-        if (h->item_count > 1) {
-            row->crashes = row->crashes == 0 ? 1 : row->crashes;
-        } else if (lone_crash(&crashes)) {
-            suspect_found(p, row, signal);
-        } else {
-            row->crashes = (uint8_t)crashes;
-        }
+        row->suspected = true;
+        row->signal = signal;
+        if (!lone || ++row->crashes < LONE_CRASHES_MAX)
+            continue;
+        row->c.kind = WAITING_SUSPECT;
+        row->c.attempts += LONE_CRASHES_MAX;
+        row->crashes = 0;
+        row->suspected = false;
+        suspect_found(p, row->c.place, signal);
+        pusher_dirty(p, true);
     }
 }
 
-/* Aside rows are handed out again alone; one that crashed the plugin three times is dead, its neighbours have passed.
- */
-static void crash_aside(struct pusher *p, struct handed *h, int64_t now)
+static void crash_aside(struct pusher *p, struct handed *h, bool lone, int signal)
 {
     for (uint32_t i = 0; i < h->item_count; i++) {
         struct aside_entry *entry = aside_at(&p->aside, h->items[i].file, h->items[i].offset);
         if (entry == NULL)
             continue;
-        entry->attempts++;
+        entry->suspected = p->aside_suspected = true;
+        if (!lone || ++entry->crashes < LONE_CRASHES_MAX)
+            continue;
+        entry->suspect = true;
+        entry->crashes = 0;
+        entry->attempts += LONE_CRASHES_MAX;
         entry->changed = true;
-        if (h->item_count == 1 && entry->attempts >= LONE_CRASHES_MAX) {
-            if (entry->state == ASIDE_RETRYING)
-                entry->returned++;
-            p->totals[TOTAL_DEAD]++;
-            aside_move(&p->aside, entry, ASIDE_DEAD, clock_wall_us());
-        }
-        entry->due_ms = now + pusher_backoff(p, entry->attempts);
+        suspect_found(p, entry->place, signal);
+        pusher_dirty(p, false);
     }
-    p->aside_due_ms = now;
-    pusher_dirty(p, false);
 }
+
+/* --- deadlines --- */
 
 static void overdue_range(struct pusher *p, struct handed *h, int64_t now)
 {
     struct lane *lane = &p->lanes[h->lane];
-    if (lane->plan.there) {
-        lane->plan.there = false;
-        p->counts.uncertain += h->rows;
-    }
-    if (h->rows > 1) {
-        lane->max_rows = h->rows / 2;
+    if (!alone(p, h)) {
+        plan_split(p, lane, h);
+        lane->max_rows = h->rows > 1 ? h->rows / 2 : 1;
         return;
     }
     lane->max_rows = 1;
-    if (h->rows == 0 || ++lane->overdue < LONE_OVERDUE_MAX)
+    lane_alone(lane, h->first);
+    if (++lane->overdue < LONE_OVERDUE_MAX)
         return;
-    struct waiting_row *row = waiting_add(&p->waiting, h->first, h->first_hash, WAITING_RETRY, now);
+    plan_split(p, lane, h);
+    struct waiting_row *row = lane_leaves(p, lane, h, WAITING_RETRY, now);
     if (row == NULL)
         return;
-    row->solo = true;
-    row->passed = p->counts.delivered_rows;
     row->c.attempts = PARK_ATTEMPTS;
     row->due_ms = now + pusher_backoff(p, row->c.attempts);
     snprintf(row->reason, sizeof row->reason, "push() took longer than TIMEOUT with this row alone, three times");
-    lane->next = h->end;
-    lane->row = h->end_row > 0 ? h->end_row : lane->row;
-    lane->overdue = 0;
-    lane->attempt = 0;
-    pusher_dirty(p, true);
 }
 
 static void overdue_rows(struct pusher *p, struct handed *h, int64_t now)
@@ -156,9 +229,33 @@ static void overdue_aside(struct pusher *p, struct handed *h, int64_t now)
             continue;
         entry->attempts++;
         entry->changed = true;
-        entry->due_ms = now + pusher_backoff(p, entry->attempts) + OVERDUE_REST * p->settings.timeout_ms;
+        entry->solo = true;
+        entry->due_ms = now + pusher_backoff(p, entry->attempts);
+        if (h->item_count == 1)
+            entry->due_ms += OVERDUE_REST * p->settings.timeout_ms;
     }
     pusher_dirty(p, false);
+}
+
+static void range_back(struct pusher *p, const struct handed *h)
+{
+    struct lane *lane = &p->lanes[h->lane];
+    if (h->go != GO_NOT_NEEDED) /* it was not pushed, so it need not come again as it is */
+        lane->plan.there = false;
+    else if (h->taken && h->rows > 0 && place_cmp(lane->next, h->from) == 0)
+        lane->attempt++;
+}
+
+static void rows_back(struct pusher *p, const struct handed *h)
+{
+    for (uint32_t i = 0; i < h->item_count; i++) {
+        struct waiting_row *row = waiting_find(&p->waiting, h->items[i].place);
+        if (row == NULL)
+            continue;
+        row->out = false;
+        if (h->go != GO_NOT_NEEDED)
+            row->c.plan = 0;
+    }
 }
 
 /* Whatever was handed out comes back. */
@@ -167,37 +264,31 @@ static void take_back(struct pusher *p, struct handed *h, int64_t now)
     h->busy = false;
     judge_reset(h);
     switch (h->what) {
-    case HANDED_RANGE:
-        if (h->taken && h->rows > 0 && place_cmp(p->lanes[h->lane].next, h->from) == 0)
-            p->lanes[h->lane].attempt++;
-        break;
-    case HANDED_ROWS:
-        for (uint32_t i = 0; i < h->item_count; i++) {
-            struct waiting_row *row = waiting_find(&p->waiting, h->items[i].place);
-            if (row != NULL)
-                row->out = false;
-        }
-        break;
+    case HANDED_RANGE: range_back(p, h); break;
+    case HANDED_ROWS: rows_back(p, h); break;
     case HANDED_ASIDE:
         for (uint32_t i = 0; i < h->item_count; i++)
             pusher_aside_back(p, &h->items[i]);
         break;
-    case HANDED_REPLAY: replay_back(p, h, now); break;
+    case HANDED_REPLAY: replay_back(p, h, h->taken && h->rows > 0, now); break;
     }
 }
 
 static void judge_crash(struct pusher *p, struct handed *h, int signal, int64_t now)
 {
+    bool lone = h->first_push && p->pushes == 1 && alone(p, h);
     switch (h->what) {
-    case HANDED_RANGE: crash_range(p, h, signal, now); break;
-    case HANDED_ROWS: crash_rows(p, h, signal); break;
-    case HANDED_ASIDE: crash_aside(p, h, now); break;
+    case HANDED_RANGE: crash_range(p, h, lone, signal, now); break;
+    case HANDED_ROWS: crash_rows(p, h, lone, signal); break;
+    case HANDED_ASIDE: crash_aside(p, h, lone, signal); break;
     case HANDED_REPLAY: break; /* replay_back counts its tries */
     }
 }
 
 static void judge_deadline(struct pusher *p, struct handed *h, int64_t now)
 {
+    if (!h->taken || h->rows == 0)
+        return; /* nothing was pushed: the host, or the disk, hangs */
     switch (h->what) {
     case HANDED_RANGE: overdue_range(p, h, now); break;
     case HANDED_ROWS: overdue_rows(p, h, now); break;
@@ -215,7 +306,7 @@ static void crashed(struct pusher *p, const struct host_down *down, int64_t now)
 {
     bool any = false;
     p->counts.crashes++;
-    for (uint32_t i = 0; i < p->worker_count && !p->broken; i++) {
+    for (uint32_t i = 0; i < CURSOR_LANES && !p->broken; i++) {
         struct handed *h = &p->workers[i];
         if (!pushing(h) || (down->lane >= 0 && (uint32_t)down->lane != i))
             continue;
@@ -251,6 +342,7 @@ void pusher_host_ready(struct pusher *p, int64_t now)
     if (p->host != HOST_STARTING)
         return;
     p->host = HOST_READY;
+    p->end_by_ms = 0;
     p->down_since_ms = 0;
     p->not_now_until_ms = now;
     if (!p->paused && !p->broken)
@@ -263,6 +355,7 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
     bool was_starting = p->host == HOST_STARTING;
     p->host = HOST_NONE;
     p->kill_sent = false;
+    p->end_by_ms = 0;
     p->counts.restarts += !wanted_end;
     if (down->end == HOST_CRASHED || down->end == HOST_PROTOCOL)
         crashed(p, down, now);

@@ -3,6 +3,7 @@
 #define HG_DELIVERY_INTERNAL_H
 
 #include "delivery/pusher.h"
+#include "delivery/verdict.h"
 
 enum {
     PUSHER_MAGIC = 0x48475055,
@@ -14,9 +15,23 @@ enum {
     OVERDUE_REST = 10,        /* TIMEOUTs between two tries of a set-aside row that hangs */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
     ASIDE_BATCH = 200,        /* aside rows in one hand-out */
+    BACKLOG_MAX = 65536,      /* entries that may wait for a checkpoint before hand-outs stop */
     HELD_MAX = 4096,          /* uuids that may be held back at a time */
     DEADLINE_GRACE_MS = 2000, /* for reading the batch, before the push begins */
 };
+
+/* aside.c, asidefile.c, asideload.c: what a record in an aside file says of its row. */
+struct aside_mark {
+    uint8_t state;
+    uint32_t attempts, returned;
+    int64_t since_us;
+    uint64_t uuid_hash;
+    uint32_t file, offset; /* RECORD_STATE: which row */
+    uint32_t row;          /* its number in its set */
+};
+bool aside_mark_get(struct slice context, struct aside_mark *m);
+int aside_reserve(struct aside *a, size_t more) MUST_CHECK;
+void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
 void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
@@ -28,36 +43,69 @@ int64_t pusher_backoff(struct pusher *p, uint32_t tries);
 bool pusher_lane_of(const struct pusher *p, uint32_t lane, uint64_t uuid_hash);
 uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t position);
 
+/* What crashes proved so far counts no more: the plugin was mended, or an operator wants another try. */
+void pusher_absolve(struct pusher *p, int64_t now);
+static inline bool pusher_whole_sets(const struct pusher *p)
+{
+    return (p->flags & HG_WHOLE_SETS) != 0;
+}
+/* What waits for a row: itself, or its whole set. */
+static inline struct place pusher_unit(const struct pusher *p, struct place place)
+{
+    return pusher_whole_sets(p) ? (struct place){place.position, PLACE_SET} : place;
+}
+
 /* checkpoints (draw.c) */
 void pusher_dirty(struct pusher *p, bool urgent);
 void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome);
+/* All rows from `place` up to the position `end`. */
+void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome);
+void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+
+#define DEAD_FULL "there is no room for more dead letters (dead.max_bytes): retry or drop some"
+
+/* setting aside (setaside.c) */
 /* Set a row aside with the next checkpoint. False: its budget is full (the pusher is broken now) or no memory. */
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
 /* Give a waiting row up as a dead letter or parked row; false as above. */
 bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason);
-void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+/* A row that is aside becomes a dead letter with this reason; false as above, it stays as it is. */
+bool pusher_aside_dead(struct pusher *p, struct aside_entry *entry, const char *reason);
+/* Copies some of the oldest aside file's living rows so that it can go. */
+void pusher_compact(struct pusher *p);
+/* What an operator, or a limit, lets go. */
+void pusher_let_rows_go(struct pusher *p);
 
 /* aside rows (parked.c) */
-struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset);
 /* Is a row of this uuid parked, or about to be? */
 bool pusher_parked(const struct pusher *p, uint64_t uuid_hash);
+/* The same for one that stands before `place`. */
+bool pusher_parked_before(const struct pusher *p, uint64_t uuid_hash, struct place place);
 /* Parks what has failed long enough, expires what is too old; returns the next time something becomes due. */
 int64_t pusher_tend_waiting(struct pusher *p, int64_t now);
-/* Fills `items`, at most `max`; marks them out. */
-uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, int64_t now);
+/* Fills `items`, at most `max`, only suspected ones if so wanted; marks them out. */
+uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, bool suspected,
+                           int64_t now);
 void pusher_aside_back(struct pusher *p, const struct hand_item *item);
 
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);
+bool pusher_any_busy(const struct pusher *p);
 void handed_fini(struct handed *h);
 
 /* judge.c */
 void judge_reset(struct handed *h);
+/* A refusal counts against the plugin when nothing was delivered in between; false: at the breaker, the row stays. */
+bool judge_breaker(struct pusher *p, bool some_delivered);
+
+/* evidence.c */
+/* A neighbour has passed: the suspect it was. */
+void evidence_convict(struct pusher *p);
 
 /* replay.c */
 bool replay_pick(struct pusher *p, struct hand *hand, int64_t now, int64_t *wake);
 void replay_done(struct pusher *p, const struct handed *h, const struct done *done, int64_t now);
-void replay_back(struct pusher *p, const struct handed *h, int64_t now);
+void replay_back(struct pusher *p, const struct handed *h, bool died, int64_t now);
 
 #endif

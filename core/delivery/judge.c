@@ -7,7 +7,6 @@
 #include "delivery/internal.h"
 
 #include "base/sys.h"
-#include "delivery/verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 
 static struct handed *find_handed(struct pusher *p, uint32_t worker, uint64_t token)
 {
-    if (worker >= p->worker_count || !p->workers[worker].busy || p->workers[worker].token != token)
+    if (worker >= CURSOR_LANES || !p->workers[worker].busy || p->workers[worker].token != token)
         return NULL;
     return &p->workers[worker];
 }
@@ -27,11 +26,17 @@ static bool is_range(const struct handed *h)
 
 /* --- taken --- */
 
+static bool holds_sets(const struct handed *h)
+{
+    for (uint32_t i = 0; i < h->item_count; i++)
+        if (h->items[i].place.row == PLACE_SET)
+            return true;
+    return false;
+}
+
 static void plan_range(struct pusher *p, struct handed *h)
 {
     struct lane *lane = &p->lanes[h->lane];
-    if (lane->plan.there)
-        return; /* it is being repeated and durable */
     lane->plan = (struct cursor_plan){.from = h->from, .to = h->end, .there = true};
     h->go = GO_WANTED;
     pusher_dirty(p, true);
@@ -39,9 +44,6 @@ static void plan_range(struct pusher *p, struct handed *h)
 
 static void plan_rows(struct pusher *p, struct handed *h)
 {
-    struct waiting_row *first = waiting_find(&p->waiting, h->items[0].place);
-    if (first == NULL || first->c.plan != 0)
-        return;
     uint32_t plan = p->next_plan++;
     for (uint32_t i = 0; i < h->item_count; i++) {
         struct waiting_row *row = waiting_find(&p->waiting, h->items[i].place);
@@ -62,7 +64,7 @@ int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place
         if (place_before(end, h->from) || end.position > h->limit || (end.position == h->limit && end.row != 0) ||
             (rows > 0 && (place_before(first, h->from) || !place_before(first, end))))
             return ERR_SYNTAX;
-    } else if (rows > h->item_count) {
+    } else if (rows > h->item_count && !holds_sets(h)) {
         return ERR_SYNTAX;
     }
     h->taken = true;
@@ -73,12 +75,17 @@ int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place
     h->first_hash = first_hash;
     h->end_row = end_row;
     h->deadline_ms = now + p->settings.timeout_ms;
-    if (rows == 0 || (p->flags & HG_STABLE_BATCH) == 0)
+    if (rows == 0)
         return ERR_OK;
-    if (h->what == HANDED_RANGE)
+    struct lane *lane = &p->lanes[h->lane];
+    if (h->what == HANDED_RANGE && lane->first_end.position == 0)
+        lane->first_end = end;
+    if (h->stable && h->what == HANDED_RANGE)
         plan_range(p, h);
-    else if (h->what == HANDED_ROWS)
+    else if (h->stable && h->what == HANDED_ROWS)
         plan_rows(p, h);
+    if (h->go == GO_NOT_NEEDED)
+        h->first_push = p->pushes++ == 0;
     return ERR_OK;
 }
 
@@ -89,17 +96,42 @@ static bool handed_holds(const struct handed *h, struct place place)
     if (is_range(h))
         return !place_before(place, h->from) && place_before(place, h->end);
     for (uint32_t i = 0; i < h->item_count; i++)
-        if (place_cmp(h->items[i].place, place) == 0)
+        if (place_cmp(h->items[i].place, place) == 0 ||
+            (h->items[i].place.row == PLACE_SET && h->items[i].place.position == place.position))
             return true;
     return false;
+}
+
+static const struct judged *judged_for(const struct handed *h, struct place place)
+{
+    for (uint32_t i = 0; i < h->judged_count; i++)
+        if (place_cmp(h->judged[i].place, place) == 0)
+            return &h->judged[i];
+    return NULL;
+}
+
+/* Each row once: a range's in their order. */
+static bool judged_once(const struct handed *h, struct place place)
+{
+    if (is_range(h))
+        return h->judged_count == 0 || place_before(h->judged[h->judged_count - 1].place, place);
+    return holds_sets(h) || judged_for(h, place) == NULL;
+}
+
+static bool verdict_fits(const struct handed *h, uint32_t verdict)
+{
+    if (verdict == VERDICT_HELD)
+        return h->what == HANDED_RANGE;
+    return verdict == VERDICT_LOST ? !is_range(h) : verdict >= HG_OK && verdict <= HG_REJECT;
 }
 
 int pusher_judged(struct pusher *p, uint32_t worker, uint64_t token, const struct judged *row, struct slice reason)
 {
     struct handed *h = find_handed(p, worker, token);
-    if (h == NULL || !h->taken || !handed_holds(h, row->place))
+    if (h == NULL || !h->taken || !handed_holds(h, row->place) || !judged_once(h, row->place) ||
+        !verdict_fits(h, row->verdict))
         return ERR_SYNTAX;
-    uint32_t most = is_range(h) ? 2 * (h->rows + p->settings.batch_rows) : h->item_count;
+    uint64_t most = (uint64_t)h->rows + (is_range(h) ? h->max_rows + 1 : h->item_count);
     if (h->judged_count >= most)
         return ERR_SYNTAX;
     if (h->judged_count == h->judged_cap) {
@@ -172,8 +204,7 @@ static bool book(struct pusher *p, const struct judged *j, uint32_t attempts)
     }
 }
 
-/* A refusal counts against the plugin when nothing was delivered in between; at the breaker the rows stay. */
-static bool breaker_allows(struct pusher *p, bool some_delivered)
+bool judge_breaker(struct pusher *p, bool some_delivered)
 {
     if (some_delivered)
         return true;
@@ -198,44 +229,43 @@ static void passed(struct pusher *p, uint64_t rows)
     p->failed_starts = 0;
 }
 
-/* A suspect is convicted when a neighbour passes. */
-static void convict(struct pusher *p)
+/* A row that cannot be settled now waits. Where there is no room for it, it is parked; a set is not, it keeps the lane
+ * where it is. */
+static bool row_waits(struct pusher *p, const struct judged *j, enum waiting_kind kind, uint32_t attempts, int64_t now)
 {
-    if (p->suspect.position == 0)
-        return;
-    p->suspect.position = 0;
-    for (size_t i = 0; i < p->waiting.count;) {
-        struct waiting_row *row = &p->waiting.rows[i];
-        if (row->c.kind != WAITING_SUSPECT) {
-            i++;
-            continue;
-        }
-        char reason[160];
-        snprintf(reason, sizeof reason,
-                 "the plugin crashed (%s) each time it was given this row alone, and not with its neighbour",
-                 row->signal > 0 ? strsignal(row->signal) : "it ended");
-        if (!pusher_waiting_aside(p, row, ASIDE_DEAD, reason))
-            return;
+    struct place unit = pusher_unit(p, j->place);
+    struct waiting_row *row = waiting_add(&p->waiting, unit, j->uuid_hash, kind, now);
+    if (row == NULL)
+        return unit.row != PLACE_SET && pusher_set_aside(p, j->place, j->uuid_hash, attempts, ASIDE_PARKED,
+                                                         reason_of(j, "there is no room for it to wait"));
+    row->passed = p->counts.delivered_rows;
+    if (kind == WAITING_RETRY) {
+        row->c.attempts = attempts;
+        wait_for(p, row, j, now);
     }
+    const struct lane *lane = &p->lanes[pusher_lane_of_row(p, j->uuid_hash, j->place.position)];
+    if (lane->give_up > j->place.position) { /* it was let go while it was out */
+        row->give_up = lane->give_up_dead ? GIVE_DEAD : GIVE_SKIP;
+        snprintf(row->reason, sizeof row->reason, "%s", lane->give_up_why);
+    }
+    return true;
 }
 
 /* One listed row of a range. False: stop here, the lane goes on with this row. */
 static bool judge_range_row(struct pusher *p, const struct judged *j, uint32_t attempts, bool some_delivered,
                             int64_t now)
 {
-    if (j->verdict != HG_RETRY && j->verdict != VERDICT_HELD)
-        return (j->verdict != HG_REJECT || breaker_allows(p, some_delivered)) && book(p, j, attempts);
-    struct waiting_row *row =
-        waiting_add(&p->waiting, j->place, j->uuid_hash, j->verdict == HG_RETRY ? WAITING_RETRY : WAITING_HELD, now);
-    if (row == NULL)
-        return false;
-    row->passed = p->counts.delivered_rows;
-    if (j->verdict == HG_RETRY) {
-        row->c.attempts = attempts;
-        count_retry(p, j);
-        wait_for(p, row, j, now);
+    switch (j->verdict) {
+    case HG_RETRY: count_retry(p, j); return row_waits(p, j, WAITING_RETRY, attempts, now);
+    case VERDICT_HELD: return row_waits(p, j, WAITING_HELD, attempts, now);
+    case HG_REJECT:
+        if (!judge_breaker(p, some_delivered))
+            return false;
+        break;
+    default: break;
     }
-    return true;
+    /* What cannot be set aside waits: rows behind it may have been delivered. */
+    return book(p, j, attempts) || row_waits(p, j, WAITING_RETRY, attempts, now);
 }
 
 static bool stays(const struct judged *j)
@@ -243,8 +273,14 @@ static bool stays(const struct judged *j)
     return j->verdict == VERDICT_HELD || j->verdict == HG_RETRY;
 }
 
+/* A set is not begun in its middle. */
+static struct place lane_stop(const struct pusher *p, struct place place)
+{
+    return pusher_whole_sets(p) ? (struct place){place.position, 0} : place;
+}
+
 /* The range goes on where the first row stands that could not be booked: at the breaker, and then nothing behind it was
- * delivered; or where memory ran out, and then what was delivered comes twice. `*settled` counts the listed ones that
+ * delivered; or where all room ran out, and then what was delivered comes twice. `*settled` counts the listed ones that
  * are through. */
 static struct place judge_range(struct pusher *p, struct handed *h, const struct done *done, uint32_t attempts,
                                 int64_t now, uint64_t *settled)
@@ -254,7 +290,7 @@ static struct place judge_range(struct pusher *p, struct handed *h, const struct
         p->rejects = 0;
     for (uint32_t i = 0; i < h->judged_count; i++) {
         if (!judge_range_row(p, &h->judged[i], attempts, some_delivered, now))
-            return h->judged[i].place;
+            return lane_stop(p, h->judged[i].place);
         *settled += !stays(&h->judged[i]);
     }
     return done->end;
@@ -274,6 +310,7 @@ static void lane_move(struct pusher *p, struct lane *lane, struct place to, int6
     if (place_before(lane->next, to)) {
         lane->attempt = 0;
         lane->first_try_ms = 0;
+        lane->first_end = (struct place){0, 0};
         lane->crashes = lane->overdue = 0;
     }
     lane->next = to;
@@ -289,11 +326,8 @@ static void lane_move(struct pusher *p, struct lane *lane, struct place to, int6
 /* A whole range that took more than one try is one entry. */
 static void settle_attempts(struct pusher *p, const struct handed *h, uint32_t attempts)
 {
-    if (attempts <= 1 || h->rows == 0)
-        return;
-    pusher_settle(p, h->first, 0, attempts, OUTCOME_DELIVERED);
-    if (p->settle_count > 0)
-        p->settles[p->settle_count - 1].end = h->end.position + (h->end.row > 0);
+    if (attempts > 1 && h->rows > 0)
+        pusher_settle_all(p, h->first, h->end.position + (h->end.row > 0), attempts, OUTCOME_DELIVERED);
 }
 
 static void done_range(struct pusher *p, struct handed *h, const struct done *done, int64_t now)
@@ -317,21 +351,29 @@ static bool settled_verdict(const struct judged *j)
     return !j->unjudged && j->verdict != VERDICT_HELD;
 }
 
-/* What has been tried for longer than RETRY_FOR is given up, as dead letters. */
-static void expire_range(struct pusher *p, const struct lane *lane, const struct handed *h, int64_t now)
+/* What has been tried for longer than RETRY_FOR is given up, as dead letters; what came later has its own time. */
+static void expire_range(struct pusher *p, struct lane *lane, int64_t now)
 {
-    if (p->settings.retry_for_ms > 0 && lane->first_try_ms > 0 && now - lane->first_try_ms >= p->settings.retry_for_ms)
-        pusher_give_up(p, h->end.position + (h->end.row > 0), true, "expired: tried for longer than RETRY_FOR");
+    if (p->settings.retry_for_ms == 0 || lane->first_try_ms == 0 || lane->first_end.position == 0 ||
+        now - lane->first_try_ms < p->settings.retry_for_ms)
+        return;
+    lane->give_up = lane->first_end.position + (lane->first_end.row > 0);
+    lane->give_up_dead = true;
+    snprintf(lane->give_up_why, sizeof lane->give_up_why,
+             "expired: tried for longer than RETRY_FOR; last answer: %.80s", p->error);
+    pusher_dirty(p, true);
 }
 
-/* The row of an unjudged one among judged ones: it waits for the far end like the rest, but the lane passes it. */
+/* An unjudged row among judged ones: it waits for the far end like the rest, but the lane passes it. */
 static bool wait_unjudged(struct pusher *p, const struct judged *j, int64_t now)
 {
-    struct waiting_row *row = waiting_add(&p->waiting, j->place, j->uuid_hash, WAITING_RETRY, now);
-    if (row == NULL)
+    if (!row_waits(p, j, WAITING_HELD, 0, now))
         return false;
-    row->passed = p->counts.delivered_rows;
-    row->due_ms = p->not_now_until_ms;
+    struct waiting_row *row = waiting_find(&p->waiting, pusher_unit(p, j->place));
+    if (row != NULL) {
+        row->c.kind = WAITING_RETRY;
+        row->due_ms = p->not_now_until_ms;
+    }
     return true;
 }
 
@@ -346,23 +388,27 @@ static void not_now_range(struct pusher *p, struct handed *h, const struct done 
     if (rest == 0) {
         lane->attempt++;
         lane->last_done_ms = now;
-        expire_range(p, lane, h, now);
+        expire_range(p, lane, now);
         return;
     }
-    struct place to = rest < h->judged_count ? h->judged[rest].place : h->end;
+    struct place to = rest < h->judged_count ? lane_stop(p, h->judged[rest].place) : h->end;
     uint64_t settled = 0;
+    if (done->delivered > 0)
+        p->rejects = 0;
     for (uint32_t i = 0; i < rest; i++) {
         const struct judged *j = &h->judged[i];
         bool done_with =
             j->unjudged ? wait_unjudged(p, j, now) : judge_range_row(p, j, lane->attempt + 1, done->delivered > 0, now);
         if (!done_with) {
-            to = j->place;
+            to = lane_stop(p, j->place);
             break;
         }
         settled += !j->unjudged && !stays(j);
     }
     passed(p, settled);
     lane_move(p, lane, to, now);
+    if (place_cmp(to, h->end) == 0 && h->end_row > 0)
+        lane->row = h->end_row;
 }
 
 static void far_end_down(struct pusher *p, const struct done *done, int64_t now)
@@ -376,19 +422,12 @@ static void far_end_down(struct pusher *p, const struct done *done, int64_t now)
     snprintf(reason, sizeof reason, "%s" SLICE_FMT,
              done->bad_result ? "push() returned something that is no result; taken as not now. " : "",
              (int)(done->reason.len < 300 ? done->reason.len : 300), done->reason.ptr == NULL ? "" : done->reason.ptr);
-    pusher_set_state(p, PUSHER_RETRYING, "pusher.retrying", reason);
+    if (!p->paused && !p->broken)
+        pusher_set_state(p, PUSHER_RETRYING, "pusher.retrying", reason);
     pusher_error(p, slice_of(reason));
 }
 
 /* --- lists --- */
-
-static const struct judged *judged_for(const struct handed *h, struct place place)
-{
-    for (uint32_t i = 0; i < h->judged_count; i++)
-        if (place_cmp(h->judged[i].place, place) == 0)
-            return &h->judged[i];
-    return NULL;
-}
 
 static bool judge_waiting(struct pusher *p, struct waiting_row *row, const struct judged *j, bool some_delivered,
                           int64_t now)
@@ -398,7 +437,8 @@ static bool judge_waiting(struct pusher *p, struct waiting_row *row, const struc
     case HG_RETRY:
         row->c.attempts = attempts;
         row->c.plan = 0;
-        row->crashes = row->overdue = 0;
+        row->crashes = 0;
+        row->suspected = false;
         count_retry(p, j);
         wait_for(p, row, j, now);
         return false;
@@ -407,7 +447,7 @@ static bool judge_waiting(struct pusher *p, struct waiting_row *row, const struc
         waiting_remove(&p->waiting, row);
         return true;
     case HG_REJECT:
-        if (!breaker_allows(p, some_delivered))
+        if (!judge_breaker(p, some_delivered))
             return false;
         break;
     default: break;
@@ -418,10 +458,47 @@ static bool judge_waiting(struct pusher *p, struct waiting_row *row, const struc
     return true;
 }
 
+/* The set as a whole: again, or settled row by row. Rows that are not listed were delivered. */
+static uint64_t judge_set(struct pusher *p, struct waiting_row *row, const struct handed *h, const struct done *done,
+                          int64_t now)
+{
+    uint32_t attempts = row->c.attempts + 1;
+    uint64_t position = row->c.place.position, settled = 1;
+    bool counted = false;
+    for (uint32_t i = 0; i < h->judged_count; i++) {
+        const struct judged *j = &h->judged[i];
+        if (j->place.position == position && (j->verdict == HG_RETRY || j->verdict == VERDICT_LOST))
+            return judge_waiting(p, row, j, done->delivered > 0, now);
+    }
+    for (uint32_t i = 0; i < h->judged_count; i++) {
+        const struct judged *j = &h->judged[i];
+        if (j->place.position != position)
+            continue;
+        if (j->verdict == HG_REJECT && !counted && !judge_breaker(p, done->delivered > 0))
+            return 0;
+        counted = counted || j->verdict == HG_REJECT;
+        if (!book(p, j, attempts))
+            return 0;
+        settled++;
+    }
+    if (attempts > 1)
+        pusher_settle_all(p, (struct place){position, 0}, position + 1, attempts, OUTCOME_DELIVERED);
+    waiting_remove(&p->waiting, row);
+    return settled;
+}
+
+static bool set_judged(const struct handed *h, struct place set, bool pushed)
+{
+    for (uint32_t i = 0; i < h->judged_count; i++)
+        if (h->judged[i].place.position == set.position)
+            return !h->judged[i].unjudged || pushed;
+    return pushed;
+}
+
 static void done_rows(struct pusher *p, struct handed *h, const struct done *done, int64_t now)
 {
     bool pushed = done->result == HG_ALL_OK || done->result == HG_JUDGED;
-    uint64_t settled = 0;
+    uint64_t settled = 0, ok_rows = 0;
     if (done->delivered > 0)
         p->rejects = 0;
     for (uint32_t i = 0; i < h->item_count; i++) {
@@ -429,38 +506,57 @@ static void done_rows(struct pusher *p, struct handed *h, const struct done *don
         if (row == NULL)
             continue;
         row->out = false;
+        if (pushed || h->judged_count > 0)
+            row->c.plan = 0; /* it was judged, at least in part: what is left of it is a new plan */
         const struct judged *told = judged_for(h, h->items[i].place);
         struct judged ok = {.place = row->c.place, .uuid_hash = row->c.uuid_hash, .verdict = HG_OK};
+        bool set = row->c.place.row == PLACE_SET;
         if (told == NULL && pushed)
             told = &ok;
-        if (told == NULL || (told->unjudged && !pushed))
+        if (set ? !set_judged(h, row->c.place, pushed) : told == NULL || (told->unjudged && !pushed)) {
             row->due_ms = p->not_now_until_ms;
-        else
+        } else if (set) {
+            settled += judge_set(p, row, h, done, now);
+        } else {
+            ok_rows += told->verdict == HG_OK;
             settled += judge_waiting(p, row, told, done->delivered > 0, now);
+        }
     }
+    if (holds_sets(h) && done->delivered > ok_rows)
+        p->totals[TOTAL_DELIVERED] += done->delivered - ok_rows;
+    p->aside_due_ms = p->aside.parked_count > 0 ? now : p->aside_due_ms; /* one may have stood behind them */
     passed(p, settled);
     pusher_dirty(p, false);
 }
 
-static bool judge_aside(struct pusher *p, struct aside_entry *entry, const struct judged *j, int64_t now)
+static bool refuse_aside(struct pusher *p, struct aside_entry *entry, const struct judged *j, bool some_delivered)
 {
-    int64_t wall = clock_wall_us();
+    bool parked = entry->state == ASIDE_PARKED; /* else it was a dead letter before */
+    pusher_error(p, slice_of(reason_of(j, "refused without a reason")));
+    return (!parked || judge_breaker(p, some_delivered)) &&
+           pusher_aside_dead(p, entry, reason_of(j, "refused without a reason"));
+}
+
+static bool judge_aside(struct pusher *p, struct aside_entry *entry, const struct judged *j, bool some_delivered,
+                        int64_t now)
+{
     entry->attempts++;
     entry->changed = true;
+    entry->crashes = 0;
+    entry->suspected = false;
     switch (j->verdict) {
-    case HG_RETRY:
+    case HG_RETRY: {
+        int64_t delay = pusher_backoff(p, entry->attempts);
         count_retry(p, j);
-        entry->due_ms = now + (j->after_ms > 0 ? j->after_ms : pusher_backoff(p, entry->attempts));
+        entry->due_ms = now + (j->after_ms > delay ? j->after_ms : delay);
         pusher_error(p, slice_of(reason_of(j, "to be tried again")));
         return false;
+    }
     case HG_REJECT:
-        if (entry->state == ASIDE_RETRYING)
-            entry->returned++;
-        p->totals[TOTAL_DEAD]++;
-        pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DEAD);
-        pusher_error(p, slice_of(reason_of(j, "refused without a reason")));
-        aside_move(&p->aside, entry, ASIDE_DEAD, wall);
-        return true;
+        if (refuse_aside(p, entry, j, some_delivered))
+            return true;
+        entry->due_ms = now + pusher_backoff(p, entry->attempts);
+        return false;
     case VERDICT_LOST: p->counts.lost++; break;
     case HG_DUPLICATE:
         p->totals[TOTAL_DUPLICATE]++;
@@ -476,7 +572,7 @@ static bool judge_aside(struct pusher *p, struct aside_entry *entry, const struc
         pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DELIVERED);
         break;
     }
-    aside_move(&p->aside, entry, ASIDE_GONE, wall);
+    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     return true;
 }
 
@@ -484,6 +580,8 @@ static void done_aside(struct pusher *p, struct handed *h, const struct done *do
 {
     bool pushed = done->result == HG_ALL_OK || done->result == HG_JUDGED;
     uint64_t settled = 0;
+    if (done->delivered > 0)
+        p->rejects = 0;
     for (uint32_t i = 0; i < h->item_count; i++) {
         struct aside_entry *entry = aside_at(&p->aside, h->items[i].file, h->items[i].offset);
         if (entry == NULL)
@@ -496,7 +594,7 @@ static void done_aside(struct pusher *p, struct handed *h, const struct done *do
         if (told == NULL || (told->unjudged && !pushed))
             entry->due_ms = p->not_now_until_ms;
         else
-            settled += judge_aside(p, entry, told, now);
+            settled += judge_aside(p, entry, told, done->delivered > 0, now);
     }
     p->aside_due_ms = now;
     passed(p, settled);
@@ -563,7 +661,7 @@ int pusher_done(struct pusher *p, uint32_t worker, uint64_t token, const struct 
             pusher_set_state(p, PUSHER_RUNNING, "pusher.running", NULL);
     }
     if (p->counts.delivered_rows > before)
-        convict(p);
+        evidence_convict(p);
     judge_reset(h);
     return ERR_OK;
 }

@@ -10,6 +10,9 @@ struct place {
     uint32_t row;
 };
 
+/* As a row's number: all rows of the set, for a pusher whose unit is the set (HG_WHOLE_SETS). */
+enum { PLACE_SET = 0x7fffffff };
+
 static inline int place_cmp(struct place a, struct place b)
 {
     if (a.position != b.position)

@@ -23,23 +23,30 @@ void handed_fini(struct handed *h)
     *h = (struct handed){0};
 }
 
-static bool any_busy(const struct pusher *p)
+bool pusher_any_busy(const struct pusher *p)
 {
-    for (uint32_t i = 0; i < p->worker_count; i++)
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
         if (p->workers[i].busy)
             return true;
     return false;
 }
 
-static bool one_at_a_time(const struct pusher *p)
+static bool suspects_at(const struct lane *lane)
 {
-    if (p->not_now > 0 || p->suspect.position != 0)
-        return true;
+    return lane->suspects_end.position != 0 && place_before(lane->next, lane->suspects_end);
+}
+
+/* Is there anything that was in hand when the plugin crashed and has not been tried alone? */
+static bool any_suspected(const struct pusher *p)
+{
     for (uint32_t i = 0; i < p->lane_count; i++)
-        if (p->lanes[i].suspects_end.position != 0)
+        if (suspects_at(&p->lanes[i]))
             return true;
     for (size_t i = 0; i < p->waiting.count; i++)
-        if (p->waiting.rows[i].crashes > 0)
+        if (p->waiting.rows[i].suspected)
+            return true;
+    for (size_t i = 0; p->aside_suspected && i < p->aside.count; i++)
+        if (p->aside.entries[i].suspected && !p->aside.entries[i].suspect)
             return true;
     return false;
 }
@@ -63,6 +70,11 @@ static void held_add(struct held *held, uint64_t hash)
         held->hashes[held->count++] = hash;
 }
 
+static void held_visit(void *arg, uint64_t hash)
+{
+    held_add(arg, hash);
+}
+
 static void held_adds(struct held *held, const struct aside_add *adds, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -81,9 +93,7 @@ static void held_gather(const struct pusher *p, struct held *held)
     held_adds(held, p->adds, p->add_count);
     if (p->writing != NULL)
         held_adds(held, p->writing->adds, p->writing->add_count);
-    for (size_t i = 0; p->aside.parked_count > 0 && i < p->aside.count && !held->too_many; i++)
-        if (p->aside.entries[i].state == ASIDE_PARKED)
-            held_add(held, p->aside.entries[i].uuid_hash);
+    aside_held(&p->aside, held_visit, held);
 }
 
 /* --- orders --- */
@@ -96,12 +106,17 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
     free(h->items);
     hand->token = p->next_token++;
     hand->worker = worker;
-    hand->spread = p->settings.order == ORDER_NONE;
+    hand->spread = p->spread;
     h->items = items;
     h->item_count = hand->item_count;
     h->busy = true;
     h->taken = h->deadline_passed = false;
     h->go = GO_NOT_NEEDED;
+    h->stable = hand->stable;
+    h->exact = hand->exact;
+    h->first_push = false;
+    h->max_rows = hand->max_rows;
+    h->replay = hand->replay;
     h->token = hand->token;
     h->what = hand->what;
     h->lane = hand->lane;
@@ -123,26 +138,28 @@ static struct hand hand_new(const struct pusher *p, uint32_t lane, enum hand_wha
         .shard_count = p->lane_count,
         .max_rows = p->settings.batch_rows,
         .max_bytes = p->settings.batch_bytes,
-        .stable = (p->flags & 1u) != 0, /* HG_STABLE_BATCH */
+        .stable = (p->flags & HG_STABLE_BATCH) != 0,
         .attempt = 1,
     };
 }
 
 /* --- waiting rows --- */
 
+/* Stands an unsettled row of its uuid before it? Not one that goes along in the same hand-out. */
 static bool blocked(const struct pusher *p, const struct waiting_row *row)
 {
     if (p->settings.order == ORDER_NONE)
         return false;
     for (const struct waiting_row *other = p->waiting.rows; other < row; other++)
-        if (other->c.uuid_hash == row->c.uuid_hash && !other->out)
+        if (other->c.uuid_hash == row->c.uuid_hash && (!other->out || other->pick != p->next_token))
             return true;
-    return pusher_parked(p, row->c.uuid_hash);
+    return pusher_parked_before(p, row->c.uuid_hash, row->c.place);
 }
 
-static void take_row(struct waiting_row *row, struct hand_item *items, uint32_t *count)
+static void take_row(const struct pusher *p, struct waiting_row *row, struct hand_item *items, uint32_t *count)
 {
     row->out = true;
+    row->pick = p->next_token;
     items[(*count)++] = (struct hand_item){.place = row->c.place, .attempt = row->c.attempts + 1};
 }
 
@@ -152,34 +169,46 @@ static uint32_t pick_plan(struct pusher *p, uint32_t plan, struct hand_item *ite
     uint32_t count = 0;
     for (size_t i = 0; i < p->waiting.count; i++)
         if (p->waiting.rows[i].c.plan == plan)
-            take_row(&p->waiting.rows[i], items, &count);
+            take_row(p, &p->waiting.rows[i], items, &count);
     return count;
 }
 
-static uint32_t pick_waiting(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, int64_t now,
-                             bool *repeated)
+static bool plan_ready(const struct pusher *p, uint32_t plan, int64_t now)
+{
+    for (size_t i = 0; i < p->waiting.count; i++) {
+        const struct waiting_row *row = &p->waiting.rows[i];
+        if (row->c.plan == plan && (row->out || row->due_ms > now))
+            return false;
+    }
+    return true;
+}
+
+static uint32_t pick_waiting(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, bool suspected,
+                             int64_t now, bool *repeated)
 {
     uint32_t count = 0;
     *repeated = false;
     for (size_t i = 0; i < p->waiting.count && count < max; i++) {
         struct waiting_row *row = &p->waiting.rows[i];
-        if (row->out || row->due_ms > now || row->c.kind == WAITING_SUSPECT ||
-            pusher_lane_of_row(p, row->c.uuid_hash, row->c.place.position) != lane || blocked(p, row))
+        if (row->out || row->due_ms > now || row->c.kind == WAITING_SUSPECT || row->give_up != GIVE_NO ||
+            (suspected && !row->suspected) || pusher_lane_of_row(p, row->c.uuid_hash, row->c.place.position) != lane ||
+            blocked(p, row))
             continue;
-        if (row->c.plan != 0 && count == 0) {
+        if (row->c.plan != 0 && count == 0 && plan_ready(p, row->c.plan, now)) {
             *repeated = true;
             return pick_plan(p, row->c.plan, items);
         }
-        if (row->c.plan != 0 || (row->solo && count > 0))
+        bool alone = row->solo || row->suspected;
+        if (row->c.plan != 0 || (alone && count > 0))
             continue;
-        take_row(row, items, &count);
-        if (row->solo)
+        take_row(p, row, items, &count);
+        if (alone)
             break;
     }
     return count;
 }
 
-static bool give_waiting(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now)
+static bool give_waiting(struct pusher *p, uint32_t worker, uint32_t lane, bool suspected, int64_t now)
 {
     if (p->waiting.count == 0)
         return false;
@@ -188,7 +217,7 @@ static bool give_waiting(struct pusher *p, uint32_t worker, uint32_t lane, int64
     if (items == NULL)
         return false;
     bool repeated;
-    uint32_t count = pick_waiting(p, lane, items, max, now, &repeated);
+    uint32_t count = pick_waiting(p, lane, items, max, suspected, now, &repeated);
     if (count == 0) {
         free(items);
         return false;
@@ -202,14 +231,14 @@ static bool give_waiting(struct pusher *p, uint32_t worker, uint32_t lane, int64
     return true;
 }
 
-static bool give_aside(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now)
+static bool give_aside(struct pusher *p, uint32_t worker, uint32_t lane, bool suspected, int64_t now)
 {
     if (p->aside.parked_count == 0 || p->aside_due_ms > now)
         return false;
     struct hand_item *items = calloc(ASIDE_BATCH, sizeof *items);
     if (items == NULL)
         return false;
-    uint32_t count = pusher_pick_aside(p, lane, items, one_at_a_time(p) ? 1 : ASIDE_BATCH, now);
+    uint32_t count = pusher_pick_aside(p, lane, items, ASIDE_BATCH, suspected, now);
     if (count == 0) {
         free(items);
         return false;
@@ -251,11 +280,13 @@ static int64_t batch_wait(const struct pusher *p, const struct lane *lane, const
     return rows_a_byte * (double)ready >= (double)p->settings.batch_rows ? 0 : until;
 }
 
+/* Every row may have to wait, and as many may be passed by because their uuid is held. What other lanes bring at the
+ * same time may still be too much: that is parked. */
 static uint32_t fresh_rows(const struct pusher *p, const struct lane *lane)
 {
-    size_t room = waiting_room(&p->waiting);
+    size_t room = (waiting_room(&p->waiting) + 1) / 2;
     uint32_t rows = lane->max_rows < p->settings.batch_rows ? lane->max_rows : p->settings.batch_rows;
-    if (lane->suspects_end.position != 0 && place_before(lane->next, lane->suspects_end))
+    if (suspects_at(lane))
         rows = 1;
     return rows <= room ? rows : (uint32_t)room;
 }
@@ -287,7 +318,7 @@ static bool give_fresh(struct pusher *p, uint32_t worker, uint32_t index, int64_
     hand.base = segment.base;
     hand.from = lane->next;
     hand.attempt = lane->attempt + 1;
-    if (lane->plan.there) {
+    if (lane->plan.there) { /* no row of it was held when it was made, and what came later stands behind it */
         hand.exact = true;
         hand.stable = false;
         hand.from = lane->plan.from;
@@ -318,7 +349,7 @@ static bool give(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now, 
 {
     if (p->lanes[lane].plan.there)
         return give_fresh(p, worker, lane, now, wake);
-    if (give_waiting(p, worker, lane, now) || give_aside(p, worker, lane, now))
+    if (give_waiting(p, worker, lane, false, now) || give_aside(p, worker, lane, false, now))
         return true;
     p->replay_turn = !p->replay_turn;
     if (p->replay_turn)
@@ -326,19 +357,55 @@ static bool give(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now, 
     return give_fresh(p, worker, lane, now, wake) || give_replay(p, worker, lane, now, wake);
 }
 
-/* The number of lanes may change only where all lanes stand at one place. */
+/* What was there when the plugin crashed goes first, so that it is the first push of a fresh host. */
+static bool give_suspected(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now, int64_t *wake)
+{
+    if (give_waiting(p, worker, lane, true, now) || give_aside(p, worker, lane, true, now))
+        return true;
+    return suspects_at(&p->lanes[lane]) && give_fresh(p, worker, lane, now, wake);
+}
+
+/* The number of lanes, and how rows fall to them, may change only where all lanes stand at one place. Between that and
+ * where a lane stands there are gaps at most. */
 static void reshard(struct pusher *p)
 {
-    for (uint32_t i = 0; i < p->lane_count; i++)
-        if (p->lanes[i].next.position < p->reshard_at || p->lanes[i].plan.there)
+    struct lane fresh = {.next = p->lanes[0].next, .row = p->lanes[0].row, .max_rows = p->settings.batch_rows};
+    for (uint32_t i = 0; i < p->lane_count; i++) {
+        const struct lane *lane = &p->lanes[i];
+        if (lane->next.position < p->reshard_at || lane->plan.there || lane->sweeping)
             return;
-    struct place at = p->lanes[0].next;
-    uint64_t row = p->lanes[0].row;
+        if (place_before(lane->next, fresh.next)) {
+            fresh.next = lane->next;
+            fresh.row = lane->row;
+        }
+        if (lane->give_up > fresh.give_up) {
+            fresh.give_up = lane->give_up;
+            fresh.give_up_dead = lane->give_up_dead;
+            memcpy(fresh.give_up_why, lane->give_up_why, sizeof fresh.give_up_why);
+        }
+    }
     for (uint32_t i = 0; i < CURSOR_LANES; i++)
-        p->lanes[i] = (struct lane){.next = at, .row = row, .max_rows = p->settings.batch_rows};
+        p->lanes[i] = fresh;
     p->lane_count = p->worker_count;
+    p->spread = p->settings.order == ORDER_NONE;
     p->reshard_at = 0;
     pusher_dirty(p, true);
+}
+
+typedef bool give_one(struct pusher *p, uint32_t worker, uint32_t lane, int64_t now, int64_t *wake);
+
+/* Every free worker, in turn; with `single` only when nothing is under way. True: something was handed out. */
+static bool give_all(struct pusher *p, give_one *one, bool single, int64_t now, int64_t *wake)
+{
+    bool given = false;
+    p->turn = (p->turn + 1) % p->lane_count;
+    for (uint32_t n = 0; n < p->lane_count; n++) {
+        uint32_t lane = (p->turn + n) % p->lane_count, worker = lane % p->worker_count;
+        if (p->workers[worker].busy || (single && pusher_any_busy(p)))
+            continue;
+        given = one(p, worker, lane, now, wake) || given;
+    }
+    return given;
 }
 
 int64_t pusher_pump(struct pusher *p, int64_t now)
@@ -346,18 +413,15 @@ int64_t pusher_pump(struct pusher *p, int64_t now)
     int64_t wake = INT64_MAX;
     if (p->host != HOST_READY || p->paused || p->broken || p->stopping || p->forgotten || p->kill_sent)
         return wake;
-    if (p->reshard_at != 0 && !any_busy(p))
+    if (p->reshard_at != 0 && !pusher_any_busy(p))
         reshard(p);
+    if (p->settle_count + p->add_count > BACKLOG_MAX)
+        return wake; /* the disk does not take what has to be written: nothing more until it does */
     if (p->not_now_until_ms > now)
         return p->not_now_until_ms;
-    bool single = one_at_a_time(p);
-    for (uint32_t lane = 0; lane < p->lane_count; lane++) {
-        uint32_t worker = lane % p->worker_count;
-        if (p->workers[worker].busy)
-            continue;
-        if (single && any_busy(p))
-            break;
-        (void)give(p, worker, lane, now, &wake);
-    }
+    bool suspected = any_suspected(p);
+    if (suspected && (pusher_any_busy(p) || give_all(p, give_suspected, true, now, &wake)))
+        return wake;
+    (void)give_all(p, give, suspected || p->suspect.position != 0 || p->not_now > 0, now, &wake);
     return wake;
 }

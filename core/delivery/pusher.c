@@ -75,7 +75,7 @@ void pusher_break(struct pusher *p, const char *reason)
 uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t position)
 {
     for (uint32_t lane = 0; lane < p->lane_count; lane++)
-        if (shard_takes(lane, p->lane_count, p->settings.order == ORDER_NONE, uuid_hash, position))
+        if (shard_takes(lane, p->lane_count, p->spread, uuid_hash, position))
             return lane;
     return 0;
 }
@@ -86,6 +86,7 @@ static void register_new(struct pusher *p, uint64_t at, uint64_t row)
 {
     p->registered = at;
     p->lane_count = p->worker_count;
+    p->spread = p->settings.order == ORDER_NONE;
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         p->lanes[i].next = (struct place){at, 0};
         p->lanes[i].row = row;
@@ -103,8 +104,10 @@ static int restore_waiting(struct pusher *p, const struct cursor *c, int64_t now
         if (row == NULL)
             return ERR_NOMEM;
         row->c = *from;
-        if (from->kind == WAITING_SUSPECT) /* tried again: the crashes were counted in another life */
+        if (from->kind == WAITING_SUSPECT) { /* tried again: the crashes were counted in another life */
             row->c.kind = WAITING_RETRY;
+            row->suspected = true;
+        }
         if (from->plan >= p->next_plan)
             p->next_plan = from->plan + 1;
     }
@@ -117,6 +120,8 @@ static int restore(struct pusher *p, const struct cursor *c, int64_t now)
     p->sequence = c->sequence;
     p->paused = c->paused;
     p->forgotten = c->forgotten;
+    p->give_up_to = c->give_up_to;
+    p->spread = c->spread;
     p->lane_count = c->lane_count;
     for (uint32_t i = 0; i < c->lane_count; i++) {
         p->lanes[i].next = c->lanes[i];
@@ -148,7 +153,9 @@ static void drop_unsettled_copies(struct pusher *p)
             memcmp(&segment.epoch, &entry->epoch, sizeof entry->epoch) != 0)
             continue;
         uint32_t lane = pusher_lane_of_row(p, entry->uuid_hash, entry->place.position);
-        if (!place_before(entry->place, p->lanes[lane].next) || waiting_find(&p->waiting, entry->place) != NULL)
+        const struct place set = {entry->place.position, PLACE_SET};
+        if (!place_before(entry->place, p->lanes[lane].next) || waiting_find(&p->waiting, entry->place) != NULL ||
+            waiting_find(&p->waiting, set) != NULL)
             aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     }
     for (size_t i = 0; i < p->aside.count; i++)
@@ -184,9 +191,13 @@ static int load(struct pusher *p, const struct pusher_init *init, int64_t now, b
     return code;
 }
 
+/* Other workers, another order: the lanes have to meet first. */
 static void lanes_settle_count(struct pusher *p)
 {
-    if (p->lane_count != p->worker_count)
+    bool spread = p->settings.order == ORDER_NONE;
+    if (p->lane_count == 1 && p->worker_count == 1)
+        p->spread = spread; /* the one lane takes all */
+    if (p->lane_count != p->worker_count || p->spread != spread)
         p->reshard_at = p->ops->durable(p->ops->arg).position;
 }
 
@@ -228,6 +239,8 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
         return code;
     }
     lanes_settle_count(p);
+    if (p->forgotten && p->give_up_to > 0)
+        pusher_forget(p, p->give_up_to);
     *out = p;
     return ERR_OK;
 }
@@ -248,6 +261,7 @@ void pusher_free(struct pusher **pp)
     waiting_fini(&p->waiting);
     aside_close(&p->aside);
     free(p->settles);
+    free(p->sets);
     free(p->adds);
     free(p->lanes);
     free(p->workers);
@@ -277,6 +291,7 @@ void pusher_want(struct pusher *p, bool wanted, int64_t now)
 {
     p->wanted = wanted;
     if (wanted) {
+        pusher_absolve(p, now);
         p->broken = false;
         p->failed_starts = 0;
         p->deaths = 0;
@@ -310,14 +325,7 @@ void pusher_pause(struct pusher *p, bool paused, int64_t now)
             pusher_set_state(p, PUSHER_PAUSED, "pusher.paused", NULL);
         return;
     }
-    for (size_t i = 0; i < p->waiting.count; i++) {
-        struct waiting_row *row = &p->waiting.rows[i];
-        row->due_ms = now;
-        row->crashes = 0;
-        if (row->c.kind == WAITING_SUSPECT)
-            row->c.kind = WAITING_RETRY;
-    }
-    p->suspect.position = 0;
+    pusher_absolve(p, now);
     if (mend)
         pusher_want(p, true, now);
     else if (p->wanted)
@@ -341,26 +349,28 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
 {
     for (uint32_t i = 0; i < p->lane_count; i++) {
         struct lane *lane = &p->lanes[i];
-        if (lane->give_up >= position)
+        if (lane->give_up >= position || lane->next.position >= position)
             continue;
         lane->give_up = position;
         lane->give_up_dead = dead;
         snprintf(lane->give_up_why, sizeof lane->give_up_why, "%s", why);
     }
-    for (size_t i = 0; i < p->waiting.count;) {
+    for (size_t i = 0; i < p->waiting.count; i++) {
         struct waiting_row *row = &p->waiting.rows[i];
-        if (row->c.place.position >= position || row->out) {
-            i++;
-        } else if (dead) {
-            if (!pusher_waiting_aside(p, row, ASIDE_DEAD, why))
-                return;
-        } else {
-            pusher_settle(p, row->c.place, 1, row->c.attempts, OUTCOME_GIVEN_UP);
-            p->totals[TOTAL_GIVEN_UP]++;
-            waiting_remove(&p->waiting, row);
-        }
+        if (row->c.place.position >= position || row->give_up != GIVE_NO)
+            continue;
+        row->give_up = dead ? GIVE_DEAD : GIVE_SKIP;
+        snprintf(row->reason, sizeof row->reason, "%s", why);
     }
+    pusher_let_rows_go(p); /* what is with a worker follows when it comes back */
     pusher_dirty(p, true);
+}
+
+void pusher_forget(struct pusher *p, uint64_t position)
+{
+    p->forgotten = true;
+    p->give_up_to = position;
+    pusher_give_up(p, position, true, "given up: its pusher was forgotten");
 }
 
 /* --- the clock --- */
@@ -373,16 +383,29 @@ static int64_t start_host(struct pusher *p, int64_t now)
         return p->restart_at_ms;
     p->host = HOST_STARTING;
     p->kill_sent = false;
+    p->pushes = 0;
     p->start_deadline_ms = now + p->settings.timeout_ms + DEADLINE_GRACE_MS;
     p->ops->start(p->ops->arg, p);
     return p->start_deadline_ms;
 }
 
+/* Until when the host must have started, or ended. */
+static int64_t host_deadline(struct pusher *p, int64_t now)
+{
+    if (p->host == HOST_STARTING)
+        return p->start_deadline_ms;
+    if (p->host != HOST_ENDING)
+        return INT64_MAX;
+    if (p->end_by_ms == 0) /* what it has in hand may take its time, and so may close() */
+        p->end_by_ms = now + 2 * p->settings.timeout_ms + DEADLINE_GRACE_MS;
+    return p->end_by_ms;
+}
+
 static int64_t watch_deadlines(struct pusher *p, int64_t now)
 {
-    int64_t wake = p->host == HOST_STARTING ? p->start_deadline_ms : INT64_MAX;
+    int64_t wake = host_deadline(p, now);
     bool late = wake <= now;
-    for (uint32_t i = 0; i < p->worker_count; i++) {
+    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go == GO_WANTED || h->go == GO_WRITTEN)
             continue;
@@ -393,7 +416,7 @@ static int64_t watch_deadlines(struct pusher *p, int64_t now)
             wake = h->deadline_ms;
         }
     }
-    if (late && !p->kill_sent && (p->host == HOST_STARTING || p->host == HOST_READY)) {
+    if (late && !p->kill_sent && p->host != HOST_NONE) {
         p->kill_sent = true;
         p->counts.deadline_kills++;
         p->ops->kill(p->ops->arg, p, HOST_DEADLINE);
@@ -415,6 +438,7 @@ int64_t pusher_step(struct pusher *p, int64_t now)
 {
     CHECK_MAGIC(p, PUSHER_MAGIC);
     expire_unopened(p, now);
+    pusher_let_rows_go(p);
     int64_t wake = INT64_MAX, at;
     if (p->host == HOST_NONE)
         wake = start_host(p, now);
@@ -442,6 +466,30 @@ int64_t pusher_step(struct pusher *p, int64_t now)
 
 /* --- looking --- */
 
+/* Rows that are still to be copied out of the journal. */
+static uint64_t adds_low(const struct aside_add *adds, size_t count, uint64_t low)
+{
+    for (size_t i = 0; i < count; i++)
+        if (adds[i].from_file == 0 && adds[i].place.position < low)
+            low = adds[i].place.position;
+    return low;
+}
+
+static size_t adds_parked(const struct aside_add *adds, size_t count)
+{
+    size_t parked = 0;
+    for (size_t i = 0; i < count; i++)
+        parked += adds[i].state != ASIDE_DEAD && !adds[i].moved;
+    return parked;
+}
+
+/* Rows that are aside and still tried, or about to be. */
+static size_t parked_rows(const struct pusher *p)
+{
+    size_t coming = p->writing == NULL ? 0 : adds_parked(p->writing->adds, p->writing->add_count);
+    return p->aside.parked_count + coming + adds_parked(p->adds, p->add_count);
+}
+
 uint64_t pusher_low(const struct pusher *p)
 {
     uint64_t low = UINT64_MAX;
@@ -450,10 +498,8 @@ uint64_t pusher_low(const struct pusher *p)
             low = p->lanes[i].next.position;
     if (p->waiting.count > 0 && p->waiting.rows[0].c.place.position < low)
         low = p->waiting.rows[0].c.place.position;
-    for (size_t i = 0; i < p->add_count; i++) /* still to be copied out of the journal */
-        if (p->adds[i].data == NULL && p->adds[i].place.position < low)
-            low = p->adds[i].place.position;
-    return low;
+    return adds_low(p->adds, p->add_count,
+                    p->writing == NULL ? low : adds_low(p->writing->adds, p->writing->add_count, low));
 }
 
 bool pusher_drained(const struct pusher *p, uint64_t position)
@@ -461,7 +507,7 @@ bool pusher_drained(const struct pusher *p, uint64_t position)
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].next.position < position)
             return false;
-    return p->waiting.count == 0 && p->aside.parked_count == 0 && p->add_count == 0;
+    return p->waiting.count == 0 && p->set_count == 0 && parked_rows(p) == 0;
 }
 
 bool pusher_let_go(const struct pusher *p)
@@ -469,7 +515,7 @@ bool pusher_let_go(const struct pusher *p)
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].give_up != 0)
             return false;
-    return p->forgotten && p->writing == NULL && !p->dirty && p->waiting.count == 0;
+    return p->forgotten && p->writing == NULL && !p->dirty && p->waiting.count == 0 && p->set_count == 0;
 }
 
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
@@ -480,16 +526,16 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].next.position < mark.position && p->lanes[i].row < mark.rows)
             behind += mark.rows - p->lanes[i].row;
-    *rows = behind / p->lane_count + p->waiting.count + p->aside.parked_count;
+    *rows = behind / p->lane_count + p->waiting.count + parked_rows(p);
 }
 
 /* Rows of a row set that are about to be set aside. */
 static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position)
 {
-    uint32_t found = 0;
+    uint32_t parked = 0;
     for (size_t i = 0; i < count; i++)
-        found += adds[i].place.position == position && adds[i].data == NULL;
-    return found;
+        parked += adds[i].place.position == position && adds[i].state != ASIDE_DEAD && !adds[i].moved;
+    return parked;
 }
 
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
@@ -507,7 +553,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         const struct waiting_row *row = &p->waiting.rows[i];
         if (row->c.place.position != position)
             continue;
-        out->waiting++;
+        out->waiting += row->c.place.row == PLACE_SET ? rows : 1;
         if (row->c.attempts > out->attempts)
             out->attempts = row->c.attempts;
     }
@@ -520,7 +566,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
     out->parked += adds_at(p->adds, p->add_count, position);
     if (p->writing != NULL)
         out->parked += adds_at(p->writing->adds, p->writing->add_count, position);
-    for (uint32_t i = 0; i < p->worker_count; i++) {
+    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];
         if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&
             position <= h->end.position)

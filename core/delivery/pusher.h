@@ -40,6 +40,7 @@ struct hand {
     uint64_t token;
     uint32_t worker, lane;
     enum hand_what what;
+    uint64_t replay;            /* id */
     bool stable, exact, spread; /* wait for go; a repeated plan; shard by position, not by uuid */
     bool new_ids;
     uint32_t shard, shard_count;
@@ -83,6 +84,9 @@ struct handed {
     uint64_t first_hash; /* uuid of the first row */
     int64_t began_ms, deadline_ms;
     bool deadline_passed;
+    bool stable, exact; /* as it was handed out */
+    bool first_push;    /* nothing else was pushed by this host before or beside it */
+    uint32_t max_rows;
     struct hand_item *items; /* of ROWS and ASIDE */
     uint32_t item_count;
     struct judged *judged;
@@ -95,14 +99,16 @@ struct lane {
     struct cursor_plan plan;
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
-    uint32_t crashes, overdue; /* of the row at `next`, alone */
+    struct place alone;        /* the row of the next two */
+    uint32_t crashes, overdue; /* of a row that was handed out alone */
     int signal;                /* of the last crash */
     uint32_t attempt;          /* tries of what stands at `next`, from 0 */
     uint64_t give_up;          /* rows before this position are given up; 0: none */
     bool give_up_dead;         /* as dead letters */
     bool sweeping;             /* a checkpoint under way gives some of them up */
-    char give_up_why[64];
-    int64_t first_try_ms; /* of what stands at `next`; 0: not tried */
+    char give_up_why[160];
+    int64_t first_try_ms;   /* of what stands at `next`; 0: not tried */
+    struct place first_end; /* up to here it was tried then; position 0: not known */
     int64_t last_done_ms;
 };
 
@@ -187,6 +193,8 @@ struct pusher {
 
     enum { HOST_NONE, HOST_STARTING, HOST_READY, HOST_ENDING } host;
     bool kill_sent;
+    uint32_t pushes;   /* begun by this host */
+    int64_t end_by_ms; /* a host that shall end must have ended by then; 0: not set */
     int64_t restart_at_ms;
     int64_t down_since_ms;  /* open() has been saying not now since then; 0: it does not */
     uint64_t down_position; /* what was durable at that time */
@@ -195,8 +203,10 @@ struct pusher {
 
     uint64_t registered;
     uint32_t lane_count;
+    bool spread;   /* lanes are chosen by position (ORDER=none) */
+    uint32_t turn; /* the lane that is asked first */
     struct lane *lanes;
-    struct handed *workers;
+    struct handed *workers; /* CURSOR_LANES of them */
     struct waiting waiting;
     struct aside aside;
     struct place suspect; /* the row that is a suspect now; position 0: none */
@@ -205,6 +215,7 @@ struct pusher {
     int64_t not_now_until_ms;
     int64_t start_deadline_ms;
     uint64_t reshard_at;  /* lanes stop at this position until all are there; 0: not needed */
+    bool aside_suspected; /* some row that is aside may be suspected */
     int64_t aside_due_ms; /* when a row that is aside may be due */
     uint32_t rejects;     /* in a row, without a delivery */
     uint64_t random;      /* state of the jitter's generator */
@@ -217,11 +228,15 @@ struct pusher {
     size_t settle_count, settle_cap;
     struct aside_add *adds;
     size_t add_count, add_cap;
+    struct sweep *sets; /* whole row sets to be set aside as dead letters, or given up */
+    size_t set_count, set_cap;
     struct checkpoint *writing; /* under way; borrowed by the table's function */
     bool write_failed;
     int64_t checkpoint_at_ms;
     uint64_t sequence;
     uint64_t durable_low; /* position that the durable cursor releases */
+    uint64_t give_up_to;  /* forgotten: as in the cursor */
+    int64_t tended_ms;    /* when the waiting rows were looked at last */
 
     struct replay_job replays[CURSOR_REPLAYS];
     uint32_t replay_count;
@@ -235,8 +250,6 @@ struct pusher {
     unsigned char plugin_state[CURSOR_STATE];
     size_t plugin_state_len;
 };
-
-enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP };
 
 /* `dir` is the pusher's folder. Loads the cursor and what is aside, or registers (the caller then waits for the first
  * checkpoint): at `registered`. `lost`: both slots of the cursor were damaged; it began again at the oldest segment. */
@@ -252,8 +265,8 @@ struct pusher_init {
     uint64_t seed;
 };
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e) MUST_CHECK;
-/* Make a new pusher's registration durable; blocks. Nothing may be acknowledged before: a pusher that is registered only
- * in memory would, after a crash, be registered behind rows that were meant for it. */
+/* Make a new pusher's registration durable; blocks. Nothing may be acknowledged before: a pusher that is registered
+ * only in memory would, after a crash, be registered behind rows that were meant for it. */
 int pusher_register(struct pusher *p, struct err *e) MUST_CHECK;
 void pusher_free(struct pusher **p);
 /* New settings after a reload or a replaced file; the host is started again by the caller where needed. */
@@ -283,6 +296,8 @@ void pusher_stop(struct pusher *p);                            /* no further han
 bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
+/* The same as dead letters, and nothing is delivered any more, also after a restart. */
+void pusher_forget(struct pusher *p, uint64_t position);
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;

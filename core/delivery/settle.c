@@ -74,6 +74,16 @@ static void file_name(const char *dir, uint64_t segment, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s/settle/%016" PRIx64, dir, segment);
 }
 
+static int dir_sync(const char *path)
+{
+    int fd = sys->open(path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    int code = sys->fsync(fd) == 0 ? ERR_OK : err_from_errno(errno);
+    sys->close(fd);
+    return code;
+}
+
 /* The end that whole entries reach: a torn entry at the end is overwritten. */
 static int file_end(int fd, off_t *end)
 {
@@ -105,12 +115,18 @@ static int append_run(const char *dir, const struct settle_entry *entries, size_
     for (size_t done = 0; code == ERR_OK && done < len;) {
         ssize_t n = sys->pwrite(fd, bytes + done, len - done, at + (off_t)done);
         if (n < 0 && errno != EINTR)
-            code = err_errno(e, errno, "cannot write %s", path);
+            code = err_from_errno(errno);
         else if (n > 0)
             done += (size_t)n;
     }
     if (code == ERR_OK && sys->fdatasync(fd) != 0)
-        code = err_errno(e, errno, "cannot sync %s", path);
+        code = err_from_errno(errno);
+    if (code == ERR_OK && at == 0) { /* a new file: its name as well */
+        snprintf(path, sizeof path, "%s/settle", dir);
+        code = dir_sync(path);
+    }
+    if (code != ERR_OK)
+        err_set(e, code, "cannot write %s: %s", path, err_text(code));
     sys->close(fd);
 out_bytes:
     free(bytes);
@@ -121,8 +137,16 @@ int settle_append(const char *dir, const struct settle_entry *entries, size_t co
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/settle", dir);
-    if (count > 0 && sys->mkdir(path, 0750) != 0 && errno != EEXIST)
-        return err_errno(e, errno, "cannot make %s", path);
+    if (count == 0)
+        return ERR_OK;
+    if (sys->mkdir(path, 0750) != 0) {
+        if (errno != EEXIST)
+            return err_errno(e, errno, "cannot make %s", path);
+    } else {
+        int code = dir_sync(dir);
+        if (code != ERR_OK)
+            return err_set(e, code, "cannot sync %s: %s", dir, err_text(code));
+    }
     for (size_t from = 0; from < count;) {
         size_t to = from + 1;
         while (to < count && entries[to].segment == entries[from].segment)

@@ -70,14 +70,6 @@ void waiting_remove(struct waiting *w, struct waiting_row *row)
     memmove(&w->rows[at], &w->rows[at + 1], (w->count - at) * sizeof *w->rows);
 }
 
-bool waiting_blocked(const struct waiting *w, const struct waiting_row *row)
-{
-    for (const struct waiting_row *other = w->rows; other < row; other++)
-        if (other->c.uuid_hash == row->c.uuid_hash)
-            return true;
-    return false;
-}
-
 uint64_t waiting_age(const struct waiting_row *row, int64_t now)
 {
     return row->c.waited_ms + (uint64_t)(now > row->since_ms ? now - row->since_ms : 0);

@@ -1,0 +1,225 @@
+/* Rows that leave the journal: dead letters, parked rows, copies within the aside store, and what is let go. All of it
+ * is gathered for the next checkpoint, and takes effect in memory at once where nobody can be misled by it. */
+#include "delivery/internal.h"
+
+#include "base/sys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMPACT_BYTES = 8 << 20 }; /* copied by one checkpoint */
+
+static struct aside_add *add_new(struct pusher *p)
+{
+    if (p->add_count == p->add_cap) {
+        size_t cap = p->add_cap == 0 ? 16 : p->add_cap * 2;
+        struct aside_add *grown = realloc(p->adds, cap * sizeof *grown);
+        if (grown == NULL)
+            return NULL;
+        p->adds = grown;
+        p->add_cap = cap;
+    }
+    struct aside_add *add = &p->adds[p->add_count++];
+    memset(add, 0, sizeof *add);
+    return add;
+}
+
+bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
+                      enum aside_state state, const char *reason)
+{
+    struct journal_segment segment;
+    if (p->ops->aside_full(p->ops->arg, state, p->add_count * 1024)) {
+        pusher_break(p, state == ASIDE_DEAD ? DEAD_FULL : "there is no room for more parked rows (park.max_bytes)");
+        return false;
+    }
+    if (p->ops->segment_at(p->ops->arg, place.position, &segment) != ERR_OK) {
+        p->counts.lost++;
+        return true; /* damage took it */
+    }
+    struct aside_add *add = add_new(p);
+    if (add == NULL)
+        return false;
+    add->place = place;
+    add->epoch = segment.epoch;
+    add->uuid_hash = uuid_hash;
+    add->attempts = attempts;
+    add->state = (uint8_t)state;
+    snprintf(add->reason, sizeof add->reason, "%.255s", reason);
+    if (state == ASIDE_DEAD) {
+        p->totals[TOTAL_DEAD]++;
+        pusher_settle(p, place, 1, attempts, OUTCOME_DEAD);
+    }
+    pusher_dirty(p, false);
+    return true;
+}
+
+/* A whole set: its rows are found by the checkpoint. */
+static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool dead, const char *reason)
+{
+    struct journal_segment segment;
+    if (dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+        pusher_break(p, DEAD_FULL);
+        return false;
+    }
+    if (p->ops->segment_at(p->ops->arg, row->c.place.position, &segment) != ERR_OK) {
+        p->counts.lost++;
+        return true;
+    }
+    if (p->set_count == p->set_cap) {
+        size_t cap = p->set_cap == 0 ? 16 : p->set_cap * 2;
+        struct sweep *grown = realloc(p->sets, cap * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        p->sets = grown;
+        p->set_cap = cap;
+    }
+    struct sweep *s = &p->sets[p->set_count++];
+    *s = (struct sweep){
+        .set = true,
+        .attempts = row->c.attempts > 0 ? row->c.attempts : 1,
+        .dead = dead,
+        .from = {row->c.place.position, 0},
+        .base = segment.base,
+        .epoch = segment.epoch,
+    };
+    snprintf(s->why, sizeof s->why, "%.150s", reason);
+    pusher_dirty(p, false);
+    return true;
+}
+
+bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason)
+{
+    bool done = row->c.place.row == PLACE_SET
+                    ? state == ASIDE_DEAD && set_aside_set(p, row, true, reason)
+                    : pusher_set_aside(p, row->c.place, row->c.uuid_hash, row->c.attempts, state, reason);
+    if (done)
+        waiting_remove(&p->waiting, row);
+    return done;
+}
+
+static struct aside_add *move_new(struct pusher *p, struct aside_entry *entry)
+{
+    struct aside_add *add = add_new(p);
+    if (add == NULL)
+        return NULL;
+    *add = (struct aside_add){
+        .place = entry->place,
+        .epoch = entry->epoch,
+        .uuid_hash = entry->uuid_hash,
+        .attempts = entry->attempts,
+        .returned = entry->returned,
+        .state = entry->state,
+        .since_us = entry->since_us,
+        .from_file = entry->file,
+        .from_offset = entry->offset,
+        .moved = true,
+    };
+    entry->moving = true;
+    return add;
+}
+
+bool pusher_aside_dead(struct pusher *p, struct aside_entry *entry, const char *reason)
+{
+    bool parked = entry->state == ASIDE_PARKED; /* else it was a dead letter already, and had its room */
+    if (parked && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+        pusher_break(p, DEAD_FULL);
+        return false;
+    }
+    struct aside_add *add = entry->moving ? NULL : move_new(p, entry);
+    if (add == NULL)
+        return false;
+    entry->returned += !parked;
+    entry->suspect = entry->suspected = entry->solo = false;
+    aside_move(&p->aside, entry, ASIDE_DEAD, clock_wall_us());
+    entry->changed = false; /* the copy says so */
+    add->state = ASIDE_DEAD;
+    add->returned = entry->returned;
+    add->since_us = entry->since_us;
+    snprintf(add->reason, sizeof add->reason, "%.255s", reason);
+    p->totals[TOTAL_DEAD]++;
+    pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DEAD);
+    return true;
+}
+
+void pusher_compact(struct pusher *p)
+{
+    struct aside *a = &p->aside;
+    if (!aside_bloated(a))
+        return;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < a->count && a->entries[i].file == a->oldest && bytes < COMPACT_BYTES; i++) {
+        struct aside_entry *entry = &a->entries[i];
+        if (entry->state == ASIDE_GONE || entry->out || entry->moving)
+            continue;
+        if (move_new(p, entry) == NULL)
+            return; /* tried again with the next checkpoint */
+        entry->changed = false;
+        bytes += entry->length;
+    }
+}
+
+void pusher_let_rows_go(struct pusher *p)
+{
+    for (size_t i = 0; i < p->waiting.count;) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        bool gone = false;
+        if (row->give_up == GIVE_DEAD && !row->out) {
+            gone = pusher_waiting_aside(p, row, ASIDE_DEAD, row->reason);
+            if (!gone)
+                return;
+        } else if (row->give_up == GIVE_SKIP && !row->out) {
+            gone = row->c.place.row != PLACE_SET || set_aside_set(p, row, false, row->reason);
+            if (gone && row->c.place.row != PLACE_SET) {
+                pusher_settle(p, row->c.place, 1, row->c.attempts, OUTCOME_GIVEN_UP);
+                p->totals[TOTAL_GIVEN_UP]++;
+            }
+            if (gone)
+                waiting_remove(&p->waiting, row);
+        }
+        i += !gone;
+    }
+}
+
+int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now)
+{
+    if (new_data.ptr == NULL) {
+        aside_move(&p->aside, entry, ASIDE_RETRYING, clock_wall_us());
+        entry->due_ms = now;
+        entry->crashes = 0;
+        entry->suspect = entry->suspected = entry->solo = false;
+        p->aside_due_ms = now;
+        pusher_dirty(p, true);
+        return ERR_OK;
+    }
+    struct epoch epoch; /* an edited row is a new row: a new id, for this pusher alone */
+    if (epoch_draw(&epoch) != ERR_OK)
+        return ERR_IO;
+    char *data = malloc(new_data.len);
+    struct aside_add *add = data == NULL ? NULL : add_new(p);
+    if (add == NULL) {
+        free(data);
+        return ERR_NOMEM;
+    }
+    memcpy(data, new_data.ptr, new_data.len);
+    *add = (struct aside_add){
+        .place = entry->place,
+        .epoch = epoch,
+        .uuid_hash = entry->uuid_hash,
+        .state = ASIDE_RETRYING,
+        .from_file = entry->file,
+        .from_offset = entry->offset,
+        .data = data,
+        .data_len = new_data.len,
+    };
+    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
+    p->aside_due_ms = now;
+    pusher_dirty(p, true);
+    return ERR_OK;
+}
+
+void pusher_dead_drop(struct pusher *p, struct aside_entry *entry)
+{
+    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
+    pusher_dirty(p, true);
+}
