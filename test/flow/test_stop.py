@@ -44,7 +44,7 @@ def test_a_second_signal_at_once():
         g.signal(signal.SIGTERM)
         g.ended(15)
         g.start({"PLUGIN_CHAOS_MODE": "good"})
-        wait_until(lambda: g.pusher("chaos")["delivered"] == 1)
+        wait_until(lambda: g.pusher("chaos")["delivered"] >= 1 and g.pusher("chaos")["lag"]["rows"] == 0)
 
 
 def refused_or_gone(g):
