@@ -174,7 +174,7 @@ static void draw_lanes(struct pusher *p, struct checkpoint *cp)
             lane->give_up = 0;
         if (lane->give_up == 0 || lane_busy(p, i))
             continue;
-        if (lane->give_up_dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+        if (lane->give_up_dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
             pusher_break(p, DEAD_FULL);
             return;
         }

@@ -13,6 +13,7 @@ enum {
     LONE_CRASHES_MAX = 3,
     LONE_OVERDUE_MAX = 3,
     OVERDUE_REST = 10,        /* TIMEOUTs between two tries of a set-aside row that hangs */
+    ADD_OVERHEAD = 320,       /* bytes of an aside record beside the row */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
     ASIDE_BATCH = 200,        /* aside rows in one hand-out */
     BACKLOG_MAX = 65536,      /* entries that may wait for a checkpoint before hand-outs stop */
@@ -66,6 +67,8 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now);
 
 /* setting aside (setaside.c) */
 /* Set a row aside with the next checkpoint. False: its budget is full (the pusher is broken now) or no memory. */
+/* Bytes that rows about to be set aside will take, guessed from the rows of the last push. */
+uint64_t pusher_adding(const struct pusher *p);
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
 /* Give a waiting row up as a dead letter or parked row; false as above. */

@@ -648,8 +648,10 @@ int pusher_done(struct pusher *p, uint32_t worker, uint64_t token, const struct 
         p->plugin_state_len = done->state.len;
         pusher_dirty(p, false);
     }
-    if (done->rows > 0)
+    if (done->rows > 0) {
         count_push(p, done->push_us);
+        p->row_bytes = h->bytes / done->rows;
+    }
     if (!pushed)
         far_end_down(p, done, now);
     uint64_t before = p->counts.delivered_rows;

@@ -67,7 +67,7 @@ static bool tend_row(struct pusher *p, struct waiting_row *row, int64_t now)
     /* A row that holds back so many others of its uuid that there is no room for other uuids goes with them. */
     bool pressed = row->c.kind == WAITING_HELD && others_pass && waiting_room(&p->waiting) < CURSOR_WAITING / 4;
     bool behind = p->settings.order == ORDER_UUID && (pressed || pusher_parked(p, row->c.uuid_hash));
-    if (!behind || p->ops->aside_full(p->ops->arg, ASIDE_PARKED, p->add_count * 1024))
+    if (!behind || p->ops->aside_full(p->ops->arg, ASIDE_PARKED, pusher_adding(p)))
         return false;
     return pusher_waiting_aside(p, row, ASIDE_PARKED, "behind a parked row of its uuid");
 }

@@ -219,6 +219,7 @@ struct pusher {
     int64_t aside_due_ms; /* when a row that is aside may be due */
     uint32_t rejects;     /* in a row, without a delivery */
     uint64_t random;      /* state of the jitter's generator */
+    uint64_t row_bytes;   /* of a row of the last push, on average */
     uint64_t next_token;
     uint32_t next_plan;
 

@@ -25,11 +25,17 @@ static struct aside_add *add_new(struct pusher *p)
     return add;
 }
 
+uint64_t pusher_adding(const struct pusher *p)
+{
+    size_t adds = p->add_count + 1 + (p->writing == NULL ? 0 : p->writing->add_count);
+    return adds * (ADD_OVERHEAD + p->row_bytes);
+}
+
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason)
 {
     struct journal_segment segment;
-    if (p->ops->aside_full(p->ops->arg, state, p->add_count * 1024)) {
+    if (p->ops->aside_full(p->ops->arg, state, pusher_adding(p))) {
         pusher_break(p, state == ASIDE_DEAD ? DEAD_FULL : "there is no room for more parked rows (park.max_bytes)");
         return false;
     }
@@ -58,7 +64,7 @@ bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, 
 static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool dead, const char *reason)
 {
     struct journal_segment segment;
-    if (dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+    if (dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
         pusher_break(p, DEAD_FULL);
         return false;
     }
@@ -122,7 +128,7 @@ static struct aside_add *move_new(struct pusher *p, struct aside_entry *entry)
 bool pusher_aside_dead(struct pusher *p, struct aside_entry *entry, const char *reason)
 {
     bool parked = entry->state == ASIDE_PARKED; /* else it was a dead letter already, and had its room */
-    if (parked && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, p->add_count * 1024)) {
+    if (parked && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
         pusher_break(p, DEAD_FULL);
         return false;
     }

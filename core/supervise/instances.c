@@ -2,6 +2,7 @@
  * together into runners. Done at start, after a reload, and when a file in a plugin folder changed. Loop thread. */
 #include "supervise/internal.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "headgate.h"
@@ -160,10 +161,9 @@ static void flatten(struct buf *lines)
             lines->ptr[i] = ';';
 }
 
-static int resolve(struct supervisor *s, const char *name, const struct plugin_file *file, const char *use,
-                   const struct conf *conf, struct instance *out, struct buf *why)
+static int resolve(const char *name, const struct plugin_file *file, const char *use, const struct conf *conf,
+                   struct instance *out, struct buf *why)
 {
-    (void)s;
     size_t count = file == NULL ? 0 : file->about.count;
     struct conf_option *options = calloc(count + 1, sizeof *options);
     if (options == NULL)
@@ -190,7 +190,7 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
     struct err e = {0};
     buf_init(&why, 64 * 1024);
     struct instance fresh = {0};
-    int code = resolve(s, r->name, file, use, conf, &fresh, &why);
+    int code = resolve(r->name, file, use, conf, &fresh, &why);
     bool same = r->file == file && instance_equal(&r->instance, &fresh) && !r->config_bad;
     adopt(r, &fresh);
     set_file(r, file);
@@ -295,6 +295,22 @@ static void drop_unknown(struct supervisor *s, char **names, size_t count)
     }
 }
 
+/* Each notice once, however often the settings are applied. */
+static void say_notices(struct supervisor *s, struct buf *notices)
+{
+    uint64_t hash = hash_bytes(buf_slice(notices));
+    if (hash == s->notices)
+        return;
+    s->notices = hash;
+    for (const char *at = buf_str(notices); *at != '\0';) {
+        char text[600];
+        size_t len = strcspn(at, "\n");
+        snprintf(text, sizeof text, "%.*s", (int)len, at);
+        LOG(LOG_INFO, "settings.notice", text);
+        at += len + (at[len] == '\n');
+    }
+}
+
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,
                     uint32_t *running)
 {
@@ -310,11 +326,7 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
         if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].first == NULL)
             plugins[plugin_count++] = s->folder.entries[i].file->about.name;
     int code = conf_instances(conf, plugins, plugin_count, &names, &uses, &count, faults, &notices);
-    for (const char *line = buf_str(&notices); *line != '\0'; line += strcspn(line, "\n") + 1) {
-        char text[600];
-        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
-        LOG(LOG_INFO, "settings.notice", text);
-    }
+    say_notices(s, &notices);
     if (code == ERR_CONFIG)
         code = ERR_OK; /* said in `faults`; the good ones run */
     for (size_t i = 0; code == ERR_OK && i < count; i++) {
@@ -344,6 +356,49 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
     return code;
 }
 
+/* --- secrets in files --- */
+
+static bool from_file(const struct instance *i)
+{
+    for (size_t k = 0; k < i->count; k++) {
+        const struct conf_value *v = &i->values[k];
+        size_t len = strlen(v->origin);
+        if (v->secret && len > 5 && strcmp(v->origin + len - 5, "_FILE") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A secret that was given as a file may be renewed at any time: its plugin starts again with the new one. While the
+ * file cannot be read the old one stays in force. */
+bool instances_renewed(struct supervisor *s)
+{
+    bool renewed = false;
+    LIST_EACH(&s->runners, it)
+    {
+        struct runner *r = container_of(it, struct runner, link);
+        struct instance fresh = {0};
+        if (r->file == NULL || !from_file(&r->instance))
+            continue;
+        int code = resolve(r->name, r->file, r->instance.use, s->conf, &fresh, NULL);
+        renewed = renewed || (code == ERR_OK && !instance_equal(&r->instance, &fresh));
+        instance_fini(&fresh);
+    }
+    return renewed;
+}
+
+void instances_again(struct supervisor *s)
+{
+    struct buf faults;
+    uint32_t running;
+    buf_init(&faults, 64 * 1024);
+    if (instances_apply(s, s->conf, NULL, &faults, &running) != ERR_OK)
+        LOG(LOG_ERROR, "plugins.not_applied", "out of memory");
+    if (faults.len > 0)
+        LOG(LOG_WARN, "settings.faults", buf_str(&faults));
+    buf_free(&faults);
+}
+
 /* --- watching the folders --- */
 
 struct scan_work {
@@ -367,22 +422,13 @@ static void scan_done(uv_work_t *work, int status)
     (void)status;
     s->works--;
     s->scanning = false;
-    struct buf faults;
-    uint32_t running;
-    buf_init(&faults, 64 * 1024);
     if (w->status != ERR_OK)
         LOG(LOG_ERROR, "plugins.scan_failed", w->err.text);
     folder_fini(&s->folder);
     s->folder = w->after;
-    if (!s->stopping) {
-        if (instances_apply(s, s->conf, NULL, &faults, &running) != ERR_OK)
-            LOG(LOG_ERROR, "plugins.scan_failed", "out of memory");
-        if (faults.len > 0)
-            LOG(LOG_WARN, "settings.faults", buf_str(&faults));
-        if (s->folder.young || s->scan_again)
-            s->scan_again = true;
-    }
-    buf_free(&faults);
+    if (!s->stopping)
+        instances_again(s);
+    s->scan_again = s->scan_again || s->folder.young;
     free(w);
 }
 

@@ -6,7 +6,7 @@
 #include "supervise/source.h"
 #include "supervise/supervisor.h"
 
-enum { SUPERVISOR_MAGIC = 0x48475355, RUNNER_MAGIC = 0x48475255, MARKS = 2048, TICK_MS = 250 };
+enum { SUPERVISOR_MAGIC = 0x48475355, RUNNER_MAGIC = 0x48475255, MARKS = 2048, TICK_MS = 250, SECRETS_MS = 1000 };
 
 struct mark { /* when a position became durable */
     int64_t ms;
@@ -36,6 +36,8 @@ struct supervisor {
     int closing; /* handles still open */
     struct mark marks[MARKS];
     size_t mark_first, mark_count;
+    uint64_t notices;   /* hash of the last ones */
+    int64_t secrets_ms; /* when secrets in files were looked at last */
     char blocked[256];
 };
 
@@ -102,6 +104,8 @@ void runner_sample(struct runner *r);
 /* instances.c */
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,
                     uint32_t *running);
+bool instances_renewed(struct supervisor *s);
+void instances_again(struct supervisor *s);
 void instances_rescan(struct supervisor *s);
 void instances_watch(struct supervisor *s);
 

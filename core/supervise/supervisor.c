@@ -279,6 +279,11 @@ static void tick_due(uv_timer_t *timer)
         mind_lag(s);
         if (s->scan_again)
             instances_rescan(s);
+        if (clock_ms() - s->secrets_ms >= SECRETS_MS) {
+            s->secrets_ms = clock_ms();
+            if (instances_renewed(s))
+                instances_again(s);
+        }
     }
     mind_stop(s);
 }

@@ -6,6 +6,19 @@ from gateway import BUILD, ROOT, Gateway, row, wait_until
 PLUGIN = r"""
 #include <headgate.h>
 
+static int open_it(struct hg_host *host, const struct hg_api *api, const void *config, void **state)
+{
+    (void)host;
+    (void)config;
+    *state = (void *)api;
+    return HG_OPEN_OK;
+}
+
+static void close_it(void *state)
+{
+    (void)state;
+}
+
 static int push(void *state, struct hg_rows *rows)
 {
     (void)state;
@@ -13,7 +26,7 @@ static int push(void *state, struct hg_rows *rows)
     return HG_ALL_OK;
 }
 
-static const struct hg_pusher pusher = {.size = sizeof pusher, .push = push};
+static const struct hg_pusher pusher = {.size = sizeof pusher, .open = open_it, .close = close_it, .push = push};
 static const struct hg_plugin plugin = {
     .abi_major = HG_ABI_MAJOR, .abi_minor = HG_ABI_MINOR, .size = sizeof plugin, .kind = HG_PUSHER, .name = "hello",
     .version = "1", .summary = "Says yes.", .option_size = sizeof(struct hg_option), .pusher = &pusher,
