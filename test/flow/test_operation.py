@@ -83,7 +83,7 @@ def test_actions_are_never_get():
         for path in ("/v1/pushers/file/pause", "/v1/reload", "/v1/drain", "/v1/dead-letters/x/retry"):
             answer = g.get(path)
             assert answer.status == 405 and "POST" in answer.headers["allow"]
-        assert g.pusher("file")["state"] == "running" and g.get("/readyz").status == 200
+        assert g.wait_state("file", "running") and g.get("/readyz").status == 200
 
 
 # contract: status status.watch cli.json cli.admin cli.token plugin.list plugin.describe

@@ -249,7 +249,7 @@ def test_most_connections():
 
 # contract: http.max_memory http.max_memory.small
 def test_memory_for_bodies():
-    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": "2s", "HEADGATE_JOURNAL_SEGMENT": "64MiB"}
+    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": "6s", "HEADGATE_JOURNAL_SEGMENT": "64MiB"}
     with Gateway(env) as g, g.wire() as w:
         w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nContent-Length: 15000000\r\n\r\n")
         assert g.post(row("declared", {"a": "x" * 500000})).status == 202  # what is only declared takes nothing
@@ -362,8 +362,9 @@ def test_names_that_hide_each_other():
 def test_when_a_plugin_starts():
     env = {"PLUGIN_FILE_ENABLED": "no", "PLUGIN_NULL_ENABLED": "yes"}
     with Gateway(env, plugins=["chaos"]) as g:
+        g.wait_state("null", "running")
+        g.wait_state("chaos", "running")
         found = g.pushers()
-        assert found["null"]["state"] == "running" and found["chaos"]["state"] == "running"
         assert found["file"]["state"] != "running" and found["stdout"]["state"] != "running"
         g.take(row("u"))
         wait_until(lambda: g.pusher("null")["delivered"] == 1)
