@@ -223,8 +223,9 @@ static void open_handles(struct daemon *d)
 static void hint(const struct daemon *d)
 {
     const char *rows = d->rows_count > 0 ? d->rows_bound[0] : "-";
-    printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\ntry          curl --json "
-           "'{\"uuid\":\"first\",\"row\":{\"data\":{\"hello\":\"world\"}}}' http://%s/v1/rows\n",
+    printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\n"
+           "try          curl -sS http://%s/v1/rows -H 'Content-Type: application/json' -d "
+           "'{\"uuid\":\"first\",\"row\":{\"data\":{\"hello\":\"world\"}}}'\n",
            rows, d->admin_count > 0 ? d->admin_bound[0] : "-", rows);
     fflush(stdout);
 }

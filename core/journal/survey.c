@@ -161,7 +161,7 @@ static int groups_look(struct survey *s, const char *path, uint64_t span, struct
     return code == ERR_NOMEM ? code : ERR_OK;
 }
 
-/* A file that cannot be read counts as damaged: that is what it is for now. */
+/* A file that cannot be read counts as damaged: until then it is one. */
 static int file_read_header(int fd, struct survey_file *f, unsigned char page[SEGMENT_HEADER], struct err *e)
 {
     struct stat st;
