@@ -244,7 +244,7 @@ fuzz-build: $(FUZZ)
 lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
 contract:
-	@$(PYTHON) test/lint/contract.py
+	@$(PYTHON) test/lint/check_contract.py
 
 SAN_MAKE  = $(MAKE) --no-print-directory OPT='-O1 -g'
 ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
