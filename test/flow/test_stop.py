@@ -98,9 +98,11 @@ def test_kill_9_loses_nothing():
 
 def test_the_host_alone_is_killed():
     with Gateway({"PLUGIN_FILE_RETRY_MAX": "200ms"}) as g:
+        before = 0
         for turn in range(3):
             g.take(rows(f"u{turn}", 10))
-            os.kill(g.host("file"), signal.SIGKILL)
+            before = wait_until(lambda: (pid := g.host("file")) != before and pid)
+            os.kill(before, signal.SIGKILL)
         found = g.wait_rows(30)
         assert len({r["id"] for r in found}) == len(found) == 30
         assert not g.dead()

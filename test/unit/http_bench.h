@@ -35,7 +35,7 @@ struct bench {
     char address[128];
     void (*job)(struct bench *b, void *arg);
     void *job_arg;
-    sem_t done;
+    sem_t handed, done;
     sem_t event; /* posted for each request at /hold and each `gone` */
     bool closed;
     struct http_request *held[HELD_MAX];
@@ -168,6 +168,7 @@ static inline void wait_sem(sem_t *sem)
 static inline void bench_async(uv_async_t *async)
 {
     struct bench *b = async->data;
+    wait_sem(&b->handed); /* another handle's wake-up may have brought us here: the semaphore orders job and reader */
     b->job(b, b->job_arg);
     sem_post(&b->done);
 }
@@ -183,6 +184,7 @@ static inline void on_loop(struct bench *b, void (*job)(struct bench *b, void *a
 {
     b->job = job;
     b->job_arg = arg;
+    sem_post(&b->handed);
     uv_async_send(&b->async);
     wait_sem(&b->done);
 }
@@ -211,6 +213,7 @@ static inline void bench_start_at(struct bench *b, const struct http_limits *lim
     memset(b, 0, sizeof *b);
     b->budget.max = budget;
     sem_init(&b->done, 0, 0);
+    sem_init(&b->handed, 0, 0);
     sem_init(&b->event, 0, 0);
     assert_int_equal(uv_loop_init(&b->loop), 0);
     uv_async_init(&b->loop, &b->async, bench_async);
@@ -279,6 +282,7 @@ static inline void bench_stop(struct bench *b)
     assert_int_equal(b->budget.used, 0);
     assert_int_equal(b->budget.used_small, 0);
     sem_destroy(&b->done);
+    sem_destroy(&b->handed);
     sem_destroy(&b->event);
     answer_limit = -1;
     bent_clock_ms = 0;
