@@ -254,7 +254,7 @@ asan:
 	@$(ASAN_MAKE) -k unit flow
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
-	@$(TSAN_MAKE) -k unit flow
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
 
 fresh:
 	@$(PYTEST) test/fresh

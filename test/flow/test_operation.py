@@ -59,7 +59,7 @@ def test_pushers():
         g.take(rows("u", 3))
         g.wait_state("chaos", "retrying")
         found = g.pushers()
-        assert found["file"]["state"] == "running" and found["http"]["state"] == "unconfigured"
+        assert g.wait_state("file", "running") and found["http"]["state"] == "unconfigured"
         assert found["badabi.so"]["state"] == "refused" and found["badabi.so"]["error"]
         assert found["chaos"]["lag"]["rows"] == 3
         one = g.get("/v1/pushers/chaos").json()

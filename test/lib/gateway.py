@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = (ROOT / os.environ.get("HEADGATE_BUILD", "build")).resolve()
 SLOW = float(os.environ.get("HEADGATE_TEST_SLOW") or (5 if BUILD.name in ("asan", "tsan", "coverage") else 1))
 FAULT = re.compile(r"internal fault|Sanitizer|runtime error:|CHECK\(")
-PLAIN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+PLAIN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": "/nonexistent",
+         **{k: os.environ[k] for k in ("TSAN_OPTIONS",) if k in os.environ}}
 CLIENT_VERBS = {"status", "receipt", "dead", "replay", "pause", "resume", "reload", "drain", "probe", "refusals", "config",
                 "send"}
 
