@@ -1,0 +1,227 @@
+/* The cursor's two slots: what was written comes back; damage to one means the other; both damaged is said, never
+ * guessed; a newer version is refused. */
+#include "delivery/cursor.h"
+
+#include "base/crc32c.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char dir[64];
+static char path[80];
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/headgate-cursor-XXXXXX");
+    if (mkdtemp(dir) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/cursor", dir);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+static struct cursor_waiting waits[3] = {
+    {.place = {4200, 7}, .uuid_hash = 11, .attempts = 3, .plan = 9, .waited_ms = 12345, .kind = WAITING_RETRY},
+    {.place = {4200, 8}, .uuid_hash = 11, .kind = WAITING_HELD},
+    {.place = {9000, 0}, .uuid_hash = 13, .attempts = 3, .kind = WAITING_SUSPECT},
+};
+
+static struct cursor *sample(uint64_t sequence)
+{
+    struct cursor *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    c->sequence = sequence;
+    c->registered = 4096;
+    c->paused = true;
+    c->lane_count = 2;
+    c->lanes[0] = (struct place){8192 + sequence, 3};
+    c->lanes[1] = (struct place){9000, 0};
+    c->lane_rows[0] = 77;
+    c->plans[1] = (struct cursor_plan){{9000, 0}, {9100, 2}, true};
+    c->waiting = waits;
+    c->waiting_count = 3;
+    c->replay_count = 1;
+    c->replays[0] = (struct cursor_replay){.id = 5,
+                                           .next = {4096, 1},
+                                           .to = 9999,
+                                           .only_uuid = 3,
+                                           .sent = 4,
+                                           .rate = 100,
+                                           .new_ids = true,
+                                           .epoch = {{1, 2, 3}}};
+    for (size_t i = 0; i < 6; i++)
+        c->totals[i] = 100 + i;
+    c->state_len = 5;
+    memcpy(c->state, "state", 5);
+    return c;
+}
+
+static void put(uint64_t sequence)
+{
+    struct cursor *c = sample(sequence);
+    struct err e;
+    assert_int_equal(cursor_write(dir, c, &e), ERR_OK);
+    free(c);
+}
+
+/* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
+static uint64_t get(int expected)
+{
+    struct cursor *c = calloc(1, sizeof *c);
+    struct err e = {0};
+    assert_non_null(c);
+    assert_int_equal(cursor_read(dir, c, &e), expected);
+    uint64_t sequence = 0;
+    if (expected == ERR_OK) {
+        struct cursor *want = sample(c->sequence);
+        sequence = c->sequence;
+        assert_int_equal(c->registered, want->registered);
+        assert_true(c->paused && !c->forgotten);
+        assert_int_equal(c->lane_count, 2);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(place_cmp(c->lanes[i], want->lanes[i]), 0);
+            assert_int_equal(c->lane_rows[i], want->lane_rows[i]);
+            assert_int_equal(c->plans[i].there, want->plans[i].there);
+            assert_int_equal(place_cmp(c->plans[i].to, want->plans[i].to), 0);
+        }
+        assert_int_equal(c->waiting_count, 3);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(place_cmp(c->waiting[i].place, waits[i].place), 0);
+            assert_int_equal(c->waiting[i].uuid_hash, waits[i].uuid_hash);
+            assert_int_equal(c->waiting[i].attempts, waits[i].attempts);
+            assert_int_equal(c->waiting[i].plan, waits[i].plan);
+            assert_int_equal(c->waiting[i].waited_ms, waits[i].waited_ms);
+            assert_int_equal(c->waiting[i].kind, waits[i].kind);
+        }
+        assert_int_equal(c->replay_count, 1);
+        assert_int_equal(c->replays[0].to, 9999);
+        assert_true(c->replays[0].new_ids && c->replays[0].rate == 100 && c->replays[0].epoch.bytes[2] == 3);
+        assert_memory_equal(c->totals, want->totals, sizeof c->totals);
+        assert_int_equal(c->state_len, 5);
+        assert_memory_equal(c->state, "state", 5);
+        cursor_fini(c);
+        free(want);
+    } else {
+        assert_true(e.text[0] != '\0');
+    }
+    free(c);
+    return sequence;
+}
+
+static void flip(off_t at, unsigned char mask)
+{
+    unsigned char byte;
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= mask;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    (void)get(ERR_NOTFOUND);
+    for (uint64_t sequence = 1; sequence <= 5; sequence++) {
+        put(sequence);
+        assert_int_equal(get(ERR_OK), sequence);
+    }
+}
+
+/* Every byte of the newer slot: the older one is taken, or the newer where the byte means nothing. */
+static void test_every_byte_of_one(void **state)
+{
+    (void)state;
+    put(1);
+    put(2);
+    off_t newer = (off_t)(2 % 2) * CURSOR_SLOT;
+    size_t to_older = 0;
+    for (off_t at = 0; at < 600; at++) {
+        flip(newer + at, 0x40);
+        uint64_t sequence = get(ERR_OK);
+        assert_true(sequence == 1 || sequence == 2);
+        to_older += sequence == 1;
+        flip(newer + at, 0x40);
+    }
+    assert_true(to_older > 300); /* head and payload: all that is used */
+    assert_int_equal(get(ERR_OK), 2);
+}
+
+static void test_both_damaged(void **state)
+{
+    (void)state;
+    put(1);
+    put(2);
+    flip(40, 1);
+    flip(CURSOR_SLOT + 40, 1);
+    (void)get(ERR_DAMAGED);
+    assert_int_equal(truncate(path, 100), 0);
+    (void)get(ERR_DAMAGED);
+}
+
+/* A write that was cut off anywhere leaves the slot before it. */
+static void test_torn(void **state)
+{
+    (void)state;
+    put(1);
+    put(2); /* in slot 0 */
+    unsigned char *old = malloc(CURSOR_SLOT), *young = malloc(CURSOR_SLOT);
+    assert_true(old != NULL && young != NULL);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, old, CURSOR_SLOT, CURSOR_SLOT), CURSOR_SLOT);
+    put(3); /* in slot 1 */
+    assert_int_equal(pread(fd, young, CURSOR_SLOT, CURSOR_SLOT), CURSOR_SLOT);
+    for (ssize_t cut = 0; cut < 500; cut += 7) {
+        assert_int_equal(pwrite(fd, old, CURSOR_SLOT, CURSOR_SLOT), CURSOR_SLOT);
+        assert_int_equal(pwrite(fd, young, (size_t)cut, CURSOR_SLOT), cut);
+        uint64_t sequence = get(ERR_OK);
+        assert_true(sequence == 2 || (sequence == 3 && memcmp(old + cut, young + cut, CURSOR_SLOT - (size_t)cut) == 0));
+    }
+    close(fd);
+    free(old);
+    free(young);
+}
+
+static void test_newer_version(void **state)
+{
+    (void)state;
+    unsigned char head[32];
+    put(1);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, head, sizeof head, CURSOR_SLOT), sizeof head);
+    head[4] = 200;
+    uint32_t crc = crc32c(0, head, 28);
+    for (int i = 0; i < 4; i++)
+        head[28 + i] = (unsigned char)(crc >> (8 * i));
+    assert_int_equal(pwrite(fd, head, sizeof head, CURSOR_SLOT), sizeof head);
+    close(fd);
+    (void)get(ERR_VERSION);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_byte_of_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_both_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,160 @@
+/* Settle streams: entries come back in order; a torn end is overwritten and damage costs one entry; segments that are
+ * gone take their streams along. */
+#include "delivery/settle.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char dir[64];
+
+static void file_of(uint64_t segment, char out[128])
+{
+    snprintf(out, 128, "%s/settle/%016" PRIx64, dir, segment);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof dir, "/tmp/headgate-settle-XXXXXX");
+    return mkdtemp(dir) == NULL ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    char path[128];
+    (void)state;
+    for (uint64_t segment = 0; segment <= 0x3000; segment += 0x1000) {
+        file_of(segment, path);
+        (void)unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/settle", dir);
+    (void)rmdir(path);
+    return rmdir(dir);
+}
+
+static struct settle_entry entry(uint64_t segment, uint32_t row)
+{
+    return (struct settle_entry){.place = {segment + 100, row},
+                                 .rows = row + 1,
+                                 .end = segment + 200,
+                                 .attempts = 2,
+                                 .outcome = OUTCOME_DEAD,
+                                 .segment = segment};
+}
+
+struct seen {
+    struct settle_entry entries[32];
+    uint32_t count;
+};
+
+static void see(void *arg, const struct settle_entry *e)
+{
+    struct seen *s = arg;
+    assert_true(s->count < 32);
+    s->entries[s->count++] = *e;
+}
+
+static uint32_t count_of(uint64_t segment, struct seen *s)
+{
+    s->count = 0;
+    assert_int_equal(settle_read(dir, segment, see, s), ERR_OK);
+    return s->count;
+}
+
+static void append(uint64_t segment, uint32_t from, uint32_t count)
+{
+    struct settle_entry entries[8];
+    struct err e;
+    for (uint32_t i = 0; i < count; i++)
+        entries[i] = entry(segment, from + i);
+    assert_int_equal(settle_append(dir, entries, count, &e), ERR_OK);
+}
+
+static void test_order(void **state)
+{
+    struct seen s;
+    (void)state;
+    assert_int_equal(count_of(0x1000, &s), 0);
+    append(0x1000, 0, 3);
+    append(0x1000, 3, 4);
+    assert_int_equal(count_of(0x1000, &s), 7);
+    for (uint32_t i = 0; i < 7; i++) {
+        struct settle_entry want = entry(0x1000, i);
+        assert_int_equal(place_cmp(s.entries[i].place, want.place), 0);
+        assert_int_equal(s.entries[i].rows, want.rows);
+        assert_int_equal(s.entries[i].end, want.end);
+        assert_int_equal(s.entries[i].attempts, 2);
+        assert_int_equal(s.entries[i].outcome, OUTCOME_DEAD);
+    }
+}
+
+static void test_two_segments_in_one_call(void **state)
+{
+    struct settle_entry entries[3] = {entry(0x1000, 0), entry(0x2000, 0), entry(0x2000, 1)};
+    struct seen s;
+    struct err e;
+    (void)state;
+    assert_int_equal(settle_append(dir, entries, 3, &e), ERR_OK);
+    assert_int_equal(count_of(0x1000, &s), 1);
+    assert_int_equal(count_of(0x2000, &s), 2);
+    settle_trim(dir, 0x2000);
+    assert_int_equal(count_of(0x1000, &s), 0);
+    assert_int_equal(count_of(0x2000, &s), 2);
+}
+
+static void test_torn_end(void **state)
+{
+    struct seen s;
+    char path[128];
+    (void)state;
+    append(0x1000, 0, 3);
+    file_of(0x1000, path);
+    for (off_t cut = 1; cut < SETTLE_ENTRY_BYTES; cut += 13) {
+        assert_int_equal(truncate(path, 2 * SETTLE_ENTRY_BYTES + cut), 0);
+        assert_int_equal(count_of(0x1000, &s), 2);
+        append(0x1000, 2, 1); /* in the place of the torn one */
+        assert_int_equal(count_of(0x1000, &s), 3);
+        assert_int_equal(s.entries[2].place.row, 2);
+    }
+}
+
+static void test_damage_costs_one(void **state)
+{
+    struct seen s;
+    char path[128];
+    (void)state;
+    append(0x1000, 0, 5);
+    file_of(0x1000, path);
+    for (off_t at = 0; at < 5 * SETTLE_ENTRY_BYTES; at++) {
+        int fd = open(path, O_RDWR);
+        unsigned char byte;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x20;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        assert_int_equal(count_of(0x1000, &s), 4);
+        byte ^= 0x20;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+    }
+    assert_int_equal(count_of(0x1000, &s), 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_segments_in_one_call, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_costs_one, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
