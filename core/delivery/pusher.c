@@ -534,7 +534,7 @@ static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t pos
 {
     uint32_t parked = 0;
     for (size_t i = 0; i < count; i++)
-        parked += adds[i].place.position == position && adds[i].state != ASIDE_DEAD && !adds[i].moved;
+        parked += adds[i].place.position == position && adds[i].data == NULL && !adds[i].moved;
     return parked;
 }
 

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from gateway import BUILD, Gateway, ask, command, dump, row, rows, wait_until
+from gateway import BUILD, SLOW, Gateway, ask, command, dump, row, rows, wait_until
 
 
 def check(env=None, ini=None, tmp=None, flags=()):
@@ -249,7 +249,8 @@ def test_most_connections():
 
 # contract: http.max_memory http.max_memory.small
 def test_memory_for_bodies():
-    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": "6s", "HEADGATE_JOURNAL_SEGMENT": "64MiB"}
+    env = {"HEADGATE_HTTP_MAX_MEMORY": "1MiB", "HEADGATE_HTTP_BODY_TIMEOUT": f"{3 * SLOW:.0f}s",
+           "HEADGATE_JOURNAL_SEGMENT": "64MiB"}
     with Gateway(env) as g, g.wire() as w:
         w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nContent-Length: 15000000\r\n\r\n")
         assert g.post(row("declared", {"a": "x" * 500000})).status == 202  # what is only declared takes nothing
