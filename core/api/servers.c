@@ -80,7 +80,7 @@ static int listen_on(struct daemon *d, struct http_server *server, const char *c
     for (; *addresses != NULL; addresses++) {
         char bound[128];
         struct http_listen listen = {.address = *addresses,
-                                     .listener = listener,
+                                     .listener = (int)listener,
                                      .share_port = listener == LISTENER_ROWS && d->settings->http_threads > 1,
                                      .socket_mode = d->settings->http_socket_mode,
                                      .socket_group = group};

@@ -349,11 +349,11 @@ static int spawn(struct process *p, const struct process_start *start, int their
     char title[128];
     snprintf(title, sizeof title, "headgate-host:%s", start->name); /* for ps */
     char *argv[] = {title, NULL};
-    char timezone[256] = "TZ=";
+    char zone[256] = "TZ=";
     const char *tz = getenv("TZ");
-    snprintf(timezone, sizeof timezone, "TZ=%s", tz == NULL ? "" : tz);
+    snprintf(zone, sizeof zone, "TZ=%s", tz == NULL ? "" : tz);
     char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "LANG=C.UTF-8",
-                   tz == NULL ? NULL : timezone, NULL};
+                   tz == NULL ? NULL : zone, NULL};
     uv_file ends[2];
     if (uv_pipe(ends, UV_NONBLOCK_PIPE, 0) != 0)
         return ERR_LIMIT;
