@@ -99,7 +99,8 @@ static bool pay(struct body *b, struct body_pool *p, uint64_t bytes)
     return budget_take(p->budget, &b->charge, bytes + coding, large);
 }
 
-/* Pay for and get room for at least `need` bytes in all, at most `most`. */
+/* Pay for and get room for at least `need` bytes in all, at most `most`. Where the budget is nearly used up the steps
+ * get shorter by halves: with just what is needed a body would come byte by byte, and be moved for each of them. */
 static enum body_result own_grow(struct body *b, struct body_pool *p, uint64_t need, uint64_t most)
 {
     if (need <= b->room)
@@ -107,10 +108,10 @@ static enum body_result own_grow(struct body *b, struct body_pool *p, uint64_t n
     uint64_t want = b->room * 2 > OWN_FIRST ? b->room * 2 : OWN_FIRST;
     want = want < need ? need : want;
     want = want > most ? most : want;
-    if (!pay(b, p, want)) {
-        want = need;
-        if (!pay(b, p, want))
+    while (!pay(b, p, want)) {
+        if (want == need)
             return BODY_PAUSE;
+        want = need + (want - need) / 2;
     }
     if (!own_alloc(b, p, (size_t)want))
         return refuse(b, no_memory);
