@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "delivery/checkpoint.h"
+#include "delivery/place.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -153,14 +154,21 @@ static uint32_t pass_room(const struct pass *p, const struct record *r, uint32_t
     return n;
 }
 
-/* Rows of a held uuid are passed by, at most as many in one hand-out as could have been pushed. */
+/* Rows of a held uuid are passed by, at most as many in one hand-out as could have been pushed. A set that is the unit
+ * is told by its first row. */
 static uint32_t pass_room_held(const struct pass *p, uint32_t first, uint32_t end)
 {
     uint32_t most = p->h->max_rows > 0 ? p->h->max_rows : 1;
     uint32_t left = p->rows->left_count < most ? most - p->rows->left_count : 0;
-    if ((p->h->flags & HAND_EXACT) != 0 || end - first <= left)
-        return end - first;
-    return p->g->whole_sets && p->rows->left_count > 0 ? 0 : left;
+    bool all = (p->h->flags & HAND_EXACT) != 0 || end - first <= left || p->g->whole_sets;
+    return all ? end - first : left;
+}
+
+/* A plan is repeated later, when other uuids are held: so it has no held row in its middle, and held rows that come
+ * first are told alone. */
+static bool pass_splits(const struct pass *p, bool held)
+{
+    return (p->h->flags & HAND_STABLE) != 0 && (held ? p->rows->count : p->rows->left_count) > 0;
 }
 
 static int pass_leave(struct pass *p, const struct lent_record *like, uint32_t first, uint32_t end)
@@ -204,9 +212,10 @@ static enum taking pass_take(struct pass *p, const struct record *r, uint32_t fi
     like.attempt = p->h->attempt > 0 ? p->h->attempt : 1;
     like.origin = (p->h->flags & HAND_REPLAY) != 0 ? HG_REPLAY : like.attempt > 1 ? HG_RETRIED : HG_LIVE;
     bool held = pass_holds(p, like.uuid_hash);
-    uint32_t n = held ? pass_room_held(p, first, end) : pass_room(p, r, first, end);
+    uint32_t n = pass_splits(p, held) ? 0 : held ? pass_room_held(p, first, end) : pass_room(p, r, first, end);
+    uint32_t told = p->g->whole_sets && n > 0 ? 1 : n;
     if (n > 0) {
-        int code = held ? pass_leave(p, &like, first, first + n) : lent_add(p->rows, &like, r, first, first + n);
+        int code = held ? pass_leave(p, &like, first, first + told) : lent_add(p->rows, &like, r, first, first + n);
         if (code != ERR_OK) {
             pass_end_in(p, r, first);
             err_set(p->e, code, "no memory for the rows at position %llu", (unsigned long long)r->position);
@@ -327,7 +336,8 @@ static int list_row(struct gather *g, const struct wire_item *item, const struct
         return code;
     const struct record *r = &g->list.record;
     bool aside = file->store == STORE_ASIDE;
-    if (r->type != (aside ? RECORD_ASIDE : RECORD_ROWS) || item->place.row >= r->rows)
+    bool set = !aside && item->place.row == PLACE_SET;
+    if (r->type != (aside ? RECORD_ASIDE : RECORD_ROWS) || (!set && item->place.row >= r->rows))
         return ERR_NOTFOUND;
     struct lent_record like = record_like(r, file, h);
     uint32_t number = item->place.row;
@@ -335,6 +345,8 @@ static int list_row(struct gather *g, const struct wire_item *item, const struct
         return ERR_DAMAGED;
     like.attempt = item->attempt > 0 ? item->attempt : 1;
     like.origin = (h->flags & HAND_REPLAY) != 0 ? HG_REPLAY : like.attempt > 1 || aside ? HG_RETRIED : HG_LIVE;
+    if (set)
+        return lent_add(rows, &like, r, 0, r->rows);
     code = lent_add(rows, &like, r, item->place.row, item->place.row + 1);
     if (code == ERR_OK)
         rows->rows[rows->count - 1].number = number;

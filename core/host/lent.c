@@ -170,6 +170,39 @@ void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms,
         row->reason = reason_keep(l, n, reason, &row->reason_length);
 }
 
+/* What the rows `first` to `end` of one set come to. */
+static void set_level(struct hg_row *rows, uint32_t first, uint32_t end, uint32_t result)
+{
+    const struct hg_row *again = NULL;
+    bool open = false;
+    for (uint32_t i = first; i < end; i++) {
+        open = open || (rows[i].verdict == 0 && result != HG_ALL_OK);
+        if (again == NULL && rows[i].verdict == HG_RETRY)
+            again = &rows[i];
+    }
+    bool unjudged = open && result == HG_NOT_NOW;
+    if (again == NULL && !open)
+        return;
+    for (uint32_t i = first; i < end; i++) {
+        struct hg_row *row = &rows[i];
+        if (row->verdict == HG_RETRY && !unjudged)
+            continue;
+        row->verdict = unjudged || again == NULL ? 0 : HG_RETRY;
+        row->after_ms = again == NULL ? 0 : again->after_ms;
+        row->reason = again == NULL ? NULL : again->reason;
+        row->reason_length = again == NULL ? 0 : again->reason_length;
+    }
+}
+
+void lent_whole_sets(struct hg_rows *l, uint32_t result)
+{
+    for (uint32_t first = 0, end; first < l->count; first = end) {
+        for (end = first + 1; end < l->count && l->rows[end].record == l->rows[first].record;)
+            end++;
+        set_level(l->rows, first, end, result);
+    }
+}
+
 void lent_not_now(struct hg_rows *l, int64_t after_ms, const char *reason)
 {
     l->after_ms = after_ms > 0 ? after_ms : 0;

@@ -75,6 +75,9 @@ int lent_leave(struct hg_rows *l, const struct left_out *left) MUST_CHECK;
 struct wire_place lent_place(const struct hg_row *row);
 
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason);
+/* For a pusher whose unit is the row set: a set of which any row is to be tried again, or was not judged, is tried
+ * again as a whole. `result` of the push, enum hg_result. */
+void lent_whole_sets(struct hg_rows *l, uint32_t result);
 void lent_not_now(struct hg_rows *l, int64_t after_ms, const char *reason);
 /* Bytes of `text` that are kept of a reason: whole characters of UTF-8 only. */
 uint32_t reason_cut(const char *text);

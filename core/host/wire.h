@@ -70,7 +70,7 @@ enum hand_kind {
 
 enum hand_flag {
     HAND_REPLAY = 1,   /* origin is replay */
-    HAND_STABLE = 2,   /* wait for GO between TAKEN and push() */
+    HAND_STABLE = 2,   /* wait for GO between TAKEN and push(); held rows are told alone, never amid a batch */
     HAND_SPREAD = 8,   /* the shard is chosen by the record's position (shard_takes), not by its uuid */
     HAND_NEW_IDS = 16, /* row ids are formed with `epoch` instead of the segment's */
     HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes */
@@ -86,7 +86,7 @@ struct wire_item { /* of HAND_LIST */
     uint32_t store;
     uint32_t attempt;
     uint64_t base;
-    struct wire_place place; /* in an aside file: position = offset in the file, row = 0; all of one file */
+    struct wire_place place; /* row PLACE_SET: the whole set. In an aside file: offset, row 0; all of one file */
 };
 
 /* Followed by `held` x uint64_t hashes of uuids whose rows are left out (verdict HELD), or by `items` x wire_item. */

@@ -195,6 +195,8 @@ static void worker_push(struct hg_host *w, struct told *told)
         snprintf(why, sizeof why, "push() returned %d, which is no result", result);
         lent_not_now(&w->rows, 0, why);
     }
+    if (w->gather.whole_sets)
+        lent_whole_sets(&w->rows, told->result);
     if (told->result == HG_NOT_NOW) {
         told->reason = w->rows.reason;
         told->reason_length = w->rows.reason_length;
