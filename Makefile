@@ -5,7 +5,8 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan servers fresh. Also: coverage bench
+# format, test-servers (pushers against every real server, with full counts).
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -210,8 +211,8 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
-        bench format
+.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan servers test-servers fresh \
+        coverage bench format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -255,6 +256,14 @@ asan:
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
+
+# Pushers against real servers. What is here is installed on the first use: etc/install-deps.sh servers, test/servers/install.
+servers: all
+	@etc/install-deps.sh servers
+	@$(PYTEST) -n $(JOBS) test/servers
+test-servers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
 
 fresh:
 	@$(PYTEST) test/fresh
