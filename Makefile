@@ -64,6 +64,8 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)

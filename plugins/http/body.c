@@ -8,9 +8,8 @@
 #include <openssl/params.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
-enum { KEY_DIGEST_BYTES = 8, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8 };
+enum { KEY_DIGEST_BYTES = 8 };
 
 void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to,
                 enum body_shape shape)
@@ -27,23 +26,6 @@ void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_ro
     }
     if (shape == BODY_ARRAY)
         strbuf_addc(out, ']');
-}
-
-int body_pack(struct strbuf *out, const struct strbuf *in)
-{
-    z_stream z = {.next_in = (Bytef *)in->ptr, .avail_in = (uInt)in->len};
-    strbuf_clear(out);
-    if (in->len > UINT32_MAX ||
-        deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -1;
-    uLong bound = deflateBound(&z, (uLong)in->len);
-    char *room = strbuf_room(out, bound);
-    z.next_out = (Bytef *)room;
-    z.avail_out = room ? (uInt)bound : 0;
-    int rc = room ? deflate(&z, Z_FINISH) : Z_MEM_ERROR;
-    out->len += rc == Z_STREAM_END ? z.total_out : 0;
-    deflateEnd(&z);
-    return rc == Z_STREAM_END ? 0 : -1;
 }
 
 static void hex_put(char *out, const unsigned char *bytes, size_t len)

@@ -14,9 +14,6 @@ enum { IDEMPOTENCY_KEY_SIZE = 2 * HG_ROW_ID_SIZE + 64, SIGNATURE_SIZE = 2 * EVP_
 void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to,
                 enum body_shape shape);
 
-/* `in` as gzip. 0, or -1 on lack of memory. */
-int body_pack(struct strbuf *out, const struct strbuf *in);
-
 /* The same rows always give the same key: first id, last id, number of rows, digest over all ids. 0, or -1. */
 int body_key(char out[IDEMPOTENCY_KEY_SIZE], const struct hg_api *api, const struct hg_rows *rows, size_t from,
              size_t to);
