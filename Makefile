@@ -66,6 +66,8 @@ LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
 PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
 PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -155,6 +157,7 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))

@@ -87,6 +87,13 @@ static uint32_t item_verdict(const json_t *item)
     return status < 500 && is_row_fault(type, text_of(error, "reason")) ? HG_REJECT : HG_RETRY;
 }
 
+/* The server as a whole, not the one index that the row goes to. */
+static int is_overload(const json_t *item)
+{
+    json_int_t status = json_integer_value(json_object_get(item, "status"));
+    return status == 429 || status >= 500;
+}
+
 static void item_reason(const json_t *item, char out[BULK_REASON_SIZE])
 {
     const json_t *error = json_object_get(item, "error"), *cause = json_object_get(error, "caused_by");
@@ -104,7 +111,7 @@ static enum bulk_kind items_judge(const json_t *items, const struct hg_api *api,
         const json_t *item = item_of(items, i);
         if (!item)
             return BULK_UNREADABLE;
-        if (item_verdict(item) == HG_RETRY && waiting++ == 0)
+        if (is_overload(item) && waiting++ == 0)
             item_reason(item, reason);
     }
     if (waiting == count)

@@ -16,11 +16,12 @@ enum { BULK_REASON_SIZE = 800 };
 
 enum bulk_kind {
     BULK_JUDGED,    /* every row */
-    BULK_WAITS,     /* none was taken or refused, all of them have to wait; `reason` is the first one's */
+    BULK_WAITS,     /* the server takes none of them for now; `reason` is the first one's */
     BULK_UNREADABLE /* it is no answer to this request; nothing was judged */
 };
 
-/* Judges the rows by a 200. Where some were taken and others have to wait, those are judged RETRY. */
+/* Judges the rows by a 200. A row that has to wait is judged RETRY, unless the whole server has no room: then it is not
+ * about rows. */
 enum bulk_kind bulk_judge(const struct http_answer *answer, const struct hg_api *api, struct hg_rows *rows,
                           struct range r, char reason[BULK_REASON_SIZE]);
 

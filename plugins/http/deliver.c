@@ -44,7 +44,7 @@ static int fields_sign(struct field_lines *f, const struct deliver *d, const str
 static int fields_fill(struct field_lines *f, const struct deliver *d, const struct hg_rows *rows, struct range r,
                        const struct strbuf *body)
 {
-    char key[IDEMPOTENCY_KEY_SIZE];
+    char key[BATCH_KEY_SIZE];
     if (body_key(key, d->api, rows, r.from, r.to) != 0)
         return -1;
     FIELD_ADD(f, "Idempotency-Key: %s", key);

@@ -5,6 +5,7 @@
  * The answer has one element for each row: 1 written, 0 was there already, or an error's text, which is the last. */
 #include "script.h"
 
+#include "common/own_keys.h"
 #include "common/rowline.h"
 #include "common/stamp.h"
 
@@ -126,21 +127,21 @@ void script_begin(struct script *s, const struct script_plan *plan)
 
 static void meta_add(struct script *s, enum script_form form, const struct hg_api *api, const struct hg_row *row)
 {
-    static const char *const names[][4] = {{"id", "uuid", "index", "received"},
-                                           {"_id", "_uuid", "_index", "_received"}};
+    static const char *const plain[OWN_KEYS] = {"id", "uuid", "index", "received"};
+    const char *const *names = form == FORM_JSON ? plain : own_keys;
     char id[HG_ROW_ID_SIZE], stamp[STAMP_LEN + 1];
     struct hg_text uuid = api->uuid(row);
     api->row_id(row, id);
     stamp_text(api->received(row), stamp);
-    arg_adds(s, names[form][0]);
+    arg_adds(s, names[0]);
     arg_adds(s, id);
-    arg_adds(s, names[form][1]);
+    arg_adds(s, names[1]);
     arg_add(s, uuid.ptr, uuid.len);
     if (api->index(row) >= 0) {
-        arg_adds(s, names[form][2]);
+        arg_adds(s, names[2]);
         arg_number(s, api->index(row));
     }
-    arg_adds(s, names[form][3]);
+    arg_adds(s, names[3]);
     arg_adds(s, stamp);
 }
 
@@ -156,40 +157,28 @@ static void arg_string(struct script *s, const struct hg_api *api, struct hg_tex
     arg_end(s);
 }
 
-static int name_taken(struct hg_text key)
-{
-    static const char *const own[] = {"_id", "_uuid", "_index", "_received"};
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (key.len == strlen(own[i]) && memcmp(key.ptr, own[i], key.len) == 0)
-            return 1;
-    return 0;
-}
-
 /* Strings as their characters, everything else as JSON, as sent. */
-static const char *fields_add(struct script *s, const struct hg_api *api, const struct hg_row *row)
+static void fields_add(struct script *s, const struct hg_api *api, const struct hg_row *row)
 {
     struct hg_text data = api->data(row), key;
     struct hg_value value;
     for (size_t at = 0; api->next(data, &at, &key, &value);) {
-        if (name_taken(key))
-            return "it has a key of the names _id, _uuid, _index, _received, which the gateway writes itself";
         arg_string(s, api, (struct hg_text){key.ptr - 1, key.len + 2}); /* with its quotes */
         if (value.type == HG_STR)
             arg_string(s, api, value.json);
         else
             arg_add(s, value.json.ptr, value.json.len);
     }
-    return NULL;
 }
 
-static const char *values_add(struct script *s, const struct script_plan *plan, const struct hg_api *api,
-                              const struct hg_row *row)
+static void values_add(struct script *s, const struct script_plan *plan, const struct hg_api *api,
+                       const struct hg_row *row)
 {
     struct hg_text data = api->data(row);
     if (plan->mode == MODE_LIST || plan->mode == MODE_PUBLISH) {
         rowline_add(&s->args, api, row);
         arg_end(s);
-        return NULL;
+        return;
     }
     if (plan->mode == MODE_STREAM && plan->max_length > 0) {
         arg_adds(s, "MAXLEN");
@@ -199,11 +188,12 @@ static const char *values_add(struct script *s, const struct script_plan *plan, 
     if (plan->mode == MODE_STREAM)
         arg_adds(s, "*");
     meta_add(s, plan->form, api, row);
-    if (plan->form == FORM_FIELDS)
-        return fields_add(s, api, row);
+    if (plan->form == FORM_FIELDS) {
+        fields_add(s, api, row);
+        return;
+    }
     arg_adds(s, "data");
     arg_add(s, data.ptr, data.len);
-    return NULL;
 }
 
 /* How many follow is known only afterwards: the number is counted first, on the same way. */
@@ -228,22 +218,17 @@ const char *script_row(struct script *s, const struct script_plan *plan, const s
 {
     char id[HG_ROW_ID_SIZE];
     size_t count = values_count(plan, api, row);
-    const struct script before = *s;
     if (count > ARGS_MAX)
         return "it has more keys than one command of a Redis script can carry (about 3,500)";
+    if (plan->form == FORM_FIELDS && own_key_taken(api, row))
+        return OWN_KEY_TAKEN;
     template_expand(plan->key, api, row, &s->keys);
     key_end(s);
     api->row_id(row, id);
     arg_adds(s, id);
     arg_number(s, (int64_t)count);
-    const char *never = values_add(s, plan, api, row);
-    if (never) {
-        strbuf_cut(&s->keys, before.keys.len);
-        strbuf_cut(&s->args, before.args.len);
-        s->key_count = before.key_count;
-        s->arg_count = before.arg_count;
-    }
-    return never;
+    values_add(s, plan, api, row);
+    return NULL;
 }
 
 size_t script_bytes(const struct script *s)

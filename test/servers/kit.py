@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from gateway import ROOT, SLOW, children, stat_of, wait_until  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("TEST_SERVERS_DIR") or Path.home() / ".cache/headgate-servers")
+# Root's own folder cannot be entered by the users that the servers run as.
+CACHE = Path(os.environ.get("TEST_SERVERS_DIR") or
+             ("/var/cache/headgate-servers" if os.geteuid() == 0 else Path.home() / ".cache/headgate-servers"))
 
 
 def free_port():
