@@ -158,6 +158,7 @@ $(LIBTEST): $(TESTLIB_O)
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
 TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))

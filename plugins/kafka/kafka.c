@@ -120,11 +120,11 @@ static int row_refuse(struct kafka *k, struct hg_rows *rows, struct marker *m, s
 }
 
 /* The rows from `before` on, which are not committed yet. */
-static int rest_send(struct kafka *k, struct hg_rows *rows, size_t before, size_t count, struct marker *m)
+static int rest_send(struct kafka *k, struct hg_rows *rows, const char *id, size_t before, struct marker *m)
 {
     struct ranges ranges;
     struct range r;
-    ranges_start(&ranges, before, count);
+    ranges_start(&ranges, before, k->api->row_count(rows));
     while (ranges_next(&ranges, &r)) {
         if (k->api->stopping(k->host))
             return k->api->not_now(rows, 0, "stopping");
@@ -132,6 +132,8 @@ static int rest_send(struct kafka *k, struct hg_rows *rows, size_t before, size_
             return k->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
         if (marker_set(m, k->api, rows, r.to) != 0)
             return k->api->not_now(rows, 0, "no memory");
+        if (producer_start(&k->producer, id) != 0)
+            return k->api->not_now(rows, 0, k->producer.error);
         enum producer_outcome outcome = producer_run(&k->producer, rows, r.from, r.to, m);
         if (outcome == PRODUCER_NOT_NOW)
             return k->api->not_now(rows, 0, k->producer.error);
@@ -154,7 +156,7 @@ static int kafka_push(void *state, struct hg_rows *rows)
     struct marker m = {.count = 0};
     if (before > 0)
         m = k->producer.marker;
-    int result = before < count ? rest_send(k, rows, before, count, &m) : HG_JUDGED;
+    int result = before < count ? rest_send(k, rows, id, before, &m) : HG_JUDGED;
     if (result == HG_JUDGED) {
         rows_judge(k, rows, 0, before, HG_DUPLICATE, &m);
         rows_judge(k, rows, before, count, HG_OK, &m);

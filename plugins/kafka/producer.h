@@ -52,7 +52,8 @@ enum producer_outcome {
     PRODUCER_NOT_NOW /* nothing was written, or it is not known: after producer_start() the marker tells */
 };
 
-/* One transaction of the rows [from, to) of a push and of the marker. On PRODUCER_DONE it is p->marker. */
+/* One transaction of the rows [from, to) of a push and of the marker. On PRODUCER_DONE it is p->marker; else the
+ * producer is dropped. */
 enum producer_outcome producer_run(struct producer *p, const struct hg_rows *rows, size_t from, size_t to,
                                    const struct marker *marker);
 

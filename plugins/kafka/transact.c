@@ -143,14 +143,15 @@ static enum producer_outcome rows_outcome(struct producer *p)
 
 /* --- the whole --- */
 
-/* Keeps the error that led here. What cannot be taken back is left to the next producer of this name. */
+/* Keeps the error that led here. The next transaction is another producer's of the same name: librdkafka remembers some
+ * errors for minutes, and skips the numbers of what was refused, which the broker takes for a gap. What cannot be taken
+ * back here that one ends. */
 static void take_back(struct producer *p)
 {
     char error[PRODUCER_ERROR_SIZE];
     memcpy(error, p->error, sizeof(error));
-    rd_kafka_purge(p->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    if (step(p, "taking back", call_abort, NULL) != 0)
-        producer_drop(p);
+    step(p, "taking back", call_abort, NULL);
+    producer_drop(p);
     memcpy(p->error, error, sizeof(error));
 }
 

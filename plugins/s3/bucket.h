@@ -2,9 +2,8 @@
 #ifndef S3_BUCKET_H
 #define S3_BUCKET_H
 
-#include "sigv4.h"
-
 #include "common/http_client.h"
+#include "common/sigv4.h"
 #include "headgate.h"
 
 struct bucket_settings {

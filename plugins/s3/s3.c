@@ -77,7 +77,7 @@ static struct bucket_settings settings_of(const struct config *c)
                  .proxy = c->proxy,
                  .connect_ms = c->connect_timeout,
                  .request_ms = c->request_timeout},
-        .keys = {c->region, c->access_key, c->secret_key, c->session_token},
+        .keys = {"s3", c->region, c->access_key, c->secret_key, c->session_token},
         .name = c->bucket,
         .virtual_host = c->style,
         .part_size = (size_t)c->part_size,

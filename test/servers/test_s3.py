@@ -100,7 +100,7 @@ def test_in_parts(s3):
     sent = Sent()
     more = {"BATCH_ROWS": 20000, "BATCH_BYTES": "64MiB", "PART_SIZE": "5MiB", "BATCH_WAIT": "5s"}
     with gateway("s3", options(s3, free_port(), **more)) as g:  # nobody is there: rows pile up
-        post(g, real_sets(4000, change=lambda n, d: {**d, "pad": "x" * 3000}), sent)
+        post(g, real_sets(1600, change=lambda n, d: {**d, "pad": "x" * 12000}), sent)
         g.restart({"PLUGIN_S3_URL": options(s3)["URL"]})
         drained(g, "s3")
         sizes = [len(s3.get(n)) for n in s3.names()]

@@ -1,14 +1,14 @@
-/* Signatures of version 4 for requests to S3.
+/* Signatures of AWS, version 4, for requests whose body is at hand. Needs -lcrypto.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
-#ifndef S3_SIGV4_H
-#define S3_SIGV4_H
+#ifndef COMMON_SIGV4_H
+#define COMMON_SIGV4_H
 
 #include <stddef.h>
 #include <time.h>
 
 /* Texts live as long as they are used. */
 struct sigv4_keys {
-    const char *region, *access_key, *secret_key;
+    const char *service, *region, *access_key, *secret_key;
     const char *session_token; /* or NULL */
 };
 

@@ -1,6 +1,6 @@
 /* libcurl can sign too, but Debian 12's leaves queries out of what it signs. Signed are Host and the x-amz- fields; the
  * body goes in by its SHA-256, which the server compares with what it got. */
-#include "sigv4.h"
+#include "common/sigv4.h"
 
 #include "common/strbuf.h"
 
@@ -39,8 +39,8 @@ static int signing_key(unsigned char out[DIGEST], const struct sigv4_keys *keys,
     int len = snprintf(first, sizeof(first), "AWS4%s", keys->secret_key);
     if (len < 0 || (size_t)len >= sizeof(first))
         return -1;
-    return mac(out, first, (size_t)len, day) || mac(out, out, DIGEST, keys->region) || mac(out, out, DIGEST, "s3") ||
-                   mac(out, out, DIGEST, "aws4_request")
+    return mac(out, first, (size_t)len, day) || mac(out, out, DIGEST, keys->region) ||
+                   mac(out, out, DIGEST, keys->service) || mac(out, out, DIGEST, "aws4_request")
                ? -1
                : 0;
 }
@@ -95,7 +95,7 @@ int sigv4_sign(const struct sigv4_keys *keys, const struct sigv4_request *r, str
     struct tm tm = {0};
     gmtime_r(&r->now, &tm);
     strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
-    int len = snprintf(scope, sizeof(scope), "%.8s/%s/s3/aws4_request", stamp, keys->region);
+    int len = snprintf(scope, sizeof(scope), "%.8s/%s/%s/aws4_request", stamp, keys->region, keys->service);
     if (len < 0 || (size_t)len >= sizeof(scope) || digest_hex(payload, r->body, r->len) != 0 ||
         canonical_hex(canonical, keys, r, payload, stamp) != 0 ||
         signature_hex(signature, keys, stamp, scope, canonical) != 0)
