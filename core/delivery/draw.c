@@ -327,11 +327,9 @@ void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg)
     visit_settles(p->settles, p->settle_count, visit, arg);
 }
 
-int pusher_register(struct pusher *p, struct err *e)
+int pusher_write_cursor(struct pusher *p, struct err *e)
 {
-    struct cursor *c = p->sequence == 0 ? calloc(1, sizeof *c) : NULL;
-    if (p->sequence > 0)
-        return ERR_OK;
+    struct cursor *c = calloc(1, sizeof *c);
     int code = c == NULL ? ERR_NOMEM : draw_cursor(p, c, 0);
     if (code == ERR_OK)
         code = cursor_write(p->dir, c, e);
@@ -345,4 +343,9 @@ int pusher_register(struct pusher *p, struct err *e)
         cursor_fini(c);
     free(c);
     return code;
+}
+
+int pusher_register(struct pusher *p, struct err *e)
+{
+    return p->sequence > 0 ? ERR_OK : pusher_write_cursor(p, e);
 }

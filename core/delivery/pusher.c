@@ -240,7 +240,7 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
     }
     lanes_settle_count(p);
     if (p->forgotten && p->give_up_to > 0)
-        pusher_forget(p, p->give_up_to);
+        pusher_forget(p, (struct journal_mark){p->give_up_to, p->ops->durable(p->ops->arg).rows});
     *out = p;
     return ERR_OK;
 }
@@ -366,11 +366,28 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
     pusher_dirty(p, true);
 }
 
-void pusher_forget(struct pusher *p, uint64_t position)
+void pusher_forget(struct pusher *p, struct journal_mark end)
 {
+    static const char why[] = "given up: its pusher was forgotten";
     p->forgotten = true;
-    p->give_up_to = position;
-    pusher_give_up(p, position, true, "given up: its pusher was forgotten");
+    p->give_up_to = end.position;
+    p->give_up_row = end.rows;
+    for (size_t i = 0; i < p->aside.count && !p->broken; i++) {
+        struct aside_entry *entry = &p->aside.entries[i];
+        if (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING)
+            (void)pusher_aside_dead(p, entry, why); /* without room it stays parked, and waits for one */
+    }
+    pusher_give_up(p, end.position, true, why);
+}
+
+int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e)
+{
+    CHECK(pusher_let_go(p));
+    p->forgotten = false;
+    register_new(p, at, row);
+    int code = pusher_write_cursor(p, e);
+    p->forgotten = code != ERR_OK; /* still let go, if that is what the disk says */
+    return code;
 }
 
 /* --- the clock --- */
@@ -502,8 +519,23 @@ uint64_t pusher_low(const struct pusher *p)
                     p->writing == NULL ? low : adds_low(p->writing->adds, p->writing->add_count, low));
 }
 
+bool pusher_takes(const struct pusher *p, uint64_t position)
+{
+    return position >= p->registered && (!p->forgotten || position < p->give_up_to);
+}
+
+struct journal_mark pusher_end(const struct pusher *p)
+{
+    struct journal_mark mark = p->ops->durable(p->ops->arg);
+    if (p->forgotten && p->give_up_to < mark.position)
+        mark = (struct journal_mark){p->give_up_to, p->give_up_row};
+    return mark;
+}
+
 bool pusher_drained(const struct pusher *p, uint64_t position)
 {
+    if (p->forgotten && p->give_up_to < position)
+        position = p->give_up_to;
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].next.position < position)
             return false;
@@ -520,7 +552,7 @@ bool pusher_let_go(const struct pusher *p)
 
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 {
-    struct journal_mark mark = p->ops->durable(p->ops->arg);
+    struct journal_mark mark = pusher_end(p);
     uint64_t low = pusher_low(p), behind = 0;
     *bytes = low < mark.position ? mark.position - low : 0;
     for (uint32_t i = 0; i < p->lane_count; i++)

@@ -70,6 +70,13 @@ static void begin_at(struct supervisor *s, const struct pusher_settings *setting
     }
 }
 
+static int begin_again(struct supervisor *s, struct pusher *p, const struct pusher_settings *settings, struct err *e)
+{
+    struct pusher_init init = {.name = p->name};
+    begin_at(s, settings, &init);
+    return pusher_register_again(p, init.register_at, init.register_row, e);
+}
+
 static int make_pusher(struct supervisor *s, struct runner *r, const struct described *about, struct err *e)
 {
     const struct pusher_settings *c = &r->instance.common;
@@ -80,7 +87,7 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         workers = CURSOR_LANES;
     if (r->pusher != NULL) {
         pusher_configure(r->pusher, c, about == NULL ? 0 : about->flags, workers);
-        return ERR_OK;
+        return about != NULL && pusher_let_go(r->pusher) ? begin_again(s, r->pusher, c, e) : ERR_OK;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s/%s", s->pushers_dir, r->name);

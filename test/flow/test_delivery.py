@@ -366,8 +366,59 @@ def test_forget_keeps_rows_as_dead_letters():
         g.take(rows("a", 10))
         (g.own_plugins / "chaos.so").unlink()
         g.wait_state("chaos", "orphaned")
-        assert g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0
+        wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
         wait_until(lambda: len(g.dead()) == 10)
+
+
+def let_go(g, dead):
+    """The chaos pusher's plugin goes, then the pusher is forgotten and its rows kept."""
+    g.take(rows("before", dead))
+    (g.own_plugins / "chaos.so").unlink()
+    g.wait_state("chaos", "orphaned")
+    wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
+    wait_until(lambda: len(g.dead()) == dead)
+
+
+def test_what_comes_after_a_pusher_was_forgotten_is_not_its_own():
+    with chaos("notnow", MAX_LAG="1MiB") as g:
+        let_go(g, 10)
+        for start in (g.ready, g.restart):
+            start()
+            taken = [g.post(rows("after", 3, pad="x" * 300000), headers={"Prefer": "wait=20"}) for _ in range(3)]
+            assert [r.status for r in taken] == [200] * 3 and set(taken[0]["pushers"]) == {"file"}
+            assert g.pusher("chaos")["lag"] == {"rows": 0, "bytes": 0, "seconds": 0}
+            told = g.metrics()
+            assert [told[f'headgate_lag_{unit}{{pusher="chaos"}}'] for unit in ("rows", "bytes", "seconds")] == [0, 0, 0]
+            assert g.get("/readyz").status == 200
+        assert g.cli("drain", "--wait", "10s").returncode == 0
+        assert len(g.dead()) == 10
+
+
+def test_parked_rows_of_a_forgotten_pusher_are_kept():
+    with chaos("retry", "bad") as g:
+        g.take(rows("a", 3, bad=1))
+        wait_until(lambda: g.take(row("good")) and g.pusher("chaos")["parked"] == 3)
+        (g.own_plugins / "chaos.so").unlink()
+        g.wait_state("chaos", "orphaned")
+        wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
+        why = "given up: its pusher was forgotten"
+        wait_until(lambda: [d["reason"] for d in g.dead() if d["uuid"] == "a"] == [why] * 3)
+        assert g.pusher("chaos")["parked"] == 0
+        assert g.cli("drain", "--wait", "10s").returncode == 0
+
+
+def test_a_pusher_that_comes_back_after_it_was_forgotten_is_new():
+    with chaos("notnow") as g:
+        let_go(g, 10)
+        g.take(rows("between", 5))
+        g.gate.unlink()
+        g.add_plugin("chaos")
+        g.wait_state("chaos", "running")
+        g.take(rows("after", 5))
+        assert [r[3] for r in wait_got(g, 5)] == ["after"] * 5
+        g.restart()
+        assert g.cli("dead", "retry", "--pusher", "chaos", "--all").returncode == 0
+        assert sorted(r[3] for r in wait_got(g, 15)) == ["after"] * 5 + ["before"] * 10
 
 
 # contract: replay.batch replay.uuid replay.range replay.says replay.dry-run api.replays
