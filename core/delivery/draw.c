@@ -263,6 +263,8 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
         lane->suspects_end.position = 0;
     if (lane->next.position < lane->give_up)
         pusher_dirty(p, true);
+    else
+        lane->give_up = 0;
 }
 
 static uint64_t cursor_low(const struct cursor *c)

@@ -52,12 +52,12 @@ static bool registered(const struct supervisor *s, const char *name)
     return sys->stat(path, &st) == 0;
 }
 
-/* Where a new pusher begins: FROM if it was written, else the start for a new data directory, now for an old one. */
-static void begin_at(struct supervisor *s, const struct pusher_settings *settings, struct pusher_init *init)
+/* Where a new pusher begins: FROM if it was written, else now; with a new data directory at the start. */
+static void begin_at(struct supervisor *s, const struct pusher_settings *settings, bool fresh, struct pusher_init *init)
 {
     struct journal_mark mark = journal_durable(s->options.journal);
     struct journal_segment oldest;
-    bool start = settings->from_given ? settings->from == FROM_START : s->options.fresh;
+    bool start = settings->from_given ? settings->from == FROM_START : fresh;
     init->register_at = mark.position;
     init->register_row = mark.rows;
     init->oldest = mark.position;
@@ -73,7 +73,7 @@ static void begin_at(struct supervisor *s, const struct pusher_settings *setting
 static int begin_again(struct supervisor *s, struct pusher *p, const struct pusher_settings *settings, struct err *e)
 {
     struct pusher_init init = {.name = p->name};
-    begin_at(s, settings, &init);
+    begin_at(s, settings, false, &init);
     return pusher_register_again(p, init.register_at, init.register_row, e);
 }
 
@@ -107,7 +107,7 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         .owner = r,
         .seed = seed,
     };
-    begin_at(s, c, &init);
+    begin_at(s, c, s->options.fresh, &init);
     bool lost = false;
     int code = pusher_new(&r->pusher, &init, clock_ms(), &lost, e);
     if (code == ERR_OK && (code = pusher_register(r->pusher, e)) != ERR_OK)
