@@ -34,8 +34,12 @@ static void reload_faults(const json_t *faults)
 }
 
 /* The daemon goes on with the settings it had: that is the first thing to say. */
-static int reload_refused(struct session *s)
+static int reload_refused(const struct session *s, bool json)
 {
+    if (json) {
+        remote_print(&s->remote);
+        return EXIT_CONFIG;
+    }
     json_t *answer = js_parse(buf_slice(&s->remote.call.body));
     say_note("the configuration is bad; the daemon goes on with the one it had");
     reload_faults(json_object_get(answer, "faults"));
@@ -45,7 +49,7 @@ static int reload_refused(struct session *s)
 }
 
 /* Settings that hold may still leave a plugin that cannot run with its own: that is a fault too. */
-static int reload_show(struct session *s, bool json)
+static int reload_show(const struct session *s, bool json)
 {
     json_t *answer = js_parse(buf_slice(&s->remote.call.body));
     const json_t *faults = json_object_get(answer, "faults");
@@ -82,7 +86,7 @@ int verb_reload(int argc, char **argv)
         goto out;
     }
     bool json = args_has(&s.args, OPT_JSON);
-    exit = refused && !json ? reload_refused(&s) : reload_show(&s, json);
+    exit = refused ? reload_refused(&s, json) : reload_show(&s, json);
 out:
     session_close(&s);
     return exit;

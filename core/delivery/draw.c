@@ -86,7 +86,7 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
         c->waiting[i].waited_ms = waiting_age(&p->waiting.rows[i], now);
     }
     for (uint32_t i = 0; i < p->replay_count; i++)
-        if (!p->replays[i].done)
+        if (p->replays[i].end == REPLAY_RUNS)
             c->replays[c->replay_count++] = p->replays[i].c;
     memcpy(c->totals, p->totals, sizeof c->totals);
     memcpy(c->state, p->plugin_state, p->plugin_state_len);

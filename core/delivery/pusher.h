@@ -168,7 +168,8 @@ struct pusher_counts { /* since start of this process; durable totals stand in t
 
 struct replay_job {
     struct cursor_replay c;
-    bool out, done, overtaken;
+    enum replay_end { REPLAY_RUNS, REPLAY_DONE, REPLAY_STOPPED, REPLAY_FAILED } end;
+    bool out;
     int64_t next_due_ms;
     uint32_t stuck; /* tries of the same rows */
 };
@@ -306,6 +307,8 @@ int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct er
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
+/* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
+const char *replay_word(const struct replay_job *job);
 void pusher_replay_end(struct pusher *p, uint64_t id);
 
 /* --- looking --- */

@@ -440,6 +440,63 @@ def test_replay():
         assert listed["replays"]
 
 
+def fill(g, count, of="fill"):
+    """Row sets of 100 KB, each of a uuid of its own."""
+    for n in range(count):
+        g.take(row(f"{of}-{n}", {"pad": "x" * 100000}))
+
+
+def the_replay(g):
+    return g.get("/v1/replays").json()["replays"][-1]
+
+
+SMALL = {"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "256KiB"}
+
+
+def test_positions_between_segments_are_not_rows_that_are_gone():
+    with chaos("good", **SMALL) as g:
+        fill(g, 20)
+        g.kill9()  # the tail goes to a fresh segment
+        g.start()
+        fill(g, 20, "more")
+        wait_got(g, 40)
+        done = json.loads(g.cli("replay", "--pusher", "chaos", "--from", "1h", "--to", "now", "--json").stdout)
+        assert (done["state"], done["sent"], done["duplicate"], done["gone"]) == ("done", 40, 0, 0)
+        assert len(got(g)) >= 80
+        dry = json.loads(g.cli("replay", "--pusher", "chaos", "--uuid", "more-3", "--dry-run", "--json").stdout)
+        assert (dry["rows"], dry["gone"]) == (1, 0)
+
+
+def test_a_replay_that_retention_overtakes():
+    with chaos("good", HEADGATE_JOURNAL_KEEP_BYTES="1MiB", **SMALL) as g:
+        fill(g, 20)
+        wait_got(g, 20)
+        begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "from": "1h", "rate": 1}).json()
+        assert begun["state"] == "running"
+        wait_until(lambda: the_replay(g)["sent"] > 0)
+        fill(g, 60, "later")
+        last = wait_until(lambda: (r := the_replay(g))["state"] != "running" and r, 40, lambda: the_replay(g))
+        assert last["state"] == "overtaken" and last["gone"] > 0 and last["sent"] + last["gone"] <= 20
+        replayed = {r[3] for r in got(g) if r[2] == 3}
+        assert len(replayed) == last["sent"] and all(u.startswith("fill-") for u in replayed)
+
+
+def test_a_replay_says_how_it_ended():
+    with chaos("good", "bad") as g:
+        g.take(rows("a", 10, bad=1))
+        wait_got(g, 10)
+        begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "uuid": "a", "rate": 1}).json()
+        assert g.cli("replay", "stop", begun["id"]).returncode == 0
+        assert the_replay(g)["state"] == "stopped"
+        g.restart({"PLUGIN_CHAOS_MODE": "abort"})
+        g.wait_state("chaos", "running")
+        done = g.cli("replay", "--pusher", "chaos", "--uuid", "a")
+        assert done.returncode == 75 and ": failed: 0 rows sent" in done.stdout, done
+        g.take(row("b"))
+        wait_got(g, 11)  # it goes on
+        assert not g.dead()
+
+
 # contract: replay.new-ids replay.rate
 def test_replay_as_new_rows():
     with chaos("good") as g:

@@ -390,5 +390,9 @@ def test_reload():
         done = g.cli("reload")
         assert done.returncode == 78 and "max_rows" in done.stdout + done.stderr
         assert g.post(rows("u", 3)).status == 202  # what was wrong as a whole changed nothing
+        g.config.write_text("[plugin file]\nparallel = nonsense\n")  # a plugin's alone: the rest is in force
+        for more in ([], ["--json"]):
+            done = g.cli("reload", *more)
+            assert done.returncode == 78 and "nonsense" in done.stdout + done.stderr
         g.config.write_text("")
         assert g.cli("reload").returncode == 0
