@@ -17,7 +17,7 @@
 static struct plugin_file *file_named(const struct folder *f, const char *name)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->entries[i].file->refused == NULL && f->entries[i].first == NULL &&
+        if (f->entries[i].file->refused == NULL && f->entries[i].holder == NULL &&
             strcmp(f->entries[i].file->about.name, name) == 0)
             return f->entries[i].file;
     return NULL;
@@ -330,7 +330,7 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
     if (plugins == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < s->folder.count; i++)
-        if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].first == NULL)
+        if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].holder == NULL)
             plugins[plugin_count++] = s->folder.entries[i].file->about.name;
     int code = conf_instances(conf, plugins, plugin_count, &names, &uses, &count, faults, &notices);
     say_notices(s, &notices);

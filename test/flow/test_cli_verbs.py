@@ -404,6 +404,19 @@ def test_forget(fake):
     assert [a[1] for a in fake.asked] == ["/v1/pushers/http", "/v1/pushers/http?dead-letter=yes"]
 
 
+def test_plugin_list_of_a_daemon_that_does_not_tell(fake):
+    folders = str((Path(BIN).parent / "plugins").resolve())
+    for status_, code in ((503, 69), (403, 78), (500, 70)):
+        fake.set("GET", "/v1/pushers", problem(status_, "not now."))
+        done = run("plugin", "list", "--plugins", folders, "--admin", fake.address)
+        assert done.returncode == code and "not now" in done.stderr and "\nhttp " in done.stdout
+        assert run("plugin", "list", "--plugins", folders, env={"HEADGATE_ADMIN_LISTEN": fake.address}).returncode == 0
+    fake.set("GET", "/v1/pushers", {"pushers": [{"name": "f", "plugin": "file", "version": "0.9", "state": "running"}]})
+    assert "    f: running, version 0.9\n" in run("plugin", "list", "--plugins", folders, "--admin", fake.address).stdout
+    done = run("plugin", "list", "--plugins", folders, env={"HEADGATE_TOKEN": "a\nb"})
+    assert done.returncode == 0 and "token" in done.stderr.lower() and "\nhttp " in done.stdout
+
+
 # contract: reload
 def test_reload(fake):
     fake.set("POST", "/v1/reload", {"generation": 4, "changed": ["log.level"], "restart": ["http.listen"], "faults": []})
