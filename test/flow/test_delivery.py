@@ -440,7 +440,7 @@ def test_replay():
         assert listed["replays"]
 
 
-def fill(g, count, of="fill"):
+def take_large(g, count, of="fill"):
     """Row sets of 100 KB, each of a uuid of its own."""
     for n in range(count):
         g.take(row(f"{of}-{n}", {"pad": "x" * 100000}))
@@ -455,10 +455,10 @@ SMALL = {"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "256KiB"}
 
 def test_positions_between_segments_are_not_rows_that_are_gone():
     with chaos("good", **SMALL) as g:
-        fill(g, 20)
+        take_large(g, 20)
         g.kill9()  # the tail goes to a fresh segment
         g.start()
-        fill(g, 20, "more")
+        take_large(g, 20, "more")
         wait_got(g, 40)
         done = json.loads(g.cli("replay", "--pusher", "chaos", "--from", "1h", "--to", "now", "--json").stdout)
         assert (done["state"], done["sent"], done["duplicate"], done["gone"]) == ("done", 40, 0, 0)
@@ -469,12 +469,12 @@ def test_positions_between_segments_are_not_rows_that_are_gone():
 
 def test_a_replay_that_retention_overtakes():
     with chaos("good", HEADGATE_JOURNAL_KEEP_BYTES="1MiB", **SMALL) as g:
-        fill(g, 20)
+        take_large(g, 20)
         wait_got(g, 20)
         begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "from": "1h", "rate": 1}).json()
         assert begun["state"] == "running"
         wait_until(lambda: the_replay(g)["sent"] > 0)
-        fill(g, 60, "later")
+        take_large(g, 60, "later")
         last = wait_until(lambda: (r := the_replay(g))["state"] != "running" and r, 40, lambda: the_replay(g))
         assert last["state"] == "overtaken" and last["gone"] > 0 and last["sent"] + last["gone"] <= 20
         replayed = {r[3] for r in got(g) if r[2] == 3}
