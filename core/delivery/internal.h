@@ -65,6 +65,10 @@ void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t
 /* All rows from `place` up to the position `end`. */
 void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome);
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+/* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
+void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
+/* The cursor at once, without what a checkpoint brings with it; blocks. */
+int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 
 #define DEAD_FULL "there is no room for more dead letters (dead.max_bytes): retry or drop some"
 
