@@ -6,13 +6,14 @@
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
-     libinih-dev libsqlite3-dev libzstd-dev zlib1g-dev libssl-dev"
+     libinih-dev libzstd-dev zlib1g-dev libssl-dev libhiredis-dev librdkafka-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
-SERVERS="postgresql mariadb-server redis-server python3-psycopg2 python3-pymysql"
-LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libcrypto"
+SERVERS="postgresql mariadb-server redis-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
+         python3-confluent-kafka maven default-jre-headless golang-go openssl zstd"
+LIBRARIES="libuv libcurl jansson inih libzstd zlib libcrypto hiredis rdkafka"
 
 say() {
     echo "headgate: $*" >&2
