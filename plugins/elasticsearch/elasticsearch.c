@@ -217,7 +217,8 @@ static int elastic_fill(struct elastic *e, char *why)
         snprintf(why, WHY_SIZE, "either an API_KEY (without spaces), or a USER, or a TOKEN");
         return HG_OPEN_BROKEN;
     }
-    e->index = place_index(c->index, template_why, sizeof(template_why));
+    if (place_check(c->index, template_why, sizeof(template_why)) == 0)
+        e->index = template_new(c->index, template_why, sizeof(template_why));
     if (!e->index) {
         snprintf(why, WHY_SIZE, "INDEX %s", template_why);
         return HG_OPEN_BROKEN;

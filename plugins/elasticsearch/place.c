@@ -10,19 +10,19 @@
 
 enum { TEMPLATE_NAME_SIZE = 200 };
 
-struct template *place_index(const char *text, char *why, size_t why_size)
+int place_check(const char *index, char *why, size_t why_size)
 {
-    if (!isalnum((unsigned char)text[0])) {
+    if (!isalnum((unsigned char)index[0])) {
         snprintf(why, why_size, "has to begin with a letter or a digit, as names of indexes do");
-        return NULL;
+        return -1;
     }
-    if (strpbrk(text, "\\/*?\"<>| ,#:")) {
+    if (strpbrk(index, "\\/*?\"<>| ,#:")) {
         snprintf(why, why_size,
                  "holds one of the characters that no index may have in its name: \\ / * ? \" < > | , # : "
                  "and the space");
-        return NULL;
+        return -1;
     }
-    return template_new(text, why, why_size);
+    return 0;
 }
 
 char *place_url(const char *base, const char *path)

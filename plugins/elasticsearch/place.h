@@ -3,11 +3,10 @@
 #define ELASTICSEARCH_PLACE_H
 
 #include "common/http_client.h"
-#include "common/template.h"
 #include "headgate.h"
 
-/* NULL with a sentence when the text is no template, or no index could have such a name. */
-struct template *place_index(const char *text, char *why, size_t why_size);
+/* 0, or -1 with a sentence: no index could have such a name. */
+int place_check(const char *index, char *why, size_t why_size);
 
 /* `base` with `path` behind it, one slash between. Freed by the caller; NULL: no memory. */
 char *place_url(const char *base, const char *path);

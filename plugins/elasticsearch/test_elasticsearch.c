@@ -5,7 +5,6 @@
 #include "webserver.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -51,7 +50,6 @@ static void replies(struct box *b, size_t count, ...)
 static int box_make(void **state)
 {
     struct box *b = calloc(1, sizeof(*b));
-    signal(SIGPIPE, SIG_IGN);
     b->kit = testkit_load(plugin);
     b->web = web_start(respond, b, NULL, 0);
     *state = b;

@@ -87,7 +87,8 @@ static int conf_limits(rd_kafka_conf_t *conf, struct producer *p)
 {
     return set(conf, "message.max.bytes", "300000000", p) || set(conf, "queue.buffering.max.messages", "1000000", p) ||
                    set(conf, "queue.buffering.max.kbytes", "2097151", p) || set(conf, "linger.ms", "5", p) ||
-                   set(conf, "partitioner", "murmur2_random", p) || /* as Java's producer does */
+                   set(conf, "topic.metadata.propagation.max.ms", "2000", p) || /* a missing topic is told soon */
+                   set(conf, "partitioner", "murmur2_random", p) ||             /* as Java's producer does */
                    set_number(conf, "socket.connection.setup.timeout.ms",
                               p->settings.connect_ms < 1000 ? 1000 : p->settings.connect_ms, p) ||
                    set(conf, "reconnect.backoff.max.ms", "1000", p)

@@ -5,7 +5,6 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -28,7 +27,6 @@ static int box_make(void **state)
 {
     struct box *b = calloc(1, sizeof(*b));
     char why[256];
-    signal(SIGPIPE, SIG_IGN);
     *state = b;
     b->kit = testkit_load(plugin);
     b->handle = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof(why));

@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -90,7 +89,6 @@ static int box_make(void **state)
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
     char port[16];
-    signal(SIGPIPE, SIG_IGN);
     pthread_mutex_init(&b->fake.lock, NULL);
     b->fake.listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(b->fake.listener, (struct sockaddr *)&at, len) != 0 || listen(b->fake.listener, 8) != 0 ||

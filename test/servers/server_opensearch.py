@@ -20,8 +20,8 @@ class OpenSearch(kit.Server):
     name, version = "opensearch", "2.19.4"
     start_seconds = 180
     artifact = "org.opensearch.distribution.integ-test-zip:opensearch"
-    kind = "OPENSEARCH"
-    more = {}
+    program, kind = "opensearch", "OPENSEARCH"
+    more = {}  # settings
 
     @classmethod
     def fetch(cls, folder):
@@ -34,7 +34,7 @@ class OpenSearch(kit.Server):
 
     @classmethod
     def program_dir(cls):
-        return cls.home() / f"{cls.name}-{cls.version}"
+        return cls.home() / f"{cls.program}-{cls.version}"
 
     def new_ports(self):
         self.port, self.transport = kit.free_port(), kit.free_port()
@@ -50,7 +50,7 @@ class OpenSearch(kit.Server):
         found = {"path.data": self.dir / "data", "path.logs": self.dir / "logs", "network.host": "127.0.0.1",
                  "http.port": self.port, "transport.port": self.transport, "discovery.type": "single-node",
                  "cluster.routing.allocation.disk.threshold_enabled": "false", "node.store.allow_mmap": "false", **self.more}
-        (conf / f"{self.name}.yml").write_text("".join(f"{k}: {v}\n" for k, v in found.items()))
+        (conf / f"{self.program}.yml").write_text("".join(f"{k}: {v}\n" for k, v in found.items()))
         (self.dir / "tmp").mkdir(exist_ok=True)
         for path in [conf, self.dir / "tmp", *conf.rglob("*")]:
             self.give(path)
@@ -61,7 +61,7 @@ class OpenSearch(kit.Server):
                 f"{self.kind}_JAVA_OPTS": "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"}
 
     def command(self):
-        return [self.program_dir() / "bin" / self.name]
+        return [self.program_dir() / "bin" / self.program]
 
     def ask(self, method, path, document=None, timeout=60):
         body = None if document is None else document if isinstance(document, bytes) else json.dumps(document).encode()

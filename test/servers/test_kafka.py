@@ -8,10 +8,13 @@ from decimal import Decimal
 import pytest
 from faults import storm
 from proxy import Proxy
-from trial import Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
 
 from gateway import BUILD, wait_until
 from kit import free_port, server
+
+if not FULL:
+    pytest.skip("with `make test-servers`: OpenSearch is the one from Maven of `make test`", allow_module_level=True)
 
 names = (f"rows-{n}" for n in itertools.count())
 
