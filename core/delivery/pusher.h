@@ -109,7 +109,7 @@ struct lane {
     char give_up_why[160];
     int64_t first_try_ms;   /* of what stands at `next`; 0: not tried */
     struct place first_end; /* up to here it was tried then; position 0: not known */
-    int64_t last_done_ms;
+    int64_t last_done_ms; /* end of its last push; 0: none since the start */
 };
 
 struct done {        /* the end of a push, from the host */

@@ -499,10 +499,7 @@ def test_send_csv(fake, tmp_path):
 
 
 def test_send_the_weather(fake):
-    path = ROOT.parent / "shared" / "data" / "seattle-weather.csv"
-    if not path.exists():
-        pytest.skip("the shared data are not here")
-    send(fake, path)
+    send(fake, ROOT / "examples/data/seattle-weather.csv")
     rows = fake.rows()
     assert len(rows) == 1461 and list(rows[0]) == ["date", "precipitation", "tempMax", "tempMin", "wind", "weather"]
     assert len(fake.documents) == 2
