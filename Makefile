@@ -317,7 +317,8 @@ install: all
 	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
+	rm -rf $(D)/share/headgate/sdk/new
+	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:
