@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VARIATIONS_MAX = 80, LONG_TEXT = 4000, ROUNDS = 3, GRACE_MS = 2000 };
+enum { VARIATIONS_MAX = 80, LONG_TEXT = 4000, ROUNDS = 3, GRACE_MS = 2000, STOP_PART = 2 };
 
 static void item_load(struct conform *c)
 {
@@ -198,11 +198,11 @@ static void stop_amid(struct conform *c, size_t first, size_t count)
         (void)conform_lost(c, s, wait, "in push()");
         return;
     }
-    wait = solo_stop(s, c->timeout_ms);
+    wait = solo_stop(s, c->timeout_ms / STOP_PART);
     if (wait == SOLO_LATE)
         (void)conform_fail(c, "look at api->stopping in every loop, and wait with api->wait, which a stop interrupts",
                            "it was told to stop in the middle of a push, and did not end within %lld ms",
-                           (long long)c->timeout_ms);
+                           (long long)(c->timeout_ms / STOP_PART));
     else if (wait != SOLO_ENDED || s->status != 0)
         (void)conform_lost(c, s, wait, "when it was told to stop in the middle of a push");
 }
