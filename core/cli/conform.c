@@ -6,15 +6,19 @@
 
 #include "base/check.h"
 #include "base/sys.h"
+#include "cli/nap.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
+#include <unistd.h>
 
-enum { TRIES = 20, WAIT_MOST_MS = 250, GRACE_MS = 2000, LOG_MAX = 1 << 20 };
+enum { TRIES = 20, WAIT_LEAST_MS = 10, WAIT_MOST_MS = 250, GRACE_MS = 2000, FAR_MS = 30000, STATUS_LOST = 127 };
 
 /* --- findings --- */
 
@@ -205,12 +209,6 @@ bool conform_push(struct conform *c, struct solo *s, size_t first, const size_t 
     return true;
 }
 
-static void conform_nap(int64_t ms)
-{
-    const struct timespec time = {0, (ms < WAIT_MOST_MS ? ms : WAIT_MOST_MS) * 1000000};
-    (void)nanosleep(&time, NULL);
-}
-
 /* Rows of the last push that come again; false: one never will be delivered. */
 static bool deliver_rest(struct conform *c, size_t *list, size_t *count, int64_t *wait_ms)
 {
@@ -242,7 +240,7 @@ bool conform_deliver(struct conform *c, struct solo *s, size_t first, size_t cou
             return true;
         if (tries >= TRIES && clock_ms() > deadline)
             break;
-        conform_nap(wait_ms > 10 ? wait_ms : 10);
+        nap_ms(wait_ms < WAIT_LEAST_MS ? WAIT_LEAST_MS : wait_ms < WAIT_MOST_MS ? wait_ms : WAIT_MOST_MS);
     }
     return conform_fail(c, "is the far end up? does it connect again after it was away?",
                         "good rows were not delivered in %d tries and %lld ms; the last answer: %s", TRIES,
@@ -251,20 +249,33 @@ bool conform_deliver(struct conform *c, struct solo *s, size_t first, size_t cou
 
 /* --- the far end --- */
 
-/* Output into `out`; the status of the shell. */
+static _Noreturn void far_exec(const struct conform *c, const char *command, int out)
+{
+    int null = open("/dev/null", O_RDONLY);
+    if (chdir(c->folder) == 0 && null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0)
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    _exit(STATUS_LOST);
+}
+
+/* Output into `out`; 0, or how the shell ended. A command may leave a server behind that keeps what it prints open, so
+ * the output goes into a file, and only the shell itself is waited for. */
 static int far_run(struct conform *c, const char *command, char *out, size_t size)
 {
-    struct buf text;
-    buf_init(&text, 64 << 10);
-    out[0] = '\0';
-    int status = -1;
-    if (buf_addf(&text, "exec </dev/null 2>&1; cd '%s' && { %s\n}", c->folder, command) == ERR_OK) {
-        FILE *from = popen(buf_str(&text), "re");
-        size_t n = from == NULL ? 0 : fread(out, 1, size - 1, from);
-        out[n] = '\0';
-        status = from == NULL ? -1 : pclose(from);
+    int status = -1, file = memfd_create("output", MFD_CLOEXEC);
+    pid_t pid = file < 0 ? -1 : sys->fork();
+    if (pid == 0)
+        far_exec(c, command, file);
+    int64_t deadline = clock_ms() + FAR_MS;
+    pid_t ended = pid < 0 ? pid : 0;
+    while (ended == 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
+        nap_ms(1);
+        if (clock_ms() > deadline)
+            (void)kill(pid, SIGKILL);
     }
-    buf_free(&text);
+    ssize_t n = file < 0 ? -1 : sys->pread(file, out, size - 1, 0);
+    out[n > 0 ? n : 0] = '\0';
+    if (file >= 0)
+        sys->close(file);
     return status;
 }
 

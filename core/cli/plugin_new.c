@@ -75,11 +75,11 @@ static int text_fill(const struct plugin_new *n, struct slice text, struct buf *
     return code;
 }
 
-/* plugin.c is NAME.c, test_plugin.c is test_NAME.c; the others keep their names. */
+/* plugin.c.in is NAME.c, test_plugin.c.in is test_NAME.c; the others keep their names. */
 static void file_name(const struct plugin_new *n, const char *from, char *out, size_t size)
 {
-    bool test = strcmp(from, "test_plugin.c") == 0;
-    if (test || strcmp(from, "plugin.c") == 0)
+    bool test = strcmp(from, "test_plugin.c.in") == 0;
+    if (test || strcmp(from, "plugin.c.in") == 0)
         snprintf(out, size, "%s/%s%s.c", n->name, test ? "test_" : "", n->name);
     else
         snprintf(out, size, "%s/%s", n->name, from);

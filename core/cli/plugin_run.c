@@ -4,6 +4,7 @@
  *
  * --gdb and --valgrind put the host under the one or the other. --fault makes the repeats that a plugin meets in
  * operation: rows that it delivered come again, or the host is killed in the middle of a push. */
+#include "cli/nap.h"
 #include "cli/parcel.h"
 #include "cli/say.h"
 #include "cli/subject.h"
@@ -94,7 +95,11 @@ static int rows_flush(struct plugin_run *r, struct parcel *parcel, struct err *e
     int code = parcel_build(parcel, args_value(&r->args, OPT_UUID, "run"), 0, parcel->count);
     if (code != ERR_OK)
         return err_set(e, code, "no memory for the rows");
-    code = tape_add(&r->tape, buf_slice(&parcel->body), parcel->documents, e);
+    struct err fault = {.text = ""};
+    code = tape_add(&r->tape, buf_slice(&parcel->body), parcel->documents, &fault);
+    if (code != ERR_OK)
+        err_set(e, code, "line %llu: %.300s", (unsigned long long)parcel_line_of_byte(parcel, r->tape.fault_at),
+                fault.text);
     parcel_clear(parcel);
     return code;
 }
@@ -136,9 +141,11 @@ static int rows_open(struct plugin_run *r)
         code = rowfile_begin(&file, &e);
     if (code == ERR_OK)
         code = rows_read(r, &file, &e);
+    if (code != ERR_OK)
+        (void)say_error(exit_of(code), "%s: %s", input.name, e.text);
     rowfile_close(&file);
     input_close(&input);
-    return code == ERR_OK ? EXIT_DONE : say_error(exit_of(code), "%s: %s", input.name, e.text);
+    return exit_of(code);
 }
 
 /* --- the host --- */
@@ -174,12 +181,6 @@ static int host_start(struct plugin_run *r)
         return say_error(exit_of(code), "%s", e.text);
     enum solo_wait wait = solo_ready(&r->solo, r->timeout_ms + GRACE_MS);
     return wait == SOLO_OK ? EXIT_DONE : host_lost(r, wait, "in start() or open()");
-}
-
-static void nap(int64_t ms)
-{
-    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-    (void)nanosleep(&time, NULL);
 }
 
 static bool fault_strikes(struct plugin_run *r, enum strike kind)
@@ -262,7 +263,7 @@ static int push_batch(struct plugin_run *r, size_t first, size_t count)
             r->given_up += count;
             return EXIT_DONE;
         }
-        nap(wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+        nap_ms(wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
     }
 }
 

@@ -145,9 +145,11 @@ int tape_add(struct tape *t, struct slice body, bool ndjson, struct err *e)
     int code = scan_body(t->scan, &rules, body);
     if (code != ERR_OK) {
         const struct fault *f = scan_faults(t->scan, &count);
-        return count == 0 ? err_set(e, code, "%s", err_text(code))
-                          : err_set(e, code, "line %llu: " SLICE_FMT "%s" SLICE_FMT, (unsigned long long)f->line,
-                                    SLICE_ARG(f->pointer), f->pointer.len > 0 ? ": " : "", SLICE_ARG(f->detail));
+        if (count == 0)
+            return err_set(e, code, "%s", err_text(code));
+        t->fault_at = f->byte;
+        return err_set(e, code, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(f->pointer), f->pointer.len > 0 ? ": " : "",
+                       SLICE_ARG(f->detail));
     }
     const struct row_set *sets = scan_sets(t->scan, &count);
     for (uint32_t i = 0; code == ERR_OK && i < count; i++)

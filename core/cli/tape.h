@@ -25,13 +25,14 @@ struct tape {
     struct buf text; /* every document, one behind the other */
     struct tape_row *rows;
     size_t count, cap;
+    uint64_t fault_at;
 };
 
 /* tape_close in every case. */
 int tape_open(struct tape *t, struct err *e) MUST_CHECK;
 void tape_close(struct tape *t);
-/* One document, or several, one a line (`ndjson`), as they would be posted. ERR_SYNTAX, ERR_RANGE with the first fault
- * and its line. */
+/* One document, or several, one a line (`ndjson`), as they would be posted. ERR_SYNTAX, ERR_RANGE with the first fault;
+ * `fault_at` is its offset in the body then. */
 int tape_add(struct tape *t, struct slice body, bool ndjson, struct err *e) MUST_CHECK;
 /* The row's data as it was given; valid until the next tape_add. */
 struct slice tape_data(const struct tape *t, size_t row);
