@@ -36,6 +36,9 @@ void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
 void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
+/* What its host did: shows only in a pusher that is to run. One that is paused, broken, or has lost its plugin stays
+ * that, whatever its last host still says. */
+void pusher_show(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
 void pusher_break(struct pusher *p, const char *reason);
 void pusher_error(struct pusher *p, struct slice reason);
 uint64_t pusher_random(struct pusher *p);

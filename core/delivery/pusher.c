@@ -56,6 +56,12 @@ void pusher_set_state(struct pusher *p, enum pusher_state state, const char *eve
     p->ops->changed(p->ops->arg, p, event, reason == NULL ? "" : reason);
 }
 
+void pusher_show(struct pusher *p, enum pusher_state state, const char *event, const char *reason)
+{
+    if (p->wanted && !p->paused && !p->broken)
+        pusher_set_state(p, state, event, reason);
+}
+
 void pusher_error(struct pusher *p, struct slice reason)
 {
     if (reason.len > 0)
@@ -65,7 +71,8 @@ void pusher_error(struct pusher *p, struct slice reason)
 void pusher_break(struct pusher *p, const char *reason)
 {
     p->broken = true;
-    pusher_set_state(p, PUSHER_BROKEN, "pusher.broken", reason);
+    if (p->wanted)
+        pusher_set_state(p, PUSHER_BROKEN, "pusher.broken", reason);
     if (p->host == HOST_READY || p->host == HOST_STARTING) {
         p->host = HOST_ENDING;
         p->ops->stop(p->ops->arg, p);
