@@ -268,8 +268,38 @@ coverage-run: check-build
 	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
 	$(PYTHON) test/lint/coverage.py $(BUILD)
 
-bench: all $(CRASH_TOOLS)
-	@HEADGATE_BUILD=$(BUILD) test/bench/run
+# Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
+# put the table there.
+BENCH_C    := $(wildcard test/bench/tool/*.c)
+BENCH_TOOL := $(BENCH_C:test/bench/tool/%.c=$(BUILD)/bench/%)
+BENCH_VENV := $(BUILD)/bench/venv
+VARIANT    := $(BUILD)/bench/jansson/headgate
+$(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+$(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=scan_body $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+$(BENCH_VENV)/done: test/bench/requirements.txt
+	@rm -rf $(@D)
+	@mkdir -p $(BUILD)/bench
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip -q --disable-pip-version-check install -r $<
+	@touch $@
+
+.PHONY: bench-build bench-deps
+bench-deps:
+	@etc/install-deps.sh run bench
+bench-build: all $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
+bench: bench-deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
+	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
@@ -319,6 +349,7 @@ clean:
 
 DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
-        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
+        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
+        $(BUILD)/test/bench/variant/jansson.o
 .SECONDARY: $(DEPS)
 -include $(DEPS:.o=.d)

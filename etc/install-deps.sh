@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
-# for the tests as well. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
+# for the tests as well, `install-deps.sh run bench` for the benchmarks. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
 # libraries are there without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
@@ -8,7 +8,9 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
      libinih-dev libsqlite3-dev libzstd-dev zlib1g-dev libssl-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
-      python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
+      python3-venv git podman buildah runc uidmap debootstrap systemd groff-base valgrind"
+# nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
+BENCH="nginx-light wrk valgrind python3 python3-venv util-linux"
 LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libcrypto"
 
 say() {
@@ -54,7 +56,8 @@ for set in "$@"; do
     case $set in
     run) wanted="$wanted $RUN" ;;
     test) wanted="$wanted $TEST" ;;
-    *) say "usage: install-deps.sh [run] [test]" && exit 64 ;;
+    bench) wanted="$wanted $BENCH" ;;
+    *) say "usage: install-deps.sh [run] [test] [bench]" && exit 64 ;;
     esac
 done
 
