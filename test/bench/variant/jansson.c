@@ -26,7 +26,8 @@ static bool row_is_valid(const json_t *row)
     const char *key;
     if (!json_is_object(data) || (index != NULL && !json_is_integer(index) && !json_is_null(index)))
         return false;
-    json_object_foreach(data, key, value) {
+    json_object_foreach(data, key, value)
+    {
         if (!key_is_camel(key))
             return false;
     }
