@@ -5,7 +5,7 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan fresh. Also: coverage bench format.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -210,7 +210,7 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
+.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
         bench format
 test:
 	@etc/install-deps.sh run test
@@ -240,6 +240,10 @@ fuzz:
 	@$(FUZZ_MAKE) -s -j$(JOBS) fuzz-build
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
+
+# Instructions, counted by callgrind: the speed that a busy machine cannot blur.
+cost: all
+	@$(PYTEST) test/cost
 
 lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
