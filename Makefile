@@ -299,7 +299,7 @@ $(BENCH_VENV)/done: test/bench/requirements.txt
 .PHONY: bench-build bench-deps
 bench-deps:
 	@etc/install-deps.sh run bench
-bench-build: all $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
+bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
 bench: bench-deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
 	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \

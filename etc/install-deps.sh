@@ -10,7 +10,7 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base valgrind"
 # nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
-BENCH="nginx-light wrk valgrind python3 python3-venv util-linux"
+BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
 LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libcrypto"
 
 say() {

@@ -53,12 +53,19 @@ void batch_id_text(const struct epoch *epoch, uint64_t position, char out[BATCH_
     out[BATCH_ID_LEN] = '\0';
 }
 
-void row_id_text(const struct epoch *epoch, uint64_t position, uint32_t row, char out[ROW_ID_LEN + 1])
+void row_id_extend(const char batch[BATCH_ID_LEN], uint32_t row, char out[ROW_ID_LEN + 1])
 {
-    batch_id_text(epoch, position, out);
+    memcpy(out, batch, BATCH_ID_LEN);
     out[BATCH_ID_LEN] = '-';
     number_text(row, ROW_DIGITS, out + BATCH_ID_LEN + 1);
     out[ROW_ID_LEN] = '\0';
+}
+
+void row_id_text(const struct epoch *epoch, uint64_t position, uint32_t row, char out[ROW_ID_LEN + 1])
+{
+    char batch[BATCH_ID_LEN + 1];
+    batch_id_text(epoch, position, batch);
+    row_id_extend(batch, row, out);
 }
 
 static int number_parse(const char *text, int count, uint64_t *out)

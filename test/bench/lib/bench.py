@@ -44,6 +44,11 @@ class Daemon(Gateway):
         """Rows that are not delivered yet, of the pusher that is furthest behind."""
         return max((v for k, v in self.metrics().items() if k.startswith("headgate_lag_rows{")), default=0)
 
+    def wait_for_all(self, except_for, timeout=600):
+        """All pushers but one to have delivered everything."""
+        wait_until(lambda: all(v == 0 for k, v in self.metrics().items()
+                               if k.startswith("headgate_lag_rows{") and except_for not in k), timeout)
+
     def wait_delivered(self, timeout=600):
         wait_until(lambda: self.lag() == 0, timeout, "all rows to be delivered")
 
