@@ -5,7 +5,7 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan fresh. Also: coverage bench format.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -223,7 +223,7 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
+.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
         bench format
 test:
 	@etc/install-deps.sh run test
@@ -254,6 +254,10 @@ fuzz:
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
 
+# Instructions, counted by callgrind: the speed that a busy machine cannot blur.
+cost: all
+	@$(PYTEST) test/cost
+
 lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
 contract:
@@ -281,8 +285,38 @@ coverage:
 	@COUNT_LINES=1 $(COVERAGE_MAKE) -k unit flow; tests=$$?; \
 	    $(PYTHON) test/lint/coverage.py $(BUILD)/coverage && exit $$tests
 
-bench: all $(CRASH_TOOLS)
-	@HEADGATE_BUILD=$(BUILD) test/bench/run
+# Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
+# put the table there.
+BENCH_C    := $(wildcard test/bench/tool/*.c)
+BENCH_TOOL := $(BENCH_C:test/bench/tool/%.c=$(BUILD)/bench/%)
+BENCH_VENV := $(BUILD)/bench/venv
+VARIANT    := $(BUILD)/bench/jansson/headgate
+$(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+$(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=scan_body $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+$(BENCH_VENV)/done: test/bench/requirements.txt
+	@rm -rf $(@D)
+	@mkdir -p $(BUILD)/bench
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip -q --disable-pip-version-check install -r $<
+	@touch $@
+
+.PHONY: bench-build bench-deps
+bench-deps:
+	@etc/install-deps.sh run bench
+bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
+bench: bench-deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
+	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
@@ -333,6 +367,7 @@ clean:
 
 DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
-        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
+        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
+        $(BUILD)/test/bench/variant/jansson.o
 .SECONDARY: $(DEPS)
 -include $(DEPS:.o=.d)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
-# for the tests as well. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
+# for the tests as well, `install-deps.sh run bench` for the benchmarks. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
 # libraries are there without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
@@ -11,6 +11,8 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       g++ rustc libsqlite3-dev gdb valgrind
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
+# nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
+BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
 LIBRARIES="libuv libcurl jansson inih libzstd zlib libcrypto"
 
 say() {
@@ -56,7 +58,8 @@ for set in "$@"; do
     case $set in
     run) wanted="$wanted $RUN" ;;
     test) wanted="$wanted $TEST" ;;
-    *) say "usage: install-deps.sh [run] [test]" && exit 64 ;;
+    bench) wanted="$wanted $BENCH" ;;
+    *) say "usage: install-deps.sh [run] [test] [bench]" && exit 64 ;;
     esac
 done
 
