@@ -152,6 +152,7 @@ static void on_look(uv_timer_t *timer)
     struct daemon *d = timer->data;
     tell_damages(d);
     daemon_look(d);
+    daemon_look_access(d);
     receipts_look(&d->api);
 }
 
@@ -188,6 +189,7 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     d->settings = conf_settings(fresh);
     conf_free(&before);
     daemon_set_log(d->settings);
+    daemon_look_access(d);
     struct http_limits limits = daemon_limits(d->settings);
     http_server_limits(d->rows, &limits);
     http_server_limits(d->operation, &limits);
@@ -236,9 +238,17 @@ static int bring_up(struct daemon *d)
     int code = daemon_open_journal(d, &fresh);
     if (code != EXIT_OK)
         return code;
-    code = daemon_open_supervisor(d, fresh);
-    d->api = (struct api){
-        .loop = &d->loop, .journal = d->journal, .supervisor = d->supervisor, .daemon = d, .generation = 1};
+    code = daemon_open_access(d);
+    if (code == EXIT_OK)
+        code = daemon_open_supervisor(d, fresh);
+    d->api = (struct api){.loop = &d->loop,
+                          .journal = d->journal,
+                          .supervisor = d->supervisor,
+                          .daemon = d,
+                          .generation = 1,
+                          .access = d->access,
+                          .rows_auth = d->settings->http_auth,
+                          .admin_auth = d->settings->admin_auth};
     if (code == EXIT_OK)
         code = daemon_open_intake(d);
     if (code == EXIT_OK)
@@ -266,6 +276,7 @@ static int run(struct daemon *d)
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     supervisor_free(&d->supervisor);
     keyring_free(&d->keyring);
+    daemon_close_access(d);
     refusals_free(&d->refusals);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);

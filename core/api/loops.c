@@ -136,7 +136,9 @@ static int loop_intake(struct loop *loop, const struct loops_options *options)
         .keyring = options->keyring,
         .refusals = options->refusals,
         .rules = options->rules,
-        .other = {.request = bounce_request, .arg = &loop->way},
+        .other = {.head = bounce_head, .request = bounce_request, .arg = &loop->way},
+        .access = options->api->access,
+        .auth = options->api->rows_auth,
         .wait = bounce_wait,
         .wait_arg = &loop->way,
     };

@@ -4,6 +4,12 @@
 #include <grp.h>
 #include <stdlib.h>
 
+static int on_operation_head(void *arg, struct http_request *r)
+{
+    struct daemon *d = arg;
+    return api_admit(&d->api, r);
+}
+
 static void on_operation(void *arg, struct http_request *r)
 {
     struct daemon *d = arg;
@@ -101,7 +107,10 @@ int daemon_open_servers(struct daemon *d)
 {
     const struct settings *s = d->settings;
     struct http_limits limits = daemon_limits(s);
-    struct http_routes rows = intake_routes(d->intake), operation = {.request = on_operation, .arg = d};
+    struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
+                                                                     .request = on_operation,
+                                                                     .answered = daemon_note_refused,
+                                                                     .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
         http_server_new(&d->operation, &d->loop, &limits, &d->budget, &operation) != ERR_OK) {
@@ -152,7 +161,9 @@ int daemon_open_intake(struct daemon *d)
         .keyring = d->keyring,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
-        .other = {.request = on_operation, .arg = d},
+        .access = d->access,
+        .auth = d->settings->http_auth,
+        .other = {.head = on_operation_head, .request = on_operation, .arg = d},
         .wait = begin_wait,
         .wait_arg = d,
     };

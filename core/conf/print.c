@@ -8,6 +8,8 @@
 
 enum { INI_WIDTH = 100 };
 
+#define AUTH_CHOICE(id, word) "|" word
+
 /* Writing stops at the first failure; `code` keeps it. */
 struct page {
     struct buf *out;
@@ -75,7 +77,7 @@ static const char *accepted(const struct opt *o, char *out, size_t size)
     case OPT_PATHS: snprintf(out, size, "folders"); break;
     case OPT_FLAG: snprintf(out, size, "yes, no"); break;
     case OPT_MODE: snprintf(out, size, "0000 to 0777"); break;
-    case OPT_AUTH: snprintf(out, size, "none"); break;
+    case OPT_AUTH: list_choices(&(AUTH_WORDS(AUTH_CHOICE))[1], out, size); break;
     case OPT_LAG: snprintf(out, size, "a size, a duration"); break;
     case OPT_DURABILITY: snprintf(out, size, "fsync, interval:100ms, none"); break;
     case OPT_CHOICE:

@@ -47,7 +47,7 @@ const struct opt settings_table[SETTINGS_COUNT] = {
 };
 
 /* Choices are written into their members as an int, and log.level is handed to base/log as it is. */
-_Static_assert(sizeof(enum choice_auth) == sizeof(int), "enums are as large as int");
+_Static_assert(sizeof(enum choice_rows_keys) == sizeof(int), "enums are as large as int");
 _Static_assert((int)LOG_LEVEL_ERROR == (int)LOG_ERROR && (int)LOG_LEVEL_DEBUG == (int)LOG_DEBUG, "the order of log.h");
 
 bool settings_reloadable(const char *key)
@@ -68,13 +68,13 @@ char *settings_fallback(const struct opt *o)
 
 /* --- rules --- */
 
-static void check_reach(const char *const *addresses, enum choice_auth auth, const char *section, struct lines *faults)
+static void check_reach(const char *const *addresses, unsigned auth, const char *section, struct lines *faults)
 {
     for (size_t i = 0; auth == AUTH_UNSET && addresses[i] != NULL; i++)
         if (!address_is_local(addresses[i]))
             lines_add(faults,
                       "%s.listen: %s can be reached from other machines, but %s.auth is not written out; set %s.auth = "
-                      "none to let everybody in, or listen on 127.0.0.1 or a unix socket",
+                      "keys, or none to let everybody in, or listen on 127.0.0.1 or a unix socket",
                       section, addresses[i], section, section);
 }
 

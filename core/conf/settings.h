@@ -5,7 +5,8 @@
  *     FLAG COUNT MODE        bool, uint32_t, uint32_t
  *     SIZE DURATION          uint64_t bytes, int64_t milliseconds
  *     SHARE                  uint64_t bytes; or, when that is 0, int <name>_percent; both 0: `auto`
- *     CHOICE AUTH            an enum
+ *     CHOICE                 an enum
+ *     AUTH                   unsigned, bits of enum auth
  *     DURABILITY             an enum, and int64_t <name>_ms for `interval:`
  *
  * Texts are owned by the `struct conf` it belongs to. */
@@ -27,7 +28,21 @@ enum choice_log_level { CHOICES_log_level(CHOICE_ID) };
 enum choice_log_format { CHOICES_log_format(CHOICE_ID) };
 #undef CHOICE_ID
 
-enum choice_auth { AUTH_UNSET, AUTH_NONE };
+/* Ways to let somebody in; any of them together. */
+#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys")
+enum auth_number {
+#define AUTH_NUMBER(id, word) AUTH_NUMBER_##id,
+    AUTH_WORDS(AUTH_NUMBER)
+#undef AUTH_NUMBER
+        AUTH_COUNT
+};
+enum auth {
+    AUTH_UNSET = 0,
+#define AUTH_BIT(id, word) AUTH_##id = 1 << AUTH_NUMBER_##id,
+    AUTH_WORDS(AUTH_BIT)
+#undef AUTH_BIT
+};
+
 /* In the order of `enum durability` of the journal. */
 enum choice_durability { DURABLE_FSYNC, DURABLE_INTERVAL, DURABLE_NONE };
 
@@ -44,7 +59,7 @@ enum choice_durability { DURABLE_FSYNC, DURABLE_INTERVAL, DURABLE_NONE };
     uint64_t name;                                                                                                     \
     int name##_percent;
 #define MEMBER_CHOICE(name) enum choice_##name name;
-#define MEMBER_AUTH(name)   enum choice_auth name;
+#define MEMBER_AUTH(name)   unsigned name;
 #define MEMBER_DURABILITY(name)                                                                                        \
     enum choice_durability name;                                                                                       \
     int64_t name##_ms;

@@ -39,8 +39,14 @@ struct http_field {
     struct slice value;
 };
 
+/* Who sends a request, as the routes have found out at its head; nobody before. */
+struct http_caller {
+    unsigned roles;  /* bits of access/role.h */
+    char client[65]; /* whose rows these are; "": nobody's in particular */
+};
+
 /* One request. Lives from the head until http_respond(), also when the peer has gone meanwhile; then the answer is
- * dropped silently. Everything here is read-only for routes, but `route`. */
+ * dropped silently. Everything here is read-only for routes, but `route` and `caller`. */
 struct http_request {
     struct http_server *server;
     int listener; /* the number given to http_listen */
@@ -51,13 +57,15 @@ struct http_request {
     bool http10;
     const struct http_field *fields;
     uint32_t field_count;
-    struct slice body; /* decoded (chunks joined, gzip/zstd undone); empty until `request` is called */
-    bool has_body;     /* a length or chunks were declared */
-    char peer[64];     /* address of the other end, "unix" for a unix socket */
-    int64_t began_ns;  /* monotonic, first byte of the request */
-    void *route;       /* belongs to the routes */
+    struct slice body;         /* decoded (chunks joined, gzip/zstd undone); empty until `request` is called */
+    bool has_body;             /* a length or chunks were declared */
+    char peer[64];             /* address of the other end, "unix" for a unix socket */
+    int64_t began_ns;          /* monotonic, first byte of the request */
+    void *route;               /* belongs to the routes */
+    struct http_caller caller; /* so does this; empty at the head */
 };
 
+bool http_name_is(const struct http_field *field, const char *name); /* compared without case */
 /* First field with the name (compared without case); false when there is none. */
 bool http_field(const struct http_request *r, const char *name, struct slice *value);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
@@ -69,12 +77,13 @@ long http_unescape(struct slice text, char *out, size_t size);
  * and the `type` ("/problems/<word>"). */
 struct http_problem {
     int status;
-    const char *word;     /* last segment of `type`: the words of api/problems.def: "budget", "schema", … */
-    const char *detail;   /* one sentence */
-    struct slice errors;  /* a JSON array, or empty */
-    const char *allow;    /* for 405 */
-    uint32_t retry_after; /* seconds, 0: none */
-    bool close;           /* close the connection after it */
+    const char *word;      /* last segment of `type`: the words of api/problems.def: "budget", "schema", … */
+    const char *detail;    /* one sentence */
+    struct slice errors;   /* a JSON array, or empty */
+    const char *allow;     /* for 405 */
+    const char *challenge; /* WWW-Authenticate, for 401 and 403 */
+    uint32_t retry_after;  /* seconds, 0: none */
+    bool close;            /* close the connection after it */
 };
 
 struct http_answer {
