@@ -29,6 +29,9 @@ _headgate_options() {
     'journal verify') echo --config --json ;;
     'journal dump') echo --config --rows ;;
     'journal repair') echo --config --into ;;
+    'key add') echo --role --client --expires --config --data --json ;;
+    'key list') echo --config --data --json ;;
+    'key revoke') echo --config --data ;;
     *) return 1 ;;
     esac
 }
@@ -37,12 +40,14 @@ _headgate_options() {
 _headgate_words() {
     case $1 in
     '') echo help --help --version run check config plugin status send receipt dead replay pause resume reload drain \
-        probe refusals journal ;;
-    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal ;;
+        probe refusals journal key ;;
+    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal \
+        key ;;
     plugin) echo list describe forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
     journal) echo verify dump repair ;;
+    key) echo add list revoke ;;
     probe) echo live ready ;;
     esac
 }
@@ -53,9 +58,10 @@ _headgate_value() {
     --config) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
+    --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
     --listen | --admin | --to | --uuid | --decimal | --types | --index | --batch | --retry-for | --pusher | --reason | \
-        --since | --limit | --after | --from | --rate | --wait) COMPREPLY=() ;;
+        --client | --expires | --since | --limit | --after | --from | --rate | --wait) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }

@@ -192,7 +192,7 @@ static void test_file_there_and_back(void **state)
     keyfile_fini(&g);
 }
 
-#define SUM "\"sha256\": \"000000000000000000000000000000000000000000000000000000000000000f\""
+#define SUM       "\"sha256\": \"000000000000000000000000000000000000000000000000000000000000000f\""
 #define ONE(rest) "{\"version\": 1, \"keys\": [{\"id\": \"aaaaaaaaaaaa\", " rest "}]}"
 
 static void test_files_that_are_none(void **state)
