@@ -6,13 +6,15 @@
 #include "access/access.h"
 
 #include "access/bearer.h"
+#include "access/certs.h"
 #include "access/keys.h"
 #include "base/sys.h"
 
 #include <stdlib.h>
 
 struct access {
-    struct keys *keys; /* NULL without AUTH_KEYS */
+    struct keys *keys;   /* NULL without AUTH_KEYS */
+    struct certs *certs; /* NULL without AUTH_MTLS */
 };
 
 /* --- refusing --- */
@@ -32,6 +34,10 @@ static const struct access_denial lacks_role = {403, "role", "this key does not 
 static const struct access_denial bound = {403, "role",
                                            "this key is bound to a client; what belongs to everybody is not for it",
                                            REALM ", error=\"insufficient_scope\""};
+
+static const struct access_denial no_certificate = {403, "role", "this needs a certificate of a client", NULL};
+static const struct access_denial not_named = {
+    403, "role", "this certificate is good, but tls.client_roles does not say what it may do", NULL};
 
 static bool deny(struct access_denial *why, const struct access_denial *what)
 {
@@ -77,6 +83,18 @@ static bool judge_token(struct access *a, struct slice token, struct http_caller
     return deny(why, &not_valid);
 }
 
+static bool judge_certificate(struct access *a, const struct x509_st *certificate, struct http_caller *caller,
+                              struct access_denial *why)
+{
+    unsigned roles;
+    char client[CLIENT_MAX + 1];
+    if (!certs_find(a->certs, certificate, &roles, client))
+        return deny(why, &not_named);
+    caller_set(caller, roles, client);
+    return true;
+}
+
+/* The token goes first: a proxy may have a certificate of its own and pass on what its callers bring. */
 static bool judge(struct access *a, struct http_request *r, unsigned auth, struct access_denial *why)
 {
     struct slice token;
@@ -85,8 +103,11 @@ static bool judge(struct access *a, struct http_request *r, unsigned auth, struc
     case BROUGHT_RUBBISH: return deny(why, &not_bearer);
     case BROUGHT_TOKEN: return (auth & AUTH_KEYS) != 0 ? judge_token(a, token, &r->caller, why) : deny(why, &not_valid);
     }
+    const struct x509_st *certificate = (auth & AUTH_MTLS) != 0 ? http_certificate(r) : NULL;
+    if (certificate != NULL)
+        return judge_certificate(a, certificate, &r->caller, why);
     if ((auth & AUTH_NONE) == 0)
-        return deny(why, &nothing_brought);
+        return deny(why, (auth & AUTH_KEYS) != 0 ? &nothing_brought : &no_certificate);
     caller_set(&r->caller, ROLE_ALL, "");
     return true;
 }
@@ -117,6 +138,8 @@ int access_open(struct access **out, const struct access_options *options, struc
     int code = ERR_OK;
     if ((options->auth & AUTH_KEYS) != 0)
         code = keys_open(&a->keys, options->data_dir, e);
+    if (code == ERR_OK && (options->auth & AUTH_MTLS) != 0)
+        code = certs_open(&a->certs, options->client_roles, e);
     if (code == ERR_OK)
         *out = a;
     else
@@ -129,14 +152,20 @@ void access_close(struct access **a)
     if (*a == NULL)
         return;
     keys_close(&(*a)->keys);
+    certs_close(&(*a)->certs);
     free(*a);
     *a = NULL;
 }
 
-int access_look(struct access *a, bool *changed, struct err *e)
+int access_look(struct access *a, enum access_part part, bool *changed, struct err *e)
 {
     *changed = false;
-    return a->keys == NULL ? ERR_OK : keys_look(a->keys, changed, e);
+    switch (part) {
+    case ACCESS_KEYS: return a->keys == NULL ? ERR_OK : keys_look(a->keys, changed, e);
+    case ACCESS_CERTS: return a->certs == NULL ? ERR_OK : certs_look(a->certs, changed, e);
+    case ACCESS_PARTS: break;
+    }
+    return ERR_OK;
 }
 
 int access_used_take(struct access *a, struct buf *out, bool *any)

@@ -14,7 +14,8 @@ struct access;
  * loopback can be reached). */
 struct access_options {
     const char *data_dir;
-    unsigned auth; /* of all listeners together */
+    const char *client_roles; /* of AUTH_MTLS: the file */
+    unsigned auth;            /* of all listeners together */
 };
 
 /* What a route asks for. */
@@ -35,8 +36,10 @@ void access_close(struct access **a);
 bool access_allows(struct access *a, struct http_request *r, unsigned auth, const struct access_need *need,
                    struct access_denial *why);
 
-/* Keys: has the file changed? As keys_look and keys_used_take; `*any` false without AUTH_KEYS. */
-int access_look(struct access *a, bool *changed, struct err *e) MUST_CHECK;
+/* Has the file changed? As keys_look, certs_look; nothing ever changes where the way in is not open. */
+enum access_part { ACCESS_KEYS, ACCESS_CERTS, ACCESS_PARTS };
+int access_look(struct access *a, enum access_part part, bool *changed, struct err *e) MUST_CHECK;
+/* As keys_used_take; `*any` false without AUTH_KEYS. */
 int access_used_take(struct access *a, struct buf *out, bool *any) MUST_CHECK;
 int access_used_write(const struct access *a, struct slice text) MUST_CHECK; /* blocking; any thread */
 size_t access_keys(const struct access *a);

@@ -5,21 +5,13 @@
  * file has changed is asked with stat(): `headgate key` needs no daemon that answers, and a daemon no signal. */
 #include "access/keys.h"
 
-#include "base/sys.h"
+#include "base/stamp.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct stamp {
-    bool there;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-};
 
 struct keys {
     char data_dir[PATH_MAX], path[PATH_MAX + 8];
@@ -29,22 +21,6 @@ struct keys {
     _Atomic int64_t *used; /* of file.keys */
     atomic_bool dirty;
 };
-
-static int stamp_take(const char *path, struct stamp *out)
-{
-    struct stat st;
-    *out = (struct stamp){.there = false};
-    if (sys->stat(path, &st) != 0)
-        return errno == ENOENT ? 0 : errno;
-    *out = (struct stamp){.there = true, .inode = st.st_ino, .size = st.st_size, .modified = st.st_mtim};
-    return 0;
-}
-
-static bool stamp_same(const struct stamp *a, const struct stamp *b)
-{
-    return a->there == b->there && a->inode == b->inode && a->size == b->size &&
-           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
-}
 
 /* What is in memory is newer than what was written down. */
 static int64_t used_before(struct keys *k, const struct key *key)
@@ -91,7 +67,7 @@ int keys_open(struct keys **out, const char *data_dir, struct err *e)
     }
     snprintf(k->data_dir, sizeof k->data_dir, "%s", data_dir);
     snprintf(k->path, sizeof k->path, "%s/keys", data_dir);
-    (void)stamp_take(k->path, &k->stamp); /* before it is read: what changes meanwhile is seen at the next look */
+    stamp_take(k->path, &k->stamp); /* before it is read: what changes meanwhile is seen at the next look */
     int code = read_again(k, e);
     if (code == ERR_OK)
         *out = k;

@@ -14,7 +14,8 @@ int daemon_open_access(struct daemon *d)
 {
     const struct settings *s = d->settings;
     struct err e = {0};
-    const struct access_options options = {.data_dir = s->data_dir, .auth = s->http_auth | s->admin_auth};
+    const struct access_options options = {
+        .data_dir = s->data_dir, .client_roles = s->tls_client_roles, .auth = s->http_auth | s->admin_auth};
     d->used_saved_ms = clock_ms();
     int code = access_open(&d->access, &options, &e);
     if (code != ERR_OK) {
@@ -26,14 +27,22 @@ int daemon_open_access(struct daemon *d)
     return EXIT_OK;
 }
 
-static void look_at_keys(struct daemon *d)
+static void look_at_files(struct daemon *d)
 {
-    struct err e = {0};
-    bool changed;
-    if (access_look(d->access, &changed, &e) != ERR_OK)
-        LOG(LOG_ERROR, "access.keys_not_read", e.text);
-    else if (changed)
-        LOG(LOG_INFO, "access.keys", "the keys were read again", LOG_N("keys", access_keys(d->access)));
+    static const struct {
+        const char *read, *not_read, *text;
+    } events[ACCESS_PARTS] = {
+        [ACCESS_KEYS] = {"access.keys", "access.keys_not_read", "the keys were read again"},
+        [ACCESS_CERTS] = {"access.certs", "access.certs_not_read", "roles of certificates were read again"},
+    };
+    for (int part = 0; part < ACCESS_PARTS; part++) {
+        struct err e = {0};
+        bool changed;
+        if (access_look(d->access, (enum access_part)part, &changed, &e) != ERR_OK)
+            LOG(LOG_ERROR, events[part].not_read, e.text);
+        else if (changed)
+            LOG(LOG_INFO, events[part].read, events[part].text);
+    }
 }
 
 /* --- last use --- */
@@ -88,7 +97,7 @@ static struct used_job *used_job_new(struct daemon *d)
 void daemon_look_access(struct daemon *d)
 {
     int64_t now = clock_ms();
-    look_at_keys(d);
+    look_at_files(d);
     if (now - d->used_saved_ms < USED_EVERY_MS)
         return;
     d->used_saved_ms = now;

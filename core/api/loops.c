@@ -122,8 +122,11 @@ static int loop_listen(struct loop *loop, const struct loops_options *options, s
 {
     int code = ERR_OK;
     for (uint32_t i = 0; code == ERR_OK && i < options->address_count; i++) {
-        const struct http_listen listen = {
-            .address = options->addresses[i], .listener = LISTENER_ROWS, .reuse_port = true, .socket_group = -1};
+        const struct http_listen listen = {.address = options->addresses[i],
+                                           .listener = LISTENER_ROWS,
+                                           .reuse_port = true,
+                                           .socket_group = -1,
+                                           .tls = options->tls};
         code = http_server_listen(loop->server, &listen, NULL, e);
     }
     return code;

@@ -29,6 +29,7 @@ struct daemon {
     struct refusals *refusals;
     struct keyring *keyring;
     struct access *access;
+    struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;
     struct http_server *rows, *operation;
     struct http_budget budget;
@@ -63,6 +64,12 @@ void daemon_look_access(struct daemon *d);  /* files that have changed, and when
 void daemon_close_access(struct daemon *d); /* nothing uses it any more */
 /* Of listeners that have no intake: refused callers are noted. */
 void daemon_note_refused(void *arg, const struct http_request *r, int status, struct slice detail);
+
+/* encrypt.c: certificate of the listeners */
+int daemon_open_tls(struct daemon *d);
+struct tls *daemon_tls(const struct daemon *d, enum listener listener);
+void daemon_look_tls(struct daemon *d); /* files that have changed */
+void daemon_close_tls(struct daemon *d);
 
 /* servers.c: pushers, intake, listeners */
 int daemon_open_supervisor(struct daemon *d, bool fresh);

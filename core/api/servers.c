@@ -89,7 +89,8 @@ static int listen_on(struct daemon *d, struct http_server *server, const char *c
                                      .listener = (int)listener,
                                      .share_port = listener == LISTENER_ROWS && d->settings->http_threads > 1,
                                      .socket_mode = d->settings->http_socket_mode,
-                                     .socket_group = group};
+                                     .socket_group = group,
+                                     .tls = strncmp(*addresses, "unix:", 5) == 0 ? NULL : daemon_tls(d, listener)};
         if (group == -2 || http_server_listen(server, &listen, bound, &e) != ERR_OK) {
             LOG(LOG_ERROR, "listen.failed", e.text, LOG_S("listener", word), LOG_S("address", *addresses));
             return EXIT_CONFIG_FAULT;
@@ -144,6 +145,7 @@ int daemon_open_loops(struct daemon *d)
         .places = &d->places,
         .limits = daemon_limits(d->settings),
         .rules = daemon_rules(d->settings),
+        .tls = daemon_tls(d, LISTENER_ROWS),
         .addresses = (const char(*)[LOOPS_ADDRESS])d->rows_bound,
         .address_count = d->rows_count,
         .count = d->settings->http_threads - 1,

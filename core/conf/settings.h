@@ -20,16 +20,18 @@
 #define CHOICES_rows_keys(C) C(ROWS_KEYS_CAMEL, "camel") C(ROWS_KEYS_ANY, "any")
 #define CHOICES_log_level(C)                                                                                           \
     C(LOG_LEVEL_ERROR, "error") C(LOG_LEVEL_WARN, "warn") C(LOG_LEVEL_INFO, "info") C(LOG_LEVEL_DEBUG, "debug")
-#define CHOICES_log_format(C) C(LOG_FORMAT_AUTO, "auto") C(LOG_FORMAT_TEXT, "text") C(LOG_FORMAT_JSON, "json")
+#define CHOICES_tls_minimum(C) C(TLS_MINIMUM_12, "1.2") C(TLS_MINIMUM_13, "1.3")
+#define CHOICES_log_format(C)  C(LOG_FORMAT_AUTO, "auto") C(LOG_FORMAT_TEXT, "text") C(LOG_FORMAT_JSON, "json")
 
 #define CHOICE_ID(id, text) id,
 enum choice_rows_keys { CHOICES_rows_keys(CHOICE_ID) };
 enum choice_log_level { CHOICES_log_level(CHOICE_ID) };
+enum choice_tls_minimum { CHOICES_tls_minimum(CHOICE_ID) };
 enum choice_log_format { CHOICES_log_format(CHOICE_ID) };
 #undef CHOICE_ID
 
 /* Ways to let somebody in; any of them together. */
-#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys")
+#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys") A(MTLS, "mtls")
 enum auth_number {
 #define AUTH_NUMBER(id, word) AUTH_NUMBER_##id,
     AUTH_WORDS(AUTH_NUMBER)

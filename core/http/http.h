@@ -2,7 +2,7 @@
  * every dimension. Knows nothing of rows; routes live in core/api.
  *
  * A server belongs to one loop and is used only from that loop's thread. Several servers (one a loop) may share a
- * `struct http_budget`. Over a transport table (plain sockets now, TLS later): see http/transport.h. */
+ * `struct http_budget`. Plain sockets or TLS: see http/transport.h. */
 #ifndef HG_HTTP_HTTP_H
 #define HG_HTTP_HTTP_H
 
@@ -17,6 +17,8 @@
 
 struct http_server;
 struct http_request;
+struct tls;
+struct x509_st;
 
 /* Memory for bodies of all servers together. `max` bytes; a quarter is kept for bodies up to 64 KiB. */
 struct http_budget {
@@ -68,6 +70,9 @@ struct http_request {
 bool http_name_is(const struct http_field *field, const char *name); /* compared without case */
 /* First field with the name (compared without case); false when there is none. */
 bool http_field(const struct http_request *r, const char *name, struct slice *value);
+/* The certificate that the client has shown over TLS and that was found good, or NULL. Borrowed; the server's thread,
+ * and only while the connection is there (`head`, `request`). */
+const struct x509_st *http_certificate(const struct http_request *r);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
 long http_query(const struct http_request *r, const char *name, char *out, size_t size);
 /* Percent-decode a path segment; the length, or -1 (malformed, does not fit, or contains NUL). */
@@ -131,6 +136,7 @@ struct http_listen {
     bool share_port;      /* take the address for itself, then let others join */
     unsigned socket_mode; /* of a unix socket */
     long socket_group;    /* gid, -1: leave */
+    struct tls *tls;      /* http/tls.h; NULL: plain. Must outlive the server's connections */
 };
 /* Count its connections together with those of other servers, on other loops perhaps. Before it listens. */
 void http_server_share(struct http_server *s, _Atomic uint32_t *connections);

@@ -123,6 +123,13 @@ void http_problem(struct http_request *r, const struct http_problem *problem)
     respond(r, &answer, slice_of(problem->detail));
 }
 
+const struct x509_st *http_certificate(const struct http_request *r)
+{
+    const struct conn *c = container_of((struct http_request *)(uintptr_t)r, struct conn, request);
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c->state == CONN_CLOSED ? NULL : channel_certificate(&c->channel);
+}
+
 bool http_name_is(const struct http_field *field, const char *name)
 {
     return slice_same(field->name, slice_of(name));

@@ -5,27 +5,27 @@ _headgate_options() {
     case $1 in
     run) echo --config --listen --admin --data --plugins ;;
     check) echo --config --data --plugins --probe ;;
-    config) echo --offline --config --json --admin ;;
+    config) echo --offline --config --json --ca --admin ;;
     'plugin list') echo --config --plugins --json ;;
     'plugin describe') echo --config --plugins --json ;;
-    'plugin forget') echo --dead-letter --admin ;;
-    status) echo --watch --json --admin ;;
-    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --admin ;;
-    receipt) echo --json --after --admin ;;
-    'dead list') echo --pusher --reason --uuid --since --limit --after --json --admin ;;
-    'dead show') echo --json --admin ;;
-    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
-    'dead drop') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
-    'dead export') echo --pusher --reason --uuid --since --all --admin ;;
-    replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --admin ;;
-    'replay list') echo --json --admin ;;
-    'replay stop') echo --admin ;;
-    pause) echo --admin ;;
-    resume) echo --admin ;;
-    reload) echo --json --admin ;;
-    drain) echo --wait --admin ;;
-    probe) echo --admin ;;
-    refusals) echo --json --admin ;;
+    'plugin forget') echo --dead-letter --ca --admin ;;
+    status) echo --watch --json --ca --admin ;;
+    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
+    receipt) echo --json --after --ca --admin ;;
+    'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
+    'dead show') echo --json --ca --admin ;;
+    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
+    'dead drop') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
+    'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
+    replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --ca --admin ;;
+    'replay list') echo --json --ca --admin ;;
+    'replay stop') echo --ca --admin ;;
+    pause) echo --ca --admin ;;
+    resume) echo --ca --admin ;;
+    reload) echo --json --ca --admin ;;
+    drain) echo --wait --ca --admin ;;
+    probe) echo --ca --admin ;;
+    refusals) echo --json --ca --admin ;;
     'journal verify') echo --config --json ;;
     'journal dump') echo --config --rows ;;
     'journal repair') echo --config --into ;;
@@ -55,7 +55,7 @@ _headgate_words() {
 # The value of the option before the cursor; fails when it is a switch or no option.
 _headgate_value() {
     case $1 in
-    --config) COMPREPLY=($(compgen -f -- "$2")) ;;
+    --config | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
     --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
