@@ -69,8 +69,8 @@ static bool who_parse(struct slice word, struct cert_rule *rule)
 static bool roles_parse_word(struct slice word, unsigned *roles)
 {
     char text[128];
-    if (word.len >= sizeof text)
-        return false;
+    if (word.len >= sizeof text || (word.len > 0 && word.ptr[word.len - 1] == ','))
+        return false; /* behind `ingest, read` somebody would look for a client called read */
     memcpy(text, word.ptr, word.len);
     text[word.len] = '\0';
     return roles_parse(text, roles, NULL) == ERR_OK;
