@@ -9,7 +9,7 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
-LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libcrypto"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto"
 
 say() {
     echo "headgate: $*" >&2

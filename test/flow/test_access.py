@@ -1,12 +1,10 @@
 """Who gets in with what: keys and roles on both listeners, rows that belong to a client, and many bad logins."""
-import base64
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from gateway import Gateway, Wire, ask, command, dump, row, wait_until

@@ -5,14 +5,13 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from certs import Authority
 from gateway import Gateway, Wire, ask, command, dump, row, rows, wait_until
 from test_access import bearer, key
+from tools import venv
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +287,32 @@ def test_settings_that_do_not_fit(authority, section):
     assert "readable" in check(**{f"{section}_auth": "keys", f"{section}_listen": "0.0.0.0:0"})[1]
     assert "readable" not in check(**{f"{section}_auth": "keys", f"{section}_listen": "0.0.0.0:0", "tls_certificate": pem,
                                       "tls_key": secret})[1]
+
+
+# contract: tls.sslyze
+@pytest.mark.parametrize("clients", [False, True], ids=["server only", "with clients' certificates"])
+def test_sslyze_finds_nothing(authority, clients, tmp_path):
+    """Old versions, weak suites and curves, compression, renegotiation, Heartbleed, ROBOT, CCS, downgrade: against
+    Mozilla's intermediate configuration. That nobody knows our authority is all it may say."""
+    sslyze = venv("sslyze", "6.3.1") / "sslyze"
+    more = {"tls_client_ca": authority.pem} if clients else {}
+    with gateway(authority, **more) as g:
+        done = subprocess.run([sslyze, "--mozilla_config", "intermediate", "--json_out", tmp_path / "out.json", g.address],
+                              capture_output=True, text=True, timeout=300, env={"PATH": os.environ["PATH"]})
+        found = [line.strip() for line in done.stdout.splitlines() if line.startswith("        * ")]
+        assert [f for f in found if "certificate_path_validation" not in f] == [], done.stdout[-6000:]
+        results = json.loads((tmp_path / "out.json").read_text())["server_scan_results"]
+        assert len(results) == 1 and results[0]["scan_status"] == "COMPLETED"
+        scans = results[0]["scan_result"]
+
+        def suites(name):
+            return [s["cipher_suite"]["name"] for s in scans[name]["result"]["accepted_cipher_suites"]]
+        for old in ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1"):
+            assert suites(f"{old}_cipher_suites") == []
+        assert suites("tls_1_2_cipher_suites") and suites("tls_1_3_cipher_suites")
+        assert all("ECDHE" in s and ("GCM" in s or "POLY1305" in s) for s in suites("tls_1_2_cipher_suites"))
+        assert not scans["heartbleed"]["result"]["is_vulnerable_to_heartbleed"]
+        assert not scans["openssl_ccs_injection"]["result"]["is_vulnerable_to_ccs_injection"]
+        assert not scans["session_renegotiation"]["result"]["is_vulnerable_to_client_renegotiation_dos"]
+        assert not scans["tls_compression"]["result"]["supports_compression"]
+        assert g.post(row("u")).status == 202
