@@ -73,6 +73,8 @@ bool http_field(const struct http_request *r, const char *name, struct slice *va
 /* The certificate that the client has shown over TLS and that was found good, or NULL. Borrowed; the server's thread,
  * and only while the connection is there (`head`, `request`). */
 const struct x509_st *http_certificate(const struct http_request *r);
+/* The address that the client connected to, as `peer` is written. Only until the answer. */
+void http_local(struct http_request *r, char *out, size_t size);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
 long http_query(const struct http_request *r, const char *name, char *out, size_t size);
 /* Percent-decode a path segment; the length, or -1 (malformed, does not fit, or contains NUL). */

@@ -135,6 +135,12 @@ bool http_name_is(const struct http_field *field, const char *name)
     return slice_same(field->name, slice_of(name));
 }
 
+void http_local(struct http_request *r, char *out, size_t size)
+{
+    const struct conn *c = conn_of(r);
+    c->channel.transport->address(&c->channel, false, out, size);
+}
+
 bool http_field(const struct http_request *r, const char *name, struct slice *value)
 {
     return head_field(r->fields, r->field_count, name, value);

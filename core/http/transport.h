@@ -47,8 +47,8 @@ struct channel {
 struct transport {
     /* Take a connection from a listener. 0 or an ERR_ code; then the channel must still be closed. */
     int (*accept)(struct channel *c, uv_stream_t *listener);
-    /* Text of the other end's address. */
-    void (*peer)(struct channel *c, char *out, size_t size);
+    /* Text of the other end's address, or of ours. */
+    void (*address)(const struct channel *c, bool peer, char *out, size_t size);
     void (*read)(struct channel *c, bool on);
     /* At once, without waiting: bytes taken, or -1 with errno. The first write of every answer. */
     ssize_t (*answer)(struct channel *c, const struct iovec *parts, int count);
@@ -69,7 +69,7 @@ int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, stru
                  const struct channel_events *events) MUST_CHECK;
 /* What both transports do. */
 int channel_accept(struct channel *c, uv_stream_t *listener) MUST_CHECK;
-void channel_peer(struct channel *c, char *out, size_t size);
+void channel_address(const struct channel *c, bool peer, char *out, size_t size);
 /* The certificate that the other end has shown, and that was found good; NULL: none. Borrowed. */
 struct x509_st *channel_certificate(const struct channel *c);
 

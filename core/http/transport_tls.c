@@ -445,7 +445,7 @@ struct x509_st *channel_certificate(const struct channel *c)
 
 const struct transport transport_tls = {
     .accept = tls_accept,
-    .peer = channel_peer,
+    .address = channel_address,
     .read = tls_read,
     .answer = tls_answer,
     .write = tls_write,

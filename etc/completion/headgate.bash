@@ -6,7 +6,7 @@ _headgate_options() {
     run) echo --config --listen --admin --data --plugins ;;
     check) echo --config --data --plugins --probe ;;
     config) echo --offline --config --json --ca --admin ;;
-    'plugin list') echo --config --plugins --json ;;
+    'plugin list') echo --config --plugins --json --ca --admin ;;
     'plugin describe') echo --config --plugins --json ;;
     'plugin forget') echo --dead-letter --ca --admin ;;
     status) echo --watch --json --ca --admin ;;
