@@ -9,8 +9,7 @@
 
 enum { ASK_TIMEOUT_MS = 30000, ERRORS_SHOWN = 20 };
 
-/* As the listener of those settings is reached: with https:// where it encrypts. */
-static int reached(const struct settings *s, const char *setting, const char *address, struct target *out,
+int remote_reached(const struct settings *s, const char *setting, const char *address, struct target *out,
                    struct err *e)
 {
     char whole[TARGET_BASE_MAX];
@@ -40,7 +39,7 @@ static bool setting_read(const char *setting, struct target *out)
         struct conf_line line;
         for (size_t at = 0; !found && conf_next(conf, &at, &line);)
             found = strcmp(line.key, setting) == 0 &&
-                    reached(conf_settings(conf), setting, line.value, out, NULL) == ERR_OK;
+                    remote_reached(conf_settings(conf), setting, line.value, out, NULL) == ERR_OK;
     }
     conf_free(&conf);
     buf_free(&faults);
