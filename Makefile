@@ -44,14 +44,14 @@ PLUGIN_CFLAGS  := -std=c11 $(OPT) $(WARN) $(PLUGHARD) -fPIC -fvisibility=hidden 
                   -MMD -MP $(EXTRA_CFLAGS)
 PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $(EXTRA_LDFLAGS)
 
-LAYERS  := base conf rows journal delivery host supervise http api cli
+LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
@@ -154,7 +154,7 @@ TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)

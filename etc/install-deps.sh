@@ -13,7 +13,7 @@ TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
 # nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
 BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
-LIBRARIES="libuv libcurl jansson inih libzstd zlib libcrypto"
+LIBRARIES="libuv libcurl jansson inih libzstd zlib libssl libcrypto"
 
 say() {
     echo "headgate: $*" >&2
