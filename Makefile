@@ -64,6 +64,9 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_postgres := -lpq
+PLUGIN_LIBS_mysql := -lmariadb
+PLUGIN_LIBS_sqlite := -lsqlite3
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
