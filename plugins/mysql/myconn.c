@@ -1,6 +1,6 @@
-/* libmariadb blocks, so every read and write has a timeout: REQUEST_TIMEOUT, or what is left of the push when that is less.
- * No option file and no plugin folder is read. What the session needs is set at once, above all the strict mode: without
- * it the server would cut texts and change numbers, and say so in a warning only. */
+/* libmariadb blocks, so every read and write has a timeout: REQUEST_TIMEOUT, or what is left of the push when that is
+ * less. No option file and no plugin folder is read. What the session needs is set at once, above all the strict mode:
+ * without it the server would cut texts and change numbers, and say so in a warning only. */
 #include "myconn.h"
 
 #include "common/reason.h"
@@ -13,8 +13,8 @@
 
 enum { MARGIN_MS = 500, PACKET_DEFAULT = 4 << 20 };
 
-/* A row is to blame: beside the classes 22 (data), 23 (constraints) and 45 (SIGNAL of a trigger) of SQLSTATE these, that
- * the server gives under other classes. */
+/* A row is to blame: beside the classes 22 (data), 23 (constraints) and 45 (SIGNAL of a trigger) of SQLSTATE these,
+ * that the server gives under other classes. */
 static const unsigned row_errors[] = {
     ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, /* wrong type or characters */
     ER_NO_DEFAULT_FOR_FIELD,
@@ -25,7 +25,8 @@ static const unsigned row_errors[] = {
     3819, /* MySQL: a check */
     4025, /* MariaDB: a check */
 };
-static const unsigned stale_errors[] = {ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE, ER_NEED_REPREPARE, ER_WRONG_VALUE_COUNT_ON_ROW};
+static const unsigned stale_errors[] = {ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE, ER_NEED_REPREPARE,
+                                        ER_WRONG_VALUE_COUNT_ON_ROW};
 
 static int among(unsigned number, const unsigned *list, size_t count)
 {
@@ -49,13 +50,13 @@ enum myend myconn_say(struct myconn *c, const char *why)
     return MY_NOT_NOW;
 }
 
-/* Numbers from 2000 on are the library's: the connection is gone or in disorder. A server that became read-only, or that
- * shuts down, can only be left. */
+/* Numbers from 2000 on are the library's: the connection is gone or in disorder. A server that became read-only, or
+ * that shuts down, can only be left. */
 static int session_is_over(unsigned number)
 {
     return (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) || number == ER_SERVER_SHUTDOWN ||
-           number == ER_OPTION_PREVENTS_STATEMENT || number == ER_CONNECTION_KILLED || number == ER_NET_PACKET_TOO_LARGE ||
-           number >= CER_MIN_ERROR;
+           number == ER_OPTION_PREVENTS_STATEMENT || number == ER_CONNECTION_KILLED ||
+           number == ER_NET_PACKET_TOO_LARGE || number >= CER_MIN_ERROR;
 }
 
 enum myend myconn_fault(struct myconn *c, unsigned number, const char *state, const char *text)
@@ -89,13 +90,14 @@ static void set_options(const struct myconn *c)
 {
     const struct mysettings *s = c->settings;
     unsigned connect = seconds(s->connect_ms), request = seconds(s->request_ms);
+    unsigned local_files = 0;
     my_bool on = 1, verify = (my_bool)(s->tls == MYTLS_YES && s->verify), reconnect = 0;
     mysql_optionsv(c->my, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
     mysql_optionsv(c->my, MYSQL_OPT_READ_TIMEOUT, &request);
     mysql_optionsv(c->my, MYSQL_OPT_WRITE_TIMEOUT, &request);
     mysql_optionsv(c->my, MYSQL_OPT_RECONNECT, &reconnect);
     mysql_optionsv(c->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_optionsv(c->my, MYSQL_OPT_LOCAL_INFILE, NULL);
+    mysql_optionsv(c->my, MYSQL_OPT_LOCAL_INFILE, &local_files);
     mysql_optionsv(c->my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "headgate");
     if (s->tls == MYTLS_NO)
         return;
@@ -105,7 +107,8 @@ static void set_options(const struct myconn *c)
     mysql_ssl_set(c->my, s->key, s->cert, s->ca, NULL, NULL);
 }
 
-/* What a session is asked first. In READ COMMITTED a repeat that waited for its predecessor sees what that one wrote. */
+/* What a session is asked first. In READ COMMITTED a repeat that waited for its predecessor sees what that one wrote.
+ */
 static enum myend set_up(struct myconn *c)
 {
     char sql[512];
@@ -117,6 +120,10 @@ static enum myend set_up(struct myconn *c)
     enum myend end = myconn_run(c, sql, NULL);
     if (end == MY_FINE)
         end = myconn_run(c, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", NULL);
+    /* MariaDB's own: a session that lost its gateway must not hold rows for longer than needed. */
+    snprintf(sql, sizeof(sql), "SET SESSION idle_transaction_timeout = %u", seconds(c->settings->request_ms));
+    if (end == MY_FINE && myconn_run(c, sql, NULL) != MY_FINE && c->number != ER_UNKNOWN_SYSTEM_VARIABLE)
+        end = MY_NOT_NOW;
     if (end == MY_FINE)
         end = myconn_run(c, "SELECT @@max_allowed_packet", &table);
     MYSQL_ROW row = table ? mysql_fetch_row(table) : NULL;
@@ -139,7 +146,7 @@ enum myend myconn_open(struct myconn *c)
     const struct mysettings *s = c->settings;
     if (c->my)
         return MY_FINE;
-    if (c->api->time_left(c->host) < s->connect_ms + MARGIN_MS && c->api->time_left(c->host) < 2 * MARGIN_MS)
+    if (c->api->time_left(c->host) < MARGIN_MS)
         return myconn_say(c, "the time of this push is over");
     c->my = mysql_init(NULL);
     if (!c->my)

@@ -41,8 +41,8 @@ struct myconn {
 enum myend myconn_open(struct myconn *c); /* does nothing when it is open */
 void myconn_close(struct myconn *c);
 
-/* Runs one statement. `*table`: its rows, if it has any, freed by the caller; `table` may be NULL. A connection that is of
- * no more use is closed. */
+/* Runs one statement. `*table`: its rows, if it has any, freed by the caller; `table` may be NULL. A connection that is
+ * of no more use is closed. */
 enum myend myconn_run(struct myconn *c, const char *sql, MYSQL_RES **table);
 
 /* Takes over the error of the connection or of a statement; what it means. */

@@ -153,7 +153,8 @@ class Server:
         raise NotImplementedError
 
     def environment(self):
-        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(self.dir)}
+        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(self.dir),
+                "TMPDIR": str(self.dir)}
 
     def ready(self):
         return answers(self.port)

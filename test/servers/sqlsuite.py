@@ -35,7 +35,7 @@ def same_value(sent, found):
     if sent is None or found is None:
         return sent is None and found is None
     if isinstance(sent, bool):
-        return found in ((True, 1, "true", "t") if sent else (False, 0, "false", "f"))
+        return found in ((True, 1, "true", "1") if sent else (False, 0, "false", "0"))
     if isinstance(sent, (int, Decimal)):
         if isinstance(found, float):
             return Decimal(repr(found)) == sent
