@@ -2,7 +2,7 @@
 import contextlib
 
 from server_mariadb import MariaDB
-from sqlsuite import Suite
+from sqlsuite import ServerSuite
 
 
 class Far:
@@ -42,7 +42,7 @@ class Far:
                 ("DATABASE", "nowhere", "Access denied")]
 
 
-class TestMysql(Suite):
+class TestMysql(ServerSuite):
     plugin = "mysql"
 
     @contextlib.contextmanager

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 from server_postgres import Postgres
-from sqlsuite import Suite
+from sqlsuite import ServerSuite
 
 
 class Far:
@@ -48,7 +48,7 @@ class Far:
                 ("DATABASE", "nowhere", "does not exist")]
 
 
-class TestPostgres(Suite):
+class TestPostgres(ServerSuite):
     plugin = "postgres"
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -50,8 +51,6 @@ class Far:
 
 class TestSqlite(Suite):
     plugin = "sqlite"
-    has_server = False
-    odd_numbers = 3  # a whole number of 16 digits fits INTEGER
 
     @contextlib.contextmanager
     def far(self):
@@ -85,8 +84,9 @@ class TestSqlite(Suite):
             drained(g, self.plugin)
             old = far.path.with_name("old.db")
             os.rename(far.path, old)
-            g.process.send_signal(10)
-            wait_until(lambda: any("reopen" in line for line in g.lines) or True, 1)
+            g.process.send_signal(signal.SIGUSR1)
+            files = Path(f"/proc/{g.host(self.plugin)}/fd")
+            wait_until(lambda: not [f for f in os.listdir(files) if os.readlink(files / f) == str(old)], 15, "it to be closed")
             post(g, real_sets(300, name="after"), after)
             drained(g, self.plugin)
             wait_until(far.path.exists, 15, "a new file")
