@@ -214,8 +214,8 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan servers test-servers fresh \
-        coverage bench format
+.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan \
+        servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -282,6 +282,11 @@ coverage-run: check-build
 
 bench: all $(CRASH_TOOLS)
 	@HEADGATE_BUILD=$(BUILD) test/bench/run
+
+# Each pusher next to its server's own tool.
+bench-pushers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)

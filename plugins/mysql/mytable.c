@@ -116,10 +116,10 @@ enum myend mytable_load(struct mytable *t, struct myconn *c)
 
 /* --- altering */
 
-static void alteration(const struct mytable *t, const struct sqlcolumn *column, enum sql_kind wanted,
-                       struct strbuf *sql)
+/* What must happen to one column. */
+static void add_action(const struct sqlcolumn *column, enum sql_kind wanted, struct strbuf *sql)
 {
-    strbuf_addf(sql, "ALTER TABLE %s %s COLUMN ", t->name.ptr, column->kind == SQL_NONE ? "ADD" : "MODIFY");
+    strbuf_adds(sql, column->kind == SQL_NONE ? "ADD COLUMN " : "MODIFY COLUMN ");
     sqlname_quote(sql, column->name, '`');
     strbuf_addf(sql, " %s NULL", type_of(wanted));
 }
@@ -152,12 +152,35 @@ static int is_for_ever(unsigned number)
     return number >= 1000 && number < 5000 && (number < 2000 || number >= 3000);
 }
 
+static int wants(const struct sqlcolumn *column)
+{
+    return column->used && column->wanted != column->kind;
+}
+
+/* All columns with one statement, so that the table is rewritten once at most. */
+static enum myend alter_all(struct mytable *t, struct myconn *c)
+{
+    struct strbuf sql;
+    int first = 1;
+    strbuf_init(&sql, SQL_MAX);
+    strbuf_addf(&sql, "ALTER TABLE %s ", strbuf_str(&t->name));
+    for (size_t i = 0; i < t->columns.count; i++) {
+        if (!wants(&t->columns.columns[i]))
+            continue;
+        strbuf_adds(&sql, first ? "" : ", ");
+        add_action(&t->columns.columns[i], t->columns.columns[i].wanted, &sql);
+        first = 0;
+    }
+    return run(c, &sql, NULL);
+}
+
 static enum myend alter_column(struct mytable *t, struct myconn *c, const struct sqlcolumn *column,
                                enum sql_kind wanted)
 {
     struct strbuf sql;
     strbuf_init(&sql, SQL_MAX);
-    alteration(t, column, wanted, &sql);
+    strbuf_addf(&sql, "ALTER TABLE %s ", strbuf_str(&t->name));
+    add_action(column, wanted, &sql);
     enum myend end = run(c, &sql, NULL);
     if (end == MY_FINE || c->number == ER_DUP_FIELDNAME) /* somebody else was faster, or will be asked again */
         return MY_FINE;
@@ -173,9 +196,13 @@ static enum myend alter_column(struct mytable *t, struct myconn *c, const struct
 enum myend mytable_alter(struct mytable *t, struct myconn *c)
 {
     t->known = 0;
+    if (alter_all(t, c) == MY_FINE)
+        return MY_FINE;
+    if (!is_for_ever(c->number))
+        return MY_NOT_NOW;
     for (size_t i = 0; i < t->columns.count; i++) {
         const struct sqlcolumn *column = &t->columns.columns[i];
-        if (column->used && column->wanted != column->kind && alter_column(t, c, column, column->wanted) != MY_FINE)
+        if (wants(column) && alter_column(t, c, column, column->wanted) != MY_FINE)
             return MY_NOT_NOW;
     }
     return MY_FINE;

@@ -218,17 +218,30 @@ static int flushed(struct pgconn *c, int64_t deadline)
     return left == 0;
 }
 
-static enum pgend copy_send(struct pgconn *c, const struct strbuf *copy, const char *give_up, int64_t deadline)
+static enum pgend part_send(struct pgconn *c, const struct strbuf *part, int64_t deadline)
 {
-    for (size_t at = 0; !give_up && copy && at < copy->len;) {
-        size_t part = copy->len - at < (1u << 18) ? copy->len - at : (1u << 18);
-        int sent = PQputCopyData(c->pg, copy->ptr + at, (int)part);
+    int sent = 0;
+    while (part->len > 0 && sent == 0) {
+        sent = PQputCopyData(c->pg, part->ptr, (int)part->len);
         if (sent < 0)
             return fail_libpq(c);
-        at += sent ? part : 0;
         if (!flushed(c, deadline))
             return now_ms() < deadline ? fail_libpq(c)
                                        : fail_here(c, "the server did not take the rows within REQUEST_TIMEOUT");
+    }
+    return PG_FINE;
+}
+
+static enum pgend copy_send(struct pgconn *c, const struct pgcopy *copy, const char *give_up, int64_t deadline)
+{
+    for (int more = copy != NULL; more && !give_up;) {
+        strbuf_clear(copy->buffer);
+        more = copy->more(copy->self, copy->buffer);
+        if (copy->buffer->failed)
+            return fail_here(c, "no memory for the rows");
+        enum pgend end = part_send(c, copy->buffer, deadline);
+        if (end != PG_FINE)
+            return end;
     }
     if (PQputCopyEnd(c->pg, give_up) < 0 || !flushed(c, deadline))
         return fail_libpq(c);
@@ -265,7 +278,7 @@ static int session_is_over(const struct pgconn *c)
            strncmp(c->state, "08", 2) == 0;
 }
 
-enum pgend pgconn_run(struct pgconn *c, const char *sql, const struct strbuf *copy, const char *first,
+enum pgend pgconn_run(struct pgconn *c, const char *sql, const struct pgcopy *copy, const char *first,
                       struct pganswer *a)
 {
     int64_t deadline = deadline_of(c, c->settings->request_ms);
@@ -283,8 +296,8 @@ enum pgend pgconn_run(struct pgconn *c, const char *sql, const struct strbuf *co
         }
         if (status == PGRES_COPY_IN)
             lost = copy_send(c, copy, changed ? "the table was changed" : NULL, deadline);
-        else if (status == PGRES_COMMAND_OK && a && strncmp(PQcmdStatus(r), "INSERT", 6) == 0)
-            a->inserted += strtol(PQcmdTuples(r), NULL, 10);
+        else if (status == PGRES_COMMAND_OK && a && (PQcmdStatus(r)[0] == 'I' || PQcmdStatus(r)[0] == 'C'))
+            a->inserted = strtol(PQcmdTuples(r), NULL, 10); /* of the last of INSERT and COPY */
         else if (status != PGRES_COMMAND_OK && end == PG_FINE)
             end = fail_server(c, r);
         PQclear(r);

@@ -40,7 +40,15 @@ struct pgconn {
 struct pganswer {
     PGresult *tables[2]; /* of its SELECTs, in order; the caller clears them */
     size_t table_count;
-    long inserted; /* of its INSERT */
+    long inserted; /* rows of its INSERT, or of its COPY when there is none */
+};
+
+/* What a COPY gets: `more` adds the next part to the empty buffer and returns 1, or 0 behind the last. The server reads
+ * the first rows while the next are still being written. */
+struct pgcopy {
+    int (*more)(void *self, struct strbuf *out);
+    void *self;
+    struct strbuf *buffer;
 };
 
 void pganswer_clear(struct pganswer *a);
@@ -51,7 +59,7 @@ void pgconn_close(struct pgconn *c);
 /* Runs statements. `copy`: what the COPY among them gets. `first`: what the first cell of the first table must be, or
  * the COPY is given up as PG_STALE; NULL: anything. After a failure the transaction, if there is one, is aborted; a
  * connection that is of no more use is closed. `a` may be NULL. */
-enum pgend pgconn_run(struct pgconn *c, const char *sql, const struct strbuf *copy, const char *first,
+enum pgend pgconn_run(struct pgconn *c, const char *sql, const struct pgcopy *copy, const char *first,
                       struct pganswer *a);
 
 #endif

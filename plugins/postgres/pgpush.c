@@ -1,8 +1,11 @@
-/* One push is one transaction: COPY into the session's temporary table, INSERT … ON CONFLICT (_id) DO NOTHING from
- * there, COMMIT. The usual push is two texts to the server. When not all rows were inserted, or the server blames a
- * row, it is rolled back and done with care: which ids are there already is asked first, and a range that is refused is
- * halved behind a savepoint, and the halves again, until the guilty rows stand alone. Nothing is said of any row before
- * the commit.
+/* One push is one transaction. Rows that were never tried before are copied straight into the table: a repeat among
+ * them (after a crash nobody knows what was tried) would break the primary key and undo the whole, never stand there
+ * twice. Rows that come again go into the session's temporary table first, and from there by INSERT … ON CONFLICT (_id)
+ * DO NOTHING. Either way it is two texts to the server.
+ *
+ * When that fails, or not all rows were inserted, it is rolled back and done with care: which ids are there already is
+ * asked first, and a range that is refused is halved behind a savepoint, and the halves again, until the guilty rows
+ * stand alone. Nothing is said of any row before the commit.
  *
  * When the commit's answer is lost nobody knows; the rows come again and are told to be there already. */
 #include "pgpush.h"
@@ -13,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, UNDECIDED = 255 };
+enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, UNDECIDED = 255, PART = 32 << 10 };
 static const size_t text_max = (size_t)1 << 30;
 
 struct range {
@@ -73,7 +76,32 @@ static void copy_metadata(struct pgpush *p, const struct hg_row *row)
     strbuf_add(&p->copy, received, STAMP_LEN);
 }
 
-static void copy_row(struct pgpush *p, const struct hg_rows *rows, size_t n, const struct sqlcell **cells, size_t used)
+/* The rows of a range that can be written, on their way out. */
+struct source {
+    struct pgpush *p;
+    const struct hg_rows *rows;
+    struct range r; /* what is left of it */
+};
+
+static void copy_cells(struct pgpush *p, size_t n)
+{
+    const struct sqlrow *r = &p->batch.rows[n];
+    memset(p->cells, 0, p->used * sizeof(*p->cells));
+    for (size_t i = r->first; i < r->first + r->count; i++) {
+        const struct sqlcolumn *c = &p->table.columns.columns[p->batch.cells[i].column];
+        if (c->used)
+            p->cells[c->place] = &p->batch.cells[i];
+    }
+    for (size_t i = 0; i < p->used; i++) {
+        strbuf_addc(&p->copy, '\t');
+        if (p->cells[i])
+            copy_value(p, &p->table.columns.columns[p->cells[i]->column], &p->cells[i]->value);
+        else
+            strbuf_add(&p->copy, "\\N", 2);
+    }
+}
+
+static void copy_row(struct pgpush *p, const struct hg_rows *rows, size_t n)
 {
     const struct hg_row *row = p->conn.api->row(rows, n);
     copy_metadata(p, row);
@@ -82,45 +110,32 @@ static void copy_row(struct pgpush *p, const struct hg_rows *rows, size_t n, con
         strbuf_addc(&p->copy, '\t');
         copy_text(&p->copy, data.ptr, data.len);
     } else {
-        const struct sqlrow *r = &p->batch.rows[n];
-        memset(cells, 0, used * sizeof(*cells));
-        for (size_t i = r->first; i < r->first + r->count; i++) {
-            const struct sqlcolumn *c = &p->table.columns.columns[p->batch.cells[i].column];
-            if (c->used)
-                cells[c->place] = &p->batch.cells[i];
-        }
-        for (size_t i = 0; i < used; i++) {
-            strbuf_addc(&p->copy, '\t');
-            if (cells[i])
-                copy_value(p, &p->table.columns.columns[cells[i]->column], &cells[i]->value);
-            else
-                strbuf_add(&p->copy, "\\N", 2);
-        }
+        copy_cells(p, n);
     }
     strbuf_addc(&p->copy, '\n');
 }
 
-/* The rows of the range that can be written; how many there are. */
-static size_t copy_rows(struct pgpush *p, const struct hg_rows *rows, struct range r)
+static int source_more(void *self, struct strbuf *out)
 {
-    size_t used = 0, count = 0;
-    for (size_t i = 0; i < p->table.columns.count; i++)
-        used += p->table.columns.columns[i].used != 0;
-    const struct sqlcell **cells = calloc(used + 1, sizeof(*cells));
-    strbuf_clear(&p->copy);
-    p->copy.failed = !cells;
-    for (size_t n = r.from; cells && n < r.to; n++)
-        if (p->verdicts[n] == 0) {
-            copy_row(p, rows, n, cells, used);
-            count++;
-        }
-    free((void *)cells);
+    struct source *s = self;
+    for (; s->r.from < s->r.to && out->len < PART; s->r.from++)
+        if (s->p->verdicts[s->r.from] == 0)
+            copy_row(s->p, s->rows, s->r.from);
+    return s->r.from < s->r.to;
+}
+
+static size_t writable(const struct pgpush *p, struct range r)
+{
+    size_t count = 0;
+    for (size_t n = r.from; n < r.to; n++)
+        count += p->verdicts[n] == 0;
     return count;
 }
 
-static void name_columns(struct pgpush *p)
+/* The columns of this push, and a place for each. -1: no memory. */
+static int name_columns(struct pgpush *p)
 {
-    size_t place = 0;
+    p->used = 0;
     strbuf_clear(&p->columns);
     strbuf_adds(&p->columns, "_id, _uuid, _index, _received");
     if (p->table.json)
@@ -129,25 +144,35 @@ static void name_columns(struct pgpush *p)
         struct sqlcolumn *c = &p->table.columns.columns[i];
         if (!c->used)
             continue;
-        c->place = place++;
+        c->place = p->used++;
         strbuf_adds(&p->columns, ", ");
         sqlname_quote(&p->columns, c->name, '"');
     }
+    if (p->used > p->cell_cap) {
+        const struct sqlcell **cells = realloc((void *)p->cells, p->used * sizeof(*cells));
+        if (!cells)
+            return -1;
+        p->cells = cells;
+        p->cell_cap = p->used;
+    }
+    return p->columns.failed ? -1 : 0;
 }
 
 /* --- the transaction */
 
 static const char begin[] = "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; LOCK TABLE ";
 
-static void add_copy(struct strbuf *sql, struct pgpush *p)
+static const char temporary[] = "pg_temp.headgate_push";
+
+static void add_copy(struct strbuf *sql, struct pgpush *p, const char *into)
 {
-    strbuf_addf(sql, "; COPY pg_temp.headgate_push (%s) FROM STDIN; ", strbuf_str(&p->columns));
+    strbuf_addf(sql, "; COPY %s (%s) FROM STDIN", into, strbuf_str(&p->columns));
 }
 
 static void add_insert(struct strbuf *sql, struct pgpush *p)
 {
     const char *columns = strbuf_str(&p->columns);
-    strbuf_addf(sql, "INSERT INTO %s (%s) SELECT %s FROM pg_temp.headgate_push ON CONFLICT (_id) DO NOTHING",
+    strbuf_addf(sql, "; INSERT INTO %s (%s) SELECT %s FROM pg_temp.headgate_push ON CONFLICT (_id) DO NOTHING",
                 strbuf_str(&p->table.name), columns, columns);
 }
 
@@ -165,11 +190,12 @@ static enum pgend no_memory(struct pgpush *p)
     return PG_NOT_NOW;
 }
 
-static enum pgend run(struct pgpush *p, struct strbuf *sql, const struct strbuf *copy, const char *first,
+static enum pgend run(struct pgpush *p, struct strbuf *sql, struct source *source, const char *first,
                       struct pganswer *a)
 {
+    const struct pgcopy copy = {source_more, source, &p->copy};
     enum pgend end =
-        sql->failed || (copy && copy->failed) ? no_memory(p) : pgconn_run(&p->conn, strbuf_str(sql), copy, first, a);
+        sql->failed ? no_memory(p) : pgconn_run(&p->conn, strbuf_str(sql), source ? &copy : NULL, first, a);
     strbuf_fini(sql);
     return end;
 }
@@ -193,18 +219,31 @@ static enum pgend commit(struct pgpush *p)
     return end == PG_FINE ? PG_FINE : PG_NOT_NOW;
 }
 
+static int all_new(const struct pgpush *p, const struct hg_rows *rows, size_t count)
+{
+    const struct hg_api *api = p->conn.api;
+    for (size_t n = 0; n < count; n++)
+        if (api->attempt(api->row(rows, n)) != 1 || api->origin(api->row(rows, n)) != HG_LIVE)
+            return 0;
+    return 1;
+}
+
 /* All at once. `*whole` is 0 when not every row was inserted; then, and after a failure, nothing was done. */
 static enum pgend push_plainly(struct pgpush *p, const struct hg_rows *rows, size_t count, int *whole)
 {
     struct strbuf sql;
     struct pganswer a = {.inserted = 0};
     strbuf_init(&sql, text_max);
-    size_t n = copy_rows(p, rows, (struct range){0, count});
+    struct source source = {p, rows, {0, count}};
     add_begin(&sql, p);
-    add_copy(&sql, p);
-    add_insert(&sql, p);
-    enum pgend end = run(p, &sql, &p->copy, p->table.mark, &a);
-    *whole = end == PG_FINE && a.inserted == (long)n;
+    if (all_new(p, rows, count)) {
+        add_copy(&sql, p, strbuf_str(&p->table.name));
+    } else {
+        add_copy(&sql, p, temporary);
+        add_insert(&sql, p);
+    }
+    enum pgend end = run(p, &sql, &source, p->table.mark, &a);
+    *whole = end == PG_FINE && a.inserted == (long)writable(p, (struct range){0, count});
     pganswer_clear(&a);
     if (*whole)
         return commit(p);
@@ -232,15 +271,16 @@ static enum pgend push_range(struct pgpush *p, const struct hg_rows *rows, struc
     struct strbuf sql;
     struct pganswer a = {.inserted = 0};
     strbuf_init(&sql, text_max);
-    if (copy_rows(p, rows, r) == 0)
+    struct source source = {p, rows, r};
+    if (writable(p, r) == 0)
         return PG_FINE;
     strbuf_adds(&sql, "SAVEPOINT part; TRUNCATE pg_temp.headgate_push");
-    add_copy(&sql, p);
-    strbuf_addf(&sql, "SELECT i._id FROM pg_temp.headgate_push i JOIN %s t ON t._id = i._id ORDER BY i.ctid; ",
+    add_copy(&sql, p, temporary);
+    strbuf_addf(&sql, "; SELECT i._id FROM pg_temp.headgate_push i JOIN %s t ON t._id = i._id ORDER BY i.ctid",
                 strbuf_str(&p->table.name));
     add_insert(&sql, p);
     strbuf_adds(&sql, "; RELEASE SAVEPOINT part");
-    enum pgend end = run(p, &sql, &p->copy, NULL, &a);
+    enum pgend end = run(p, &sql, &source, NULL, &a);
     if (end == PG_FINE)
         note_duplicates(p, rows, r, a.tables[0]);
     pganswer_clear(&a);
@@ -373,7 +413,10 @@ int pgpush_rows(struct pgpush *p, struct hg_rows *rows)
         end = prepare(p, rows);
         if (end != PG_FINE)
             break;
-        name_columns(p);
+        if (name_columns(p) != 0) {
+            end = no_memory(p);
+            break;
+        }
         verdicts_begin(p, count);
         end = push_plainly(p, rows, count, &whole);
         if (!whole && p->conn.pg && (end == PG_FINE || end == PG_ROW))

@@ -8,9 +8,12 @@ struct pgpush {
     struct pgconn conn;
     struct pgtable table;
     struct sqlbatch batch;
-    struct strbuf copy;    /* rows as COPY takes them */
+    struct strbuf copy;    /* some rows as COPY takes them */
     struct strbuf columns; /* "_id, _uuid, …" of this push */
     struct strbuf scratch;
+    size_t used;                  /* columns of this push, without the metadata */
+    const struct sqlcell **cells; /* of one row, one for each of these */
+    size_t cell_cap;
     unsigned char *verdicts; /* of each row, until the commit */
     size_t verdict_cap;
 };

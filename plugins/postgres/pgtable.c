@@ -182,19 +182,19 @@ enum pgend pgtable_load(struct pgtable *t, struct pgconn *c)
 
 /* --- altering */
 
-static void alteration(const struct pgtable *t, const struct sqlcolumn *column, struct strbuf *sql)
+/* What must happen to one column. */
+static void add_action(const struct sqlcolumn *column, struct strbuf *sql)
 {
-    struct strbuf name;
-    strbuf_init(&name, SQL_MAX);
-    sqlname_quote(&name, column->name, '"');
-    strbuf_addf(sql, "ALTER TABLE %s ", t->name.ptr);
-    if (column->kind == SQL_NONE)
-        strbuf_addf(sql, "ADD COLUMN IF NOT EXISTS %s %s", strbuf_str(&name), type_of(column->wanted));
-    else
-        strbuf_addf(sql, "ALTER COLUMN %s TYPE %s USING %s::text::%s", strbuf_str(&name), type_of(column->wanted),
-                    strbuf_str(&name), type_of(column->wanted));
-    sql->failed |= name.failed;
-    strbuf_fini(&name);
+    const char *type = type_of(column->wanted);
+    strbuf_adds(sql, column->kind == SQL_NONE ? "ADD COLUMN IF NOT EXISTS " : "ALTER COLUMN ");
+    sqlname_quote(sql, column->name, '"');
+    if (column->kind == SQL_NONE) {
+        strbuf_addf(sql, " %s", type);
+        return;
+    }
+    strbuf_addf(sql, " TYPE %s USING ", type);
+    sqlname_quote(sql, column->name, '"');
+    strbuf_addf(sql, "::text::%s", type);
 }
 
 /* For ever: a name that the system keeps for itself, too many columns, a view or an index that stands on the column.
@@ -209,21 +209,42 @@ static int is_for_ever(const struct pgconn *c)
     return c->state[0] == '2' && c->state[1] == '2';
 }
 
+static int wants(const struct sqlcolumn *column)
+{
+    return column->used && column->wanted != column->kind;
+}
+
+/* All columns with one statement, so that the table is rewritten once at most; or one of them. */
+static enum pgend alter(struct pgtable *t, struct pgconn *c, const struct sqlcolumn *only)
+{
+    struct strbuf sql;
+    int first = 1;
+    strbuf_init(&sql, SQL_MAX);
+    strbuf_addf(&sql, "ALTER TABLE %s ", strbuf_str(&t->name));
+    for (size_t i = 0; i < t->columns.count; i++) {
+        const struct sqlcolumn *column = &t->columns.columns[i];
+        if (!wants(column) || (only && only != column))
+            continue;
+        strbuf_adds(&sql, first ? "" : ", ");
+        add_action(column, &sql);
+        first = 0;
+    }
+    return run(c, &sql, NULL);
+}
+
 enum pgend pgtable_alter(struct pgtable *t, struct pgconn *c)
 {
     t->known = 0;
+    enum pgend end = alter(t, c, NULL);
+    if (end == PG_FINE || !is_for_ever(c))
+        return end == PG_FINE ? PG_FINE : PG_NOT_NOW;
     for (size_t i = 0; i < t->columns.count; i++) {
         const struct sqlcolumn *column = &t->columns.columns[i];
-        if (!column->used || column->wanted == column->kind)
+        if (!wants(column) || (end = alter(t, c, column)) == PG_FINE)
             continue;
-        struct strbuf sql;
-        strbuf_init(&sql, SQL_MAX);
-        alteration(t, column, &sql);
-        enum pgend end = run(c, &sql, NULL);
-        if (end != PG_FINE && is_for_ever(c))
-            sqltable_refuse(&t->columns, column, c->why);
-        else if (end != PG_FINE)
+        if (!is_for_ever(c))
             return PG_NOT_NOW;
+        sqltable_refuse(&t->columns, column, c->why);
     }
     return PG_FINE;
 }

@@ -86,11 +86,13 @@ static void test_nobody_answers(void **state)
 
 static void *say_nonsense(void *arg)
 {
-    int fd = accept(*(int *)arg, NULL, NULL);
-    if (fd >= 0 && write(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28) == 28)
-        shutdown(fd, SHUT_WR);
     char rest[256];
-    while (fd >= 0 && read(fd, rest, sizeof(rest)) > 0)
+    int fd = accept(*(int *)arg, NULL, NULL);
+    if (fd < 0)
+        return NULL;
+    if (write(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28) == 28)
+        shutdown(fd, SHUT_WR);
+    while (read(fd, rest, sizeof(rest)) > 0)
         ;
     close(fd);
     return NULL;
