@@ -160,6 +160,16 @@ static enum myend fill_row(struct mypush *p, const struct hg_rows *rows, size_t 
     return failed || p->values.text.failed ? myconn_say(&p->conn, "no memory for the rows") : MY_FINE;
 }
 
+/* A row that does not fit a packet of its own can never be taken; the server would end the session over it. */
+static enum myend too_large(struct mypush *p)
+{
+    enum { AROUND = 12 }; /* bytes around a value */
+    if (p->values.text.len + AROUND * p->width + 1024 < p->conn.packet_max)
+        return MY_FINE;
+    myconn_say(&p->conn, "the row is larger than the server's max_allowed_packet");
+    return MY_ROW;
+}
+
 static enum myend execute(struct mypush *p, size_t count, unsigned long *inserted)
 {
     unsigned array = (unsigned)count;
@@ -196,6 +206,8 @@ static enum myend insert_range(struct mypush *p, const struct hg_rows *rows, str
         for (size_t place = 0; end == MY_FINE && n < to; n++)
             if (p->verdicts[n] == 0)
                 end = fill_row(p, rows, n, count, place++);
+        if (end == MY_FINE && count == 1)
+            end = too_large(p);
         if (end == MY_FINE && count > 0)
             end = execute(p, count, &inserted);
         if (end != MY_FINE)

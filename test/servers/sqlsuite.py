@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import threading
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -241,6 +242,36 @@ class ServerSuite(Suite):
             drained(g, self.plugin)
             self.check(far, sent)
             assert not g.dead()
+
+    def test_times(self):
+        """Keys that are times: the same instant comes back; what is no time is refused."""
+        good = {"a": ("2026-01-31T13:00:00.25+01:00", datetime(2026, 1, 31, 12, 0, 0, 250000)),
+                "b": ("2024-02-29T23:59:59Z", datetime(2024, 2, 29, 23, 59, 59)), "c": (None, None)}
+        with self.far() as far, self.gateway(far, TIMES="takenAt, other") as g:
+            post(g, [(u, [{"takenAt": text}]) for u, (text, _) in good.items()], Sent())
+            post(g, [("x", [{"takenAt": "half past ten"}]), ("y", [{"takenAt": 1769860800}])], Sent())
+            dead = dead_letters(g, self.plugin, 2)
+            assert {d["uuid"] for d in dead} == {"x", "y"}, dead
+            found = {r["_uuid"]: r["taken_at"] for r in far.rows("rows")}
+            assert {k: v and v.replace(tzinfo=None) for k, v in found.items()} == {u: t for u, (_, t) in good.items()}
+
+    @pytest.mark.parametrize("name", ["IP:127.0.0.1", "DNS:elsewhere"])
+    def test_tls(self, name):
+        """Only to the server that the certificate names, unless VERIFY=no; never in the clear when the server forbids it."""
+        with self.far(tls=name) as far:
+            prefix = f"PLUGIN_{self.plugin.upper()}_"
+            env = {prefix + k: str(v) for k, v in far.options().items()}
+            right = name.startswith("IP")
+            for options, works in (({"CA": far.server.cert}, right), ({"TLS": "yes", "CA": far.server.cert}, right),
+                                   ({"TLS": "yes"}, False), ({"TLS": "yes", "VERIFY": "no"}, True), ({"TLS": "no"}, False),
+                                   ({}, True)):
+                done = self.probe({**env, **{prefix + k: str(v) for k, v in options.items()}})
+                assert (done.returncode == 0) == works, (options, done.stdout)
+            with self.gateway(far, TLS="yes", **({"CA": far.server.cert} if right else {"VERIFY": "no"})) as g:
+                sent = Sent()
+                post(g, real_sets(400), sent)
+                drained(g, self.plugin)
+                self.check(far, sent)
 
     # --- faults
 

@@ -4,7 +4,9 @@ import json
 from decimal import Decimal
 
 from server_postgres import Postgres
+from gateway import wait_until
 from sqlsuite import ServerSuite
+from trial import Sent, dead_letters, drained, post, real_sets
 
 
 class Far:
@@ -52,6 +54,69 @@ class TestPostgres(ServerSuite):
     plugin = "postgres"
 
     @contextlib.contextmanager
-    def far(self):
-        with Postgres() as server:
+    def far(self, tls=None):
+        with Postgres(tls) as server:
             yield Far(server)
+
+    def test_altered_by_somebody_else(self):
+        """A double that became numeric in the meantime: the digits of the next value are not cut by a cast."""
+        with self.far() as far, self.gateway(far) as g:
+            sent = Sent()
+            post(g, [("one", [{"n": Decimal("0.5")}])], sent)
+            drained(g, self.plugin)
+            far.sql("ALTER TABLE rows ALTER n TYPE numeric")
+            post(g, [("two", [{"n": Decimal("0.12345678901234567")}])], sent)
+            drained(g, self.plugin)
+            far.sql("ALTER TABLE rows DROP n")
+            post(g, [("three", [{"n": 3}])], sent)
+            drained(g, self.plugin)
+            found = {r["_uuid"]: r["n"] for r in far.rows("rows")}
+            assert found == {"one": None, "two": None, "three": 3} and not g.dead()
+
+    def test_names_of_the_system(self):
+        """What can never be a column is refused with the server's words."""
+        with self.far() as far, self.gateway(far) as g:
+            sent = Sent()
+            post(g, [("a", [{"n": 1}]), ("c", [{"n": 2}])], sent)
+            post(g, [("b", [{"n": 1, "ctid": 2}])], Sent())
+            dead = dead_letters(g, self.plugin, 1)
+            assert [d["uuid"] for d in dead] == ["b"] and "system column" in dead[0]["reason"], dead
+            self.check(far, sent)
+
+    def test_rights(self):
+        """A missing right is never held against rows."""
+        with self.far() as far:
+            far.sql("CREATE TABLE rows (_id text PRIMARY KEY, _uuid text, _index bigint, _received timestamptz, n bigint)")
+            with self.gateway(far) as g:
+                sent = Sent()
+                post(g, [("a", [{"n": 1}])], sent)
+                wait_until(lambda: "permission denied" in g.pusher(self.plugin)["error"], 30, lambda: g.pusher(self.plugin))
+                far.sql("GRANT INSERT, SELECT ON rows TO hgtest")
+                drained(g, self.plugin)
+                post(g, [("b", [{"n": 2, "more": 1}])], sent)
+                wait_until(lambda: "must be owner" in g.pusher(self.plugin)["error"], 30, lambda: g.pusher(self.plugin))
+                far.sql("ALTER TABLE rows OWNER TO hgtest")
+                drained(g, self.plugin)
+                self.check(far, sent)
+                assert not g.dead()
+
+    def test_push_is_held_and_killed(self):
+        """kill -9 while a push waits for a lock in the middle of its transaction, of the host and of all."""
+        with self.far() as far, self.gateway(far, BATCH_ROWS=100) as g:
+            sent = Sent()
+            post(g, real_sets(200, 100), sent)
+            drained(g, self.plugin)
+            for n in range(2):
+                other = far.server.connect()
+                other.autocommit = False
+                other.cursor().execute("LOCK TABLE rows IN EXCLUSIVE MODE")
+                post(g, real_sets(300, 100, f"held-{n}"), sent)
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'hgtest'"
+                wait_until(lambda: far.sql(waiting)[0][0] > 0, 30, "a push that waits")
+                g.kill9(hosts=n == 1)
+                other.rollback()
+                other.close()
+                g.start()
+                drained(g, self.plugin)
+            self.check(far, sent)
+            assert not g.dead()
