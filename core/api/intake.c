@@ -10,6 +10,7 @@
 #include "base/sys.h"
 
 #include <openssl/evp.h>
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -213,6 +214,34 @@ static void on_async(uv_async_t *async)
     pending_collect(async->data);
 }
 
+/* All that was readable has been read; is there something again? */
+static bool loop_is_quiet(const uv_loop_t *loop)
+{
+    struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
+    return poll(&events, 1, 0) == 0;
+}
+
+static void on_polled(uv_check_t *polled)
+{
+    struct intake *i = polled->data;
+    if (i->appended > 0)
+        pending_turn(i, i->appended == 1 && loop_is_quiet(i->loop));
+}
+
+/* What was appended by a timer must not wait for the next event. */
+static void on_polling(uv_prepare_t *polling)
+{
+    pending_turn(polling->data, false);
+}
+
+static void handles_start(struct intake *i)
+{
+    CHECK(uv_check_init(i->loop, &i->polled) == 0 && uv_check_start(&i->polled, on_polled) == 0);
+    CHECK(uv_prepare_init(i->loop, &i->polling) == 0 && uv_prepare_start(&i->polling, on_polling) == 0);
+    i->async.data = i->polled.data = i->polling.data = i;
+    i->handles = 3;
+}
+
 int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_options *options)
 {
     struct intake *i = calloc(1, sizeof *i);
@@ -227,7 +256,7 @@ int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_option
     i->magic = INTAKE_MAGIC;
     i->loop = loop;
     i->options = *options;
-    i->async.data = i;
+    handles_start(i);
     i->committed.wake = wake;
     i->committed.arg = i;
     buf_init(&i->answer, ANSWER_MAX);
@@ -238,6 +267,8 @@ int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_option
 static void on_closed(uv_handle_t *handle)
 {
     struct intake *i = handle->data;
+    if (--i->handles > 0)
+        return;
     void (*closed)(void *arg) = i->closed;
     void *arg = i->closed_arg;
     pendings_free(i);
@@ -256,6 +287,8 @@ void intake_close(struct intake *i, void (*closed)(void *arg), void *arg)
     i->closed = closed;
     i->closed_arg = arg;
     uv_close((uv_handle_t *)&i->async, on_closed);
+    uv_close((uv_handle_t *)&i->polled, on_closed);
+    uv_close((uv_handle_t *)&i->polling, on_closed);
 }
 
 void intake_set_rules(struct intake *i, const struct intake_rules *rules)

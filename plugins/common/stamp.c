@@ -1,9 +1,12 @@
 /* Written for every row, so the calendar is computed here in integers: gmtime() and snprintf() cost more than the rest
  * of a line together. Days are counted in eras of 400 years (146097 days) that begin on the first of March, so that the
- * leap day is the last of its year. */
+ * leap day is the last of its year. Rows come in the order of their times, so the second of the one before mostly does.
+ */
 #include "common/stamp.h"
 
-enum { DAYS_TO_1970 = 719468, DAYS_PER_ERA = 146097 };
+#include <string.h>
+
+enum { DAYS_TO_1970 = 719468, DAYS_PER_ERA = 146097, SECOND_LEN = STAMP_LEN - 7 };
 
 static char *put_digits(char *at, int64_t value, int count)
 {
@@ -29,13 +32,9 @@ static char *put_date(char *at, int64_t days)
     return put_digits(at, doy - (153 * shifted + 2) / 5 + 1, 2);
 }
 
-void stamp_text(int64_t us, char out[STAMP_LEN + 1])
+/* Up to the dot. */
+static void put_second(char *out, int64_t seconds)
 {
-    int64_t seconds = us / 1000000, micros = us % 1000000;
-    if (micros < 0) {
-        micros += 1000000;
-        seconds--;
-    }
     int64_t days = seconds / 86400, rest = seconds % 86400;
     if (rest < 0) {
         rest += 86400;
@@ -48,10 +47,25 @@ void stamp_text(int64_t us, char out[STAMP_LEN + 1])
     at = put_digits(at, rest / 60 % 60, 2);
     *at++ = ':';
     at = put_digits(at, rest % 60, 2);
-    *at++ = '.';
-    at = put_digits(at, micros, 6);
-    *at++ = 'Z';
-    *at = '\0';
+    *at = '.';
+}
+
+void stamp_text(int64_t us, char out[STAMP_LEN + 1])
+{
+    static _Thread_local struct {
+        int64_t second;
+        char text[SECOND_LEN];
+    } last = {INT64_MIN, ""};
+    int64_t second = us / 1000000, micros = us % 1000000;
+    if (micros < 0) {
+        micros += 1000000;
+        second--;
+    }
+    if (second != last.second)
+        put_second(last.text, second);
+    last.second = second;
+    memcpy(out, last.text, SECOND_LEN);
+    memcpy(put_digits(out + SECOND_LEN, micros, 6), "Z", 2);
 }
 
 /* --- reading */
