@@ -5,7 +5,8 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also: coverage
+# bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -63,6 +64,9 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_postgres := -lpq
+PLUGIN_LIBS_mysql := -lmariadb
+PLUGIN_LIBS_sqlite := -lsqlite3
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -223,8 +227,8 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
-        bench format
+.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan \
+        servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -273,6 +277,14 @@ tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
 
+# Pushers against real servers. What is here is installed on the first use: etc/install-deps.sh servers, test/servers/install.
+servers: all
+	@etc/install-deps.sh servers
+	@$(PYTEST) -n $(JOBS) test/servers
+test-servers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
+
 fresh:
 	@$(PYTEST) test/fresh
 
@@ -317,6 +329,11 @@ bench: bench-deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
 	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
 	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
+
+# Each pusher next to its server's own tool.
+bench-pushers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
