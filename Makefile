@@ -67,6 +67,10 @@ PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
 PLUGIN_LIBS_postgres := -lpq
 PLUGIN_LIBS_mysql := -lmariadb
 PLUGIN_LIBS_sqlite := -lsqlite3
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -156,6 +160,8 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
