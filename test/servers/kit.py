@@ -117,6 +117,14 @@ def python_install(folder, *packages):
     run([Path(folder) / "bin/pip", "install", "-q", *packages])
 
 
+def certificate(folder, name="IP:127.0.0.1"):
+    """(certificate, key): files in PEM, made for that name and signed by itself, so that it is also what a client trusts."""
+    cert, key = Path(folder) / "server.crt", Path(folder) / "server.key"
+    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=headgate-test", "-addext", f"subjectAltName={name}", "-keyout", key, "-out", cert])
+    return cert, key
+
+
 # --- a server
 
 
@@ -133,8 +141,10 @@ class Server:
     start_seconds = 60         # the longest that it may take until it is ready
     stop_signal = signal.SIGTERM
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        """tls: it speaks TLS, with a certificate of its own for that name (`IP:127.0.0.1`, `DNS:elsewhere`): `cert`."""
         type(self).install()
+        self.tls, self.cert, self.key = tls, None, None
         self.dir = Path(tempfile.mkdtemp(prefix=f"headgate-{self.name}-"))
         self.log = self.dir / "log"
         self.process = None
@@ -143,6 +153,11 @@ class Server:
     def __enter__(self):
         try:
             self.new_ports()
+            if self.tls:
+                self.cert, self.key = certificate(self.dir, self.tls)
+                self.give(self.cert)
+                self.give(self.key)
+                os.chmod(self.key, 0o600)
             self.prepare()
             self.start(tries=3)
             self.first()
@@ -172,7 +187,8 @@ class Server:
         raise NotImplementedError
 
     def environment(self):
-        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(self.dir)}
+        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": str(self.dir),
+                "TMPDIR": str(self.dir)}
 
     def ready(self):
         return answers(self.port)

@@ -3,7 +3,8 @@ import kit
 
 
 class MariaDB(kit.Server):
-    """`connect()`: a pymysql connection as root on the socket; user and database `hgtest` with a password are there."""
+    """`connect()`: a pymysql connection as root on the socket; user and database `hgtest` with a password are there.
+    With `tls` that user can come in by TLS only."""
 
     name, version, packages, user = "mariadb", "10.11", True, "mysql"
 
@@ -16,7 +17,8 @@ class MariaDB(kit.Server):
                           "--auth-root-authentication-method=normal", "--skip-test-db"])
 
     def command(self):
-        return ["mariadbd", "--no-defaults", f"--datadir={self.dir / 'data'}", f"--socket={self.socket}",
+        tls = [f"--ssl-cert={self.cert}", f"--ssl-key={self.key}"] if self.tls else []
+        return ["mariadbd", "--no-defaults", *tls, f"--datadir={self.dir / 'data'}", f"--socket={self.socket}",
                 f"--pid-file={self.dir / 'my.pid'}", "--bind-address=127.0.0.1", f"--port={self.port}", "--server-id=1",
                 "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
                 "--gtid-strict-mode=1", "--innodb-buffer-pool-size=64M", "--character-set-server=utf8mb4"]
@@ -42,7 +44,8 @@ class MariaDB(kit.Server):
 
     def first(self):
         self.sql("CREATE DATABASE hgtest CHARACTER SET utf8mb4", database=None)
-        self.sql("CREATE USER hgtest@'127.0.0.1' IDENTIFIED BY 'hgtest'", database=None)
+        self.sql("CREATE USER hgtest@'127.0.0.1' IDENTIFIED BY 'hgtest'"
+                 + (" REQUIRE SSL" if self.tls else ""), database=None)
         self.sql("GRANT ALL ON hgtest.* TO hgtest@'127.0.0.1'", database=None)
 
     def sql(self, text, *values, database="hgtest"):

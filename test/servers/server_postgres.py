@@ -6,7 +6,7 @@ import kit
 
 class Postgres(kit.Server):
     """`connect()`: a psycopg2 connection as the superuser `postgres`; user and database `hgtest` with a password are there.
-    `ssl`: it speaks TLS with a certificate of its own, `ca`."""
+    With `tls` that user can come in by TLS only."""
 
     name, version, packages, user = "postgres", "15", True, "postgres"
 
@@ -21,11 +21,13 @@ class Postgres(kit.Server):
         self.run_as_user([self.program("initdb"), "-D", self.dir / "data", "-A", "trust", "--no-sync", "-E", "UTF8",
                           "--locale=C.UTF-8"])
         # The superuser comes in freely (the tests' own look at it); everybody else needs his password.
+        others = "hostssl" if self.tls else "host"
         (self.dir / "data/pg_hba.conf").write_text("host all postgres 127.0.0.1/32 trust\nlocal all all trust\n"
-                                                   "host all all 127.0.0.1/32 scram-sha-256\n")
+                                                   f"{others} all all 127.0.0.1/32 scram-sha-256\n")
 
     def command(self):
-        return [self.program("postgres"), "-D", self.dir / "data", "-p", self.port, "-c", "listen_addresses=127.0.0.1",
+        tls = ["-c", "ssl=on", "-c", f"ssl_cert_file={self.cert}", "-c", f"ssl_key_file={self.key}"] if self.tls else []
+        return [self.program("postgres"), *tls, "-D", self.dir / "data", "-p", self.port, "-c", "listen_addresses=127.0.0.1",
                 "-c", f"unix_socket_directories={self.dir}", "-c", "wal_level=logical", "-c", "max_connections=50"]
 
     def connect(self, user="postgres", database="hgtest", **more):

@@ -82,7 +82,7 @@ def post(gateway, sets, sent):
         def taken(body=body, uuid=uuid):
             try:
                 return gateway.post(body, headers={"Idempotency-Key": uuid}).status == 202
-            except OSError:
+            except (OSError, KeyError):  # it is down, or has no address yet
                 return False
         wait_until(taken, 120, f"{uuid} to be taken")
         sent.add(uuid, datas)
@@ -92,7 +92,7 @@ def gateway(plugin, options, **more):
     """A gateway with that pusher alone. Options without their prefix."""
     env = {f"PLUGIN_{plugin.upper()}_{k}": v for k, v in options.items()}
     quick = {f"PLUGIN_{plugin.upper()}_RETRY_MIN": "50ms", f"PLUGIN_{plugin.upper()}_RETRY_MAX": "500ms"}
-    return Gateway({**quick, **env, "HEADGATE_JOURNAL_SEGMENT": "16MiB"}, file=False, **more)
+    return Gateway({**quick, **env, "HEADGATE_JOURNAL_SEGMENT": "64MiB"}, file=False, **more)
 
 
 def drained(g, plugin, timeout=300):
@@ -101,6 +101,13 @@ def drained(g, plugin, timeout=300):
         p = g.pusher(plugin)
         return p and p["lag"]["rows"] == 0
     wait_until(nothing_left, timeout, lambda: f"{plugin} to be done: {g.pusher(plugin)}\n" + "\n".join(g.lines[-20:]))
+
+
+def dead_letters(g, plugin, number, timeout=60):
+    """The dead letters, once there are so many and the pusher has nothing left."""
+    drained(g, plugin, timeout)
+    return wait_until(lambda: len(found := g.dead("?limit=1000")) >= number and found, timeout,
+                      lambda: f"{number} dead letters: {g.dead('?limit=3')} {g.pusher(plugin)}")
 
 
 def compare(sent, arrived, same=None, once=True):
@@ -123,5 +130,5 @@ def compare(sent, arrived, same=None, once=True):
     assert not told, f"of {len(sent.rows)} rows: {told}"
 
 
-__all__ = ["FULL", "SLOW", "Sent", "compare", "count", "drained", "document", "encode", "gateway", "post", "real_rows",
+__all__ = ["FULL", "SLOW", "Sent", "compare", "count", "dead_letters", "drained", "document", "encode", "gateway", "post", "real_rows",
            "real_sets"]
