@@ -346,7 +346,7 @@ static int copy_dirs(struct supervisor *s)
     return ERR_OK;
 }
 
-/* At start a file that is younger than a second is waited for. */
+/* At start a file that is younger than a second, or cannot be looked at, is waited for. */
 static int first_scan(struct supervisor *s, struct err *e)
 {
     s->folder_options = (struct folder_options){.dirs = s->dirs, .copies = s->copies, .host = s->options.host};
@@ -355,7 +355,7 @@ static int first_scan(struct supervisor *s, struct err *e)
         int code = folder_scan(&s->folder_options, &s->folder, &found, e);
         folder_fini(&s->folder);
         s->folder = found;
-        if (code != ERR_OK || !found.young)
+        if (code != ERR_OK || !found.again)
             return code;
         (void)poll(NULL, 0, 1000);
     }
