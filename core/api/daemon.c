@@ -283,10 +283,12 @@ int daemon_run(const struct daemon_options *options)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
-    CHECK(uv_loop_init(&d->loop) == 0);
-    open_handles(d); /* a signal from now on waits until the loop runs */
-    CHECK(uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) == 0);
+    if (uv_loop_init(&d->loop) != 0 || uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
+        LOG(LOG_ERROR, "loop.not_opened", "no memory or no descriptors for an event loop");
+        return EXIT_INTERNAL_FAULT;
+    }
     d->journal_changed.data = d;
+    open_handles(d); /* a signal from now on waits until the loop runs */
     int code = daemon_load_settings(d);
     if (code != EXIT_OK)
         return code;
