@@ -121,10 +121,8 @@ static enum pusher_state judge_instance(struct runner *r, const struct described
     const struct instance *i = &r->instance;
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     bool missing = false;
-    if (settings == NULL || conf_code == ERR_NOMEM) {
-        free(settings);
+    if (settings == NULL) {
         r->owner->scan_again = true;
-        (void)!buf_adds(why, "out of memory");
         return PUSHER_BROKEN;
     }
     for (size_t k = 0; k < i->count; k++)
@@ -195,6 +193,12 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
     buf_init(&why, 64 * 1024);
     struct instance fresh = {0};
     int code = resolve(r->name, file, use, conf, &fresh, &why);
+    if (code == ERR_NOMEM) { /* nothing is known of its settings now: it stays as it is until the next look */
+        s->scan_again = true;
+        instance_fini(&fresh);
+        buf_free(&why);
+        return false;
+    }
     bool same = r->file == file && instance_equal(&r->instance, &fresh) && !r->config_bad;
     adopt(r, &fresh);
     set_file(r, file);
