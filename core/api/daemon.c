@@ -79,7 +79,10 @@ static bool same_name(struct slice a, struct slice b)
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
-bool daemon_host_allowed(const struct daemon *d, struct slice host)
+/* Unless admin.hosts says: the listen addresses, localhost, loopback (a container's published port, a tunnel), and the
+ * address the request came to, as a listener on 0.0.0.0 or :: has none of its own. A page of another site sends its own
+ * name, whatever that resolves to: it can never say an address. */
+bool daemon_host_allowed(const struct daemon *d, struct slice host, struct slice local)
 {
     if (host.len == 0) /* HTTP/1.0 without one: no browser */
         return true;
@@ -89,7 +92,8 @@ bool daemon_host_allowed(const struct daemon *d, struct slice host)
             return true;
     if (d->settings->admin_hosts[0] != NULL)
         return false;
-    if (same_name(name, SLICE_LIT("localhost")))
+    if (same_name(name, SLICE_LIT("localhost")) || same_name(name, SLICE_LIT("127.0.0.1")) ||
+        same_name(name, SLICE_LIT("::1")) || same_name(name, host_part(local)))
         return true;
     for (int i = 0; i < d->admin_count; i++)
         if (same_name(name, host_part(slice_of(d->admin_bound[i]))))

@@ -159,7 +159,7 @@ static int take_picture(struct receipt_job *job, const struct batch *b)
     LIST_EACH(supervisor_runners(job->api->supervisor), it)
     {
         const struct runner *r = container_of(it, struct runner, link);
-        if (r->pusher == NULL || b->position < r->pusher->registered)
+        if (r->pusher == NULL || !pusher_takes(r->pusher, b->position))
             continue;
         struct picture *p = &job->pictures[job->picture_count++];
         p->name = strdup(r->name);
@@ -476,7 +476,7 @@ static bool settled_everywhere(struct api *api, const struct receipt_waiter *w)
     {
         const struct runner *r = container_of(it, struct runner, link);
         struct pusher_view view;
-        if (r->pusher == NULL || w->position < r->pusher->registered)
+        if (r->pusher == NULL || !pusher_takes(r->pusher, w->position))
             continue;
         pusher_view(r->pusher, w->position, w->rows, w->uuid_hash, &view);
         if (view.pending + view.waiting + view.parked > 0)

@@ -57,14 +57,23 @@ static int where_of(const struct http_request *r)
     return 0;
 }
 
-static const char *refused_from_outside(struct api *api, const struct http_request *r)
+static bool host_refused(struct api *api, struct http_request *r)
 {
     struct slice host = {"", 0};
+    char local[64];
+    bool probe = slice_is(r->path, "/livez") || slice_is(r->path, "/readyz") || slice_is(r->path, "/healthz");
+    if (r->listener != LISTENER_ADMIN || probe)
+        return false;
     (void)http_field(r, "Host", &host);
+    http_local(r, local, sizeof local);
+    return !daemon_host_allowed(api->daemon, host, slice_of(local));
+}
+
+static const char *refused_from_outside(struct api *api, struct http_request *r)
+{
     if (site_foreign(r))
         return "a page of another site may not do this";
-    bool probe = slice_is(r->path, "/livez") || slice_is(r->path, "/readyz") || slice_is(r->path, "/healthz");
-    if (r->listener == LISTENER_ADMIN && !probe && !daemon_host_allowed(api->daemon, host))
+    if (host_refused(api, r))
         return "this Host is not one of admin.hosts; add it there if it is yours";
     return NULL;
 }

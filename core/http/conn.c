@@ -207,7 +207,7 @@ bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
         conn_close(c);
         return true;
     }
-    c->channel.transport->peer(&c->channel, c->request.peer, sizeof c->request.peer);
+    c->channel.transport->address(&c->channel, true, c->request.peer, sizeof c->request.peer);
     if (c->overflow)
         conn_refuse(c, &(struct refusal){503, "unavailable", "too many connections (http.max_connections)"});
     conn_advance(c);

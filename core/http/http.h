@@ -60,6 +60,8 @@ struct http_request {
 
 /* First field with the name (compared without case); false when there is none. */
 bool http_field(const struct http_request *r, const char *name, struct slice *value);
+/* The address that the client connected to, as `peer` is written. Only until the answer. */
+void http_local(struct http_request *r, char *out, size_t size);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
 long http_query(const struct http_request *r, const char *name, char *out, size_t size);
 /* Percent-decode a path segment; the length, or -1 (malformed, does not fit, or contains NUL). */

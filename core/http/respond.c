@@ -120,6 +120,12 @@ void http_problem(struct http_request *r, const struct http_problem *problem)
     respond(r, &answer, slice_of(problem->detail));
 }
 
+void http_local(struct http_request *r, char *out, size_t size)
+{
+    const struct conn *c = conn_of(r);
+    c->channel.transport->address(&c->channel, false, out, size);
+}
+
 bool http_field(const struct http_request *r, const char *name, struct slice *value)
 {
     return head_field(r->fields, r->field_count, name, value);

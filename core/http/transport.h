@@ -43,8 +43,8 @@ struct channel {
 struct transport {
     /* Take a connection from a listener. 0 or an ERR_ code; then the channel must still be closed. */
     int (*accept)(struct channel *c, uv_stream_t *listener);
-    /* Text of the other end's address. */
-    void (*peer)(struct channel *c, char *out, size_t size);
+    /* Text of the other end's address, or of ours. */
+    void (*address)(const struct channel *c, bool peer, char *out, size_t size);
     void (*read)(struct channel *c, bool on);
     /* At once, without waiting: bytes taken, or -1 with errno. The first write of every answer. */
     ssize_t (*answer)(struct channel *c, const struct iovec *parts, int count);

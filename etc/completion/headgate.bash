@@ -6,7 +6,7 @@ _headgate_options() {
     run) echo --config --listen --admin --data --plugins ;;
     check) echo --config --data --plugins --probe ;;
     config) echo --offline --config --json --admin ;;
-    'plugin list') echo --config --plugins --json ;;
+    'plugin list') echo --config --plugins --json --admin ;;
     'plugin describe') echo --config --plugins --json ;;
     'plugin forget') echo --dead-letter --admin ;;
     status) echo --watch --json --admin ;;
