@@ -4,7 +4,8 @@ import subprocess
 import time
 
 from server_opensearch import OpenSearch
-from storebench import delivered, line, records
+from sqlbench import delivered
+from storebench import line, records
 
 MAPPING = {"properties": {"id": {"type": "keyword"}, "uuid": {"type": "keyword"}, "index": {"type": "long"},
                           "received": {"type": "date_nanos"}, "data": {"type": "object", "enabled": False}}}

@@ -3,7 +3,8 @@ import re
 import subprocess
 
 from server_kafka import Kafka
-from storebench import delivered, records
+from sqlbench import delivered
+from storebench import records
 
 
 def perf(server, total):

@@ -3,7 +3,8 @@ import subprocess
 import time
 
 from server_versitygw import VersityGW
-from storebench import delivered, line, records
+from sqlbench import delivered
+from storebench import line, records
 
 
 def looped(server, total):
