@@ -13,7 +13,8 @@ def looped(server, total):
         path = server.dir / f"body-{n}"
         path.write_text("".join(line(r) + "\n" for r in found[n:n + 768]))
         config.append(f'next\nurl = "http://127.0.0.1:{server.port}/rows/best/{n}.ndjson"\nupload-file = "{path}"\n'
-                      f'user = "{server.access}:{server.secret}"\naws-sigv4 = "aws:amz:us-east-1:s3"\noutput = "/dev/null"\n')
+                      f'user = "{server.access}:{server.secret}"\naws-sigv4 = "aws:amz:us-east-1:s3"\n'
+                      f'header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"\noutput = "/dev/null"\n')
     (server.dir / "curl").write_text("".join(config))
     began = time.monotonic()
     subprocess.run(["curl", "-sS", "-K", server.dir / "curl"], check=True)
