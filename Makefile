@@ -164,6 +164,19 @@ $(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
 	$(call say,LINK)
 	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
 
+# A pusher compiled against exactly each header that was ever released; and what make lint compares the ABI with.
+RELEASED := $(patsubst sdk/released/headgate-%.h,%,$(wildcard sdk/released/headgate-*.h))
+FIXTURE_SO += $(RELEASED:%=$(BUILD)/fixture/released-%.so)
+$(BUILD)/fixture/released-%.so: test/fixture/plugins/chaos.c sdk/released/headgate-%.h $(BUILD)/flags
+	@mkdir -p $(@D) $(BUILD)/released/$*
+	$(call say,CC)
+	@cp sdk/released/headgate-$*.h $(BUILD)/released/$*/headgate.h
+	$(Q)$(CC) -I$(BUILD)/released/$* $(filter-out -MMD -MP -Isdk,$(PLUGIN_CFLAGS)) $< $(PLUGIN_LDFLAGS) -o $@
+
+.PHONY: abi
+abi:
+	@$(PYTHON) test/lint/check_abi.py --write
+
 # Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
 # seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
 CRASH_TOOLS  := $(patsubst test/crash/tool/%.c,$(BUILD)/crash/%,$(wildcard test/crash/tool/*.c))
@@ -304,7 +317,8 @@ install: all
 	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
+	rm -rf $(D)/share/headgate/sdk/new
+	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:

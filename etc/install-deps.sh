@@ -6,8 +6,10 @@ set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
      libinih-dev libzstd-dev zlib1g-dev libssl-dev"
-# clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
+# clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
+# g++, rustc, libsqlite3-dev, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
+      g++ rustc libsqlite3-dev gdb valgrind
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
 LIBRARIES="libuv libcurl jansson inih libzstd zlib libcrypto"
 
