@@ -31,7 +31,6 @@ struct aside_mark {
     uint32_t row;          /* its number in its set */
 };
 bool aside_mark_get(struct slice context, struct aside_mark *m);
-int aside_reserve(struct aside *a, size_t more) MUST_CHECK;
 void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
@@ -95,6 +94,8 @@ void pusher_aside_back(struct pusher *p, const struct hand_item *item);
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);
 bool pusher_any_busy(const struct pusher *p);
+/* Is a range of this lane with a worker? */
+bool pusher_lane_busy(const struct pusher *p, uint32_t lane);
 void handed_fini(struct handed *h);
 
 /* judge.c */

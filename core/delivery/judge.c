@@ -167,8 +167,9 @@ static void wait_for(struct pusher *p, struct waiting_row *row, const struct jud
     int64_t delay = pusher_backoff(p, row->c.attempts);
     row->due_ms = now + (j->after_ms > delay ? j->after_ms : delay);
     row->c.kind = WAITING_RETRY;
-    snprintf(row->reason, sizeof row->reason, "%.150s", reason_of(j, "to be tried again"));
-    pusher_error(p, slice_of(row->reason));
+    if (row->give_up == GIVE_NO) /* else the reason is why it was let go */
+        snprintf(row->reason, sizeof row->reason, "%.150s", reason_of(j, "to be tried again"));
+    pusher_error(p, slice_of(reason_of(j, "to be tried again")));
 }
 
 static void count_retry(struct pusher *p, const struct judged *j)
@@ -251,15 +252,25 @@ static bool row_waits(struct pusher *p, const struct judged *j, enum waiting_kin
     return true;
 }
 
+/* A set that is the unit is refused once, however many rows it has: else one larger than the breaker would never be
+ * through. */
+static bool refused_before(const struct pusher *p, const struct handed *h, const struct judged *j)
+{
+    for (const struct judged *other = h->judged; pusher_whole_sets(p) && other < j; other++)
+        if (other->place.position == j->place.position && other->verdict == HG_REJECT)
+            return true;
+    return false;
+}
+
 /* One listed row of a range. False: stop here, the lane goes on with this row. */
-static bool judge_range_row(struct pusher *p, const struct judged *j, uint32_t attempts, bool some_delivered,
-                            int64_t now)
+static bool judge_range_row(struct pusher *p, const struct handed *h, const struct judged *j, uint32_t attempts,
+                            bool some_delivered, int64_t now)
 {
     switch (j->verdict) {
     case HG_RETRY: count_retry(p, j); return row_waits(p, j, WAITING_RETRY, attempts, now);
     case VERDICT_HELD: return row_waits(p, j, WAITING_HELD, attempts, now);
     case HG_REJECT:
-        if (!judge_breaker(p, some_delivered))
+        if (!refused_before(p, h, j) && !judge_breaker(p, some_delivered))
             return false;
         break;
     default: break;
@@ -289,7 +300,7 @@ static struct place judge_range(struct pusher *p, struct handed *h, const struct
     if (some_delivered)
         p->rejects = 0;
     for (uint32_t i = 0; i < h->judged_count; i++) {
-        if (!judge_range_row(p, &h->judged[i], attempts, some_delivered, now))
+        if (!judge_range_row(p, h, &h->judged[i], attempts, some_delivered, now))
             return lane_stop(p, h->judged[i].place);
         *settled += !stays(&h->judged[i]);
     }
@@ -397,8 +408,8 @@ static void not_now_range(struct pusher *p, struct handed *h, const struct done 
         p->rejects = 0;
     for (uint32_t i = 0; i < rest; i++) {
         const struct judged *j = &h->judged[i];
-        bool done_with =
-            j->unjudged ? wait_unjudged(p, j, now) : judge_range_row(p, j, lane->attempt + 1, done->delivered > 0, now);
+        bool done_with = j->unjudged ? wait_unjudged(p, j, now)
+                                     : judge_range_row(p, h, j, lane->attempt + 1, done->delivered > 0, now);
         if (!done_with) {
             to = lane_stop(p, j->place);
             break;

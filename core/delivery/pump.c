@@ -31,6 +31,14 @@ bool pusher_any_busy(const struct pusher *p)
     return false;
 }
 
+bool pusher_lane_busy(const struct pusher *p, uint32_t lane)
+{
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        if (p->workers[i].busy && p->workers[i].what == HANDED_RANGE && p->workers[i].lane == lane)
+            return true;
+    return false;
+}
+
 static bool suspects_at(const struct lane *lane)
 {
     return lane->suspects_end.position != 0 && place_before(lane->next, lane->suspects_end);
@@ -160,7 +168,8 @@ static void take_row(const struct pusher *p, struct waiting_row *row, struct han
 {
     row->out = true;
     row->pick = p->next_token;
-    items[(*count)++] = (struct hand_item){.place = row->c.place, .attempt = row->c.attempts + 1};
+    items[(*count)++] =
+        (struct hand_item){.place = row->c.place, .attempt = row->c.attempts + 1, .uuid_hash = row->c.uuid_hash};
 }
 
 /* All rows of one plan, in their order: they go again as they went before. */
