@@ -8,21 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void judge_reset(struct handed *h)
-{
-    for (uint32_t i = 0; i < h->judged_count; i++)
-        free(h->judged[i].reason);
-    h->judged_count = 0;
-}
-
-void handed_fini(struct handed *h)
-{
-    judge_reset(h);
-    free(h->judged);
-    free(h->items);
-    *h = (struct handed){0};
-}
-
 bool pusher_any_busy(const struct pusher *p)
 {
     for (uint32_t i = 0; i < CURSOR_LANES; i++)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,7 +111,8 @@ static void run_one(const struct options *o, uint64_t seed)
     sim_ms = 1000;
     sim_wall_off = 0;
     bool journal = o->only == NULL ? sim_chance(30) : strcmp(o->only, "journal") == 0;
-    alarm(RUN_SECONDS);
+    const struct itimerval limit = {.it_value = {.tv_sec = RUN_SECONDS}}; /* of its own time: others may be here too */
+    CHECK(setitimer(ITIMER_PROF, &limit, NULL) == 0);
     if (journal)
         journal_run();
     else
@@ -119,7 +121,7 @@ static void run_one(const struct options *o, uint64_t seed)
 
 static void child_run(const struct options *o, struct share *share)
 {
-    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGPROF};
     for (size_t i = 0; i < COUNT_OF(signals); i++)
         signal(signals[i], died);
     while (share->next < share->end) {
@@ -219,9 +221,10 @@ static void options_read(int count, char **arguments, struct options *o)
         else if (strcmp(name, "--bug") == 0)
             sim_bug = bug_named(value_of(&i, count, arguments));
         else {
-            fprintf(stderr,
-                    "usage: sim [--seed S] [--runs N] [--jobs N] [--only journal|pusher] [--bug WORD] [--first] [--trace] "
-                    "[--row N]\n");
+            fprintf(
+                stderr,
+                "usage: sim [--seed S] [--runs N] [--jobs N] [--only journal|pusher] [--bug WORD] [--first] [--trace] "
+                "[--row N]\n");
             exit(64);
         }
     }
