@@ -5,8 +5,9 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also: coverage
-# bench bench-pushers format, test-servers (pushers against every real server, with full counts).
+# Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also:
+# coverage bench bench-pushers format, test-servers (pushers against every real server, with full counts).
+# `make sim SIM_RUNS=1000000` simulates as often as that.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -243,21 +244,34 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(DAEMON_LIBS)
 
+# The simulator: test/sim/*.c with the real journal, delivery and batch forming.
+SIM_C    := $(wildcard test/sim/*.c)
+SIM_O    := $(SIM_C:%.c=$(BUILD)/%.o)
+SIM_RUNS ?= 10000
+SIM_SEED ?= 1
+$(SIM_O): private CPPFLAGS += -Itest/sim
+$(BUILD)/sim: $(SIM_O) $(LIBCORE)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
 # Where a group writes 'PASSED FAILED' for the sum.
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan \
-        servers test-servers fresh coverage bench bench-pushers format
+.PHONY: test check-build test-build unit sim flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan \
+        tsan servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
 
 check-build: all $(UNIT) $(FIXTURE_SO)
-test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(FAULTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
+test-build: check-build $(BUILD)/sim $(CRASH_TOOLS) $(MUTANTS) $(FAULTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
 
 unit: $(UNIT) $(FIXTURE_SO) all
 	@SANITIZE=$(SANITIZE) $(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
+
+sim: $(BUILD)/sim
+	@SIM_RUNS=$(SIM_RUNS) SIM_SEED=$(SIM_SEED) JOBS=$(JOBS) $(PYTEST) -s test/sim
 
 flow: all $(FIXTURE_SO)
 	@$(PYTEST) -n $(JOBS) test/flow
@@ -402,7 +416,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FAULT_O) $(FUZZ:%=%.o) \
+DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(SIM_O) $(HOOK_O) $(FAULT_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
         $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
         $(BUILD)/test/bench/variant/jansson.o

@@ -17,6 +17,7 @@ from pathlib import Path
 GROUPS = [
     ("build", ["all", "test-build"], ".", [], 15),
     ("unit", ["unit"], ".", ["unit"], 20),
+    ("sim", ["sim"], ".", ["sim"], 20),
     ("lint", ["lint"], ".", ["lint"], 15),
     ("flow", ["flow"], ".", ["flow"], 20),
     ("hostile", ["hostile"], ".", ["hostile"], 15),

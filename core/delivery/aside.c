@@ -147,15 +147,15 @@ static struct aside_entry entry_moved(struct aside *a, struct aside_entry *old, 
     return entry;
 }
 
-int aside_apply(struct aside *a, const struct aside_end *end, const struct aside_add *adds, size_t count)
+size_t aside_apply(struct aside *a, const struct aside_add *adds, size_t count)
 {
-    int code = aside_reserve(a, count);
-    if (code != ERR_OK)
-        return code;
+    size_t lost = 0;
+    CHECK(a->count + count <= a->cap || count == 0);
     for (size_t i = 0; i < count; i++) {
         const struct aside_add *add = &adds[i];
         struct aside_entry *old = add->moved ? aside_at(a, add->from_file, add->from_offset) : NULL;
         struct aside_entry entry = old != NULL ? entry_moved(a, old, add) : entry_of(add);
+        lost += add->lost;
         if (add->lost)
             continue;
         entry.file = add->file;
@@ -164,12 +164,16 @@ int aside_apply(struct aside *a, const struct aside_end *end, const struct aside
         a->entries[a->count++] = entry;
         aside_count(a, &entry, 1);
     }
+    return lost;
+}
+
+void aside_grown(struct aside *a, const struct aside_end *end)
+{
     a->total_bytes += end->written;
     a->file = end->file;
     a->size = end->size;
     if (a->oldest == 0)
         a->oldest = end->file;
-    return ERR_OK;
 }
 
 struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset)

@@ -112,8 +112,12 @@ int aside_append(const char *dir, struct aside_end *at, struct aside_add *adds, 
                  const struct aside_change *changes, size_t change_count, const struct row_source *source,
                  struct err *e) MUST_CHECK;
 
-/* Loop thread, after the append succeeded. */
-int aside_apply(struct aside *a, const struct aside_end *end, const struct aside_add *adds, size_t count) MUST_CHECK;
+/* Loop thread, after the append succeeded, in the order of appending, with room for all of them (aside_reserve). The
+ * number of rows that were lost. */
+int aside_reserve(struct aside *a, size_t more) MUST_CHECK;
+size_t aside_apply(struct aside *a, const struct aside_add *adds, size_t count);
+/* And how far the files reach now. */
+void aside_grown(struct aside *a, const struct aside_end *end);
 
 /* Find by id, NULL when it is not here. */
 struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struct place place);

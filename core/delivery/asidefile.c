@@ -220,9 +220,9 @@ static int write_all(int fd, const char *from, size_t len, off_t at)
 static int folder_make(const char *dir, char *folder, size_t size)
 {
     snprintf(folder, size, "%s/aside", dir);
-    if (sys->mkdir(folder, 0750) != 0)
-        return errno == EEXIST ? ERR_OK : err_from_errno(errno);
-    return dir_sync(dir);
+    if (sys->mkdir(folder, 0750) != 0 && errno != EEXIST)
+        return err_from_errno(errno);
+    return dir_sync(dir); /* also when it is there: who made it may have failed just here */
 }
 
 static int file_begin(const char *dir, uint32_t number, int *out)

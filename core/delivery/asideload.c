@@ -5,7 +5,6 @@
 #include "base/sys.h"
 #include "journal/reader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -111,33 +110,36 @@ static int number_cmp(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-static int list_files(const char *dir, uint32_t **out, size_t *count)
+struct listing {
+    uint32_t *numbers;
+    size_t count;
+};
+
+static int list_name(void *arg, const char *name)
+{
+    struct listing *l = arg;
+    char *end;
+    unsigned long number = strtoul(name, &end, 16);
+    if (*end != '\0' || end - name != 8 || number == 0)
+        return ERR_OK;
+    uint32_t *grown = realloc(l->numbers, (l->count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return ERR_NOMEM;
+    l->numbers = grown;
+    grown[l->count++] = (uint32_t)number;
+    return ERR_OK;
+}
+
+static int list_files(const char *dir, struct listing *out)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/aside", dir);
-    *out = NULL;
-    *count = 0;
-    DIR *d = opendir(path);
-    if (d == NULL)
-        return errno == ENOENT ? ERR_OK : err_from_errno(errno);
-    int code = ERR_OK;
-    for (struct dirent *entry; code == ERR_OK && (entry = readdir(d)) != NULL;) {
-        char *end;
-        unsigned long number = strtoul(entry->d_name, &end, 16);
-        if (*end != '\0' || end - entry->d_name != 8 || number == 0)
-            continue;
-        uint32_t *grown = realloc(*out, (*count + 1) * sizeof **out);
-        if (grown == NULL) {
-            code = ERR_NOMEM;
-        } else {
-            *out = grown;
-            grown[(*count)++] = (uint32_t)number;
-        }
-    }
-    closedir(d);
-    if (code == ERR_OK && *count > 1)
-        qsort(*out, *count, sizeof **out, number_cmp);
-    return code;
+    int code = sys->list(path, list_name, out);
+    if (code < 0 && errno != ENOENT)
+        return err_from_errno(errno);
+    if (out->count > 1)
+        qsort(out->numbers, out->count, sizeof *out->numbers, number_cmp);
+    return code < 0 ? ERR_OK : code;
 }
 
 static int id_cmp(const void *x, const void *y)
@@ -172,21 +174,14 @@ int aside_open(struct aside *a, const char *dir, uint32_t *damaged, struct err *
 {
     *a = (struct aside){.dir = strdup(dir)};
     *damaged = 0;
-    uint32_t *files;
-    size_t count;
-    int code = a->dir == NULL ? ERR_NOMEM : list_files(dir, &files, &count);
-    if (code != ERR_OK) {
-        aside_close(a);
-        return err_set(e, code, "cannot list %s/aside: %s", dir, err_text(code));
-    }
-    for (size_t i = 0; code == ERR_OK && i < count; i++) {
-        if (i == 0)
-            a->oldest = files[0];
-        code = load_file(a, files[i], damaged);
-    }
+    struct listing files = {.numbers = NULL};
+    int code = a->dir == NULL ? ERR_NOMEM : list_files(dir, &files);
+    a->oldest = files.count > 0 ? files.numbers[0] : 0;
+    for (size_t i = 0; code == ERR_OK && i < files.count; i++)
+        code = load_file(a, files.numbers[i], damaged);
     if (code == ERR_OK)
         code = drop_doubles(a);
-    free(files);
+    free(files.numbers);
     if (code != ERR_OK) {
         err_set(e, code, "cannot read %s/aside: %s", dir, err_text(code));
         aside_close(a);

@@ -24,11 +24,11 @@ bool shard_takes(uint32_t shard, uint32_t shard_count, bool spread, uint64_t uui
 
 static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from)
 {
-    struct settle_entry *grown = realloc(cp->settles, (cp->settle_count + 1) * sizeof *grown);
+    struct settle_entry *grown = realloc(cp->swept_settles, (cp->swept_settle_count + 1) * sizeof *grown);
     if (grown == NULL)
         return ERR_NOMEM;
-    cp->settles = grown;
-    grown[cp->settle_count++] = (struct settle_entry){
+    cp->swept_settles = grown;
+    grown[cp->swept_settle_count++] = (struct settle_entry){
         .place = {r->position, from},
         .rows = r->rows - from,
         .attempts = s->set ? s->attempts : 1,
@@ -40,12 +40,12 @@ static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct
 
 static int add_dead(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from, uint64_t hash)
 {
-    struct aside_add *grown = realloc(cp->adds, (cp->add_count + r->rows - from) * sizeof *grown);
+    struct aside_add *grown = realloc(cp->swept, (cp->swept_count + r->rows - from) * sizeof *grown);
     if (grown == NULL)
         return ERR_NOMEM;
-    cp->adds = grown;
+    cp->swept = grown;
     for (uint32_t row = from; row < r->rows; row++) {
-        struct aside_add *add = &grown[cp->add_count++];
+        struct aside_add *add = &grown[cp->swept_count++];
         *add = (struct aside_add){
             .place = {r->position, row},
             .epoch = s->epoch,
@@ -95,7 +95,7 @@ static int sweep_lane(struct checkpoint *cp, struct sweep *s, void **session)
         else if (code == ERR_OK)
             code = sweep_record(cp, s, &r);
     }
-    if (code == ERR_NOTFOUND) { /* nothing more up to the limit */
+    if (code == ERR_NOTFOUND) { /* nothing more in this segment */
         at = s->limit;
         code = ERR_OK;
     }
@@ -107,7 +107,6 @@ static int sweep_lane(struct checkpoint *cp, struct sweep *s, void **session)
 static int stage_sweep(struct checkpoint *cp)
 {
     int code = ERR_OK;
-    size_t adds = cp->add_count, settles = cp->settle_count;
     for (size_t i = 0; code == ERR_OK && i < cp->sweep_count; i++) {
         struct sweep *s = &cp->sweeps[i];
         void *session = NULL;
@@ -115,10 +114,8 @@ static int stage_sweep(struct checkpoint *cp)
         code = s->set ? sweep_set(cp, s, &session) : sweep_lane(cp, s, &session);
         cp->source->end(cp->source->arg, &session);
     }
-    if (code != ERR_OK) { /* the whole stage is done again */
-        cp->add_count = adds;
-        cp->settle_count = settles;
-    }
+    if (code != ERR_OK) /* the whole stage is done again */
+        cp->swept_count = cp->swept_settle_count = 0;
     return code;
 }
 
@@ -132,9 +129,17 @@ static void sweep_lanes(struct checkpoint *cp)
         if (s->set)
             continue;
         cp->cursor.lanes[s->lane] = s->end;
+        cp->cursor.plans[s->lane].there = false;
         if (s->end_row > 0)
             cp->cursor.lane_rows[s->lane] = s->end_row;
     }
+}
+
+static int stage_swept(struct checkpoint *cp, struct err *e)
+{
+    if (cp->swept_count == 0)
+        return ERR_OK;
+    return aside_append(cp->dir, &cp->end, cp->swept, cp->swept_count, NULL, 0, cp->source, e);
 }
 
 static int stage_aside(struct checkpoint *cp, struct err *e)
@@ -147,6 +152,8 @@ static int stage_aside(struct checkpoint *cp, struct err *e)
 static int stage_settle(struct checkpoint *cp, struct err *e)
 {
     int code = settle_append(cp->dir, cp->settles, cp->settle_count, e);
+    if (code == ERR_OK)
+        code = settle_append(cp->dir, cp->swept_settles, cp->swept_settle_count, e);
     if (code == ERR_OK && cp->trim > 0)
         settle_trim(cp->dir, cp->trim);
     return code;
@@ -166,6 +173,7 @@ int checkpoint_write(struct checkpoint *cp, struct err *e)
             else
                 err_set(e, code, "cannot read the rows to be given up: %s", err_text(code));
             break;
+        case STAGE_SWEPT: code = stage_swept(cp, e); break;
         case STAGE_ASIDE: code = stage_aside(cp, e); break;
         case STAGE_SETTLE: code = stage_settle(cp, e); break;
         case STAGE_CURSOR: code = cursor_write(cp->dir, &cp->cursor, e); break;
@@ -186,6 +194,8 @@ void checkpoint_free(struct checkpoint **cp)
         free((*cp)->adds[i].data);
     cursor_fini(&(*cp)->cursor);
     free((*cp)->sweeps);
+    free((*cp)->swept);
+    free((*cp)->swept_settles);
     free((*cp)->adds);
     free((*cp)->changes);
     free((*cp)->settles);

@@ -10,7 +10,7 @@
 #include "delivery/cursor.h"
 #include "delivery/settle.h"
 
-enum checkpoint_stage { STAGE_SWEEP, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
+enum checkpoint_stage { STAGE_SWEEP, STAGE_SWEPT, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
 
 struct checkpoint {
     char *dir; /* the pusher's folder */
@@ -26,6 +26,12 @@ struct checkpoint {
     enum checkpoint_stage stage;
     struct sweep *sweeps; /* done first */
     size_t sweep_count;
+    /* What the sweeps found. The worker's own until it is done: the loop thread looks into the arrays above meanwhile.
+     */
+    struct aside_add *swept;
+    size_t swept_count;
+    struct settle_entry *swept_settles;
+    size_t swept_settle_count;
     const struct row_source *source;
 };
 

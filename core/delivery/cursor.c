@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32 }; /* "HGC1" */
+enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32, LAST_PAGE = 4096 }; /* "HGC1" */
 
 /* One cursor of bytes for both directions: reading beyond the end, or writing beyond the slot, sets `bad`. */
 struct bytes {
@@ -319,24 +319,35 @@ static int dir_sync(const char *dir)
     return code;
 }
 
-/* Both slots are allocated at birth, so that later writes never need space; and the pusher's folder is in its parent
- * for good, or a power loss would let a pusher begin anew. */
-static int file_make(const char *dir, int fd, off_t from)
+static int zero_fill(int fd, off_t from, off_t to)
 {
     static const unsigned char zeros[4096];
-    char parent[PATH_MAX];
-    snprintf(parent, sizeof parent, "%s/..", dir);
-    for (off_t at = from; at < 2 * CURSOR_SLOT;) {
-        size_t left = (size_t)(2 * CURSOR_SLOT - at);
-        ssize_t n = sys->pwrite(fd, zeros, left < sizeof zeros ? left : sizeof zeros, at);
+    while (from < to) {
+        size_t left = (size_t)(to - from);
+        ssize_t n = sys->pwrite(fd, zeros, left < sizeof zeros ? left : sizeof zeros, from);
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
-        at += n > 0 ? n : 0;
+        from += n > 0 ? n : 0;
     }
-    if (sys->fsync(fd) != 0)
-        return err_from_errno(errno);
-    int code = dir_sync(dir);
-    return code == ERR_OK ? dir_sync(parent) : code;
+    return ERR_OK;
+}
+
+/* Both slots are allocated at birth, so that later writes never need space; and the pusher's folder is in its parent
+ * for good, or a power loss would let a pusher begin anew. The last page comes after all that: a file of full size is
+ * one whose making came to its end. */
+static int file_make(const char *dir, int fd, off_t from)
+{
+    const off_t end = 2 * CURSOR_SLOT, last = end - LAST_PAGE;
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof parent, "%s/..", dir);
+    int code = from < last ? zero_fill(fd, from, last) : ERR_OK;
+    if (code == ERR_OK && sys->fsync(fd) != 0)
+        code = err_from_errno(errno);
+    if (code == ERR_OK)
+        code = dir_sync(dir);
+    if (code == ERR_OK)
+        code = dir_sync(parent);
+    return code == ERR_OK ? zero_fill(fd, last, end) : code;
 }
 
 int cursor_write(const char *dir, const struct cursor *c, struct err *e)

@@ -160,21 +160,13 @@ static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
     lane->sweeping = true;
 }
 
-static bool lane_busy(const struct pusher *p, uint32_t lane)
-{
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
-        if (p->workers[i].busy && p->workers[i].what == HANDED_RANGE && p->workers[i].lane == lane)
-            return true;
-    return false;
-}
-
 static void draw_lanes(struct pusher *p, struct checkpoint *cp)
 {
     for (uint32_t i = 0; i < p->lane_count; i++) {
         struct lane *lane = &p->lanes[i];
         if (lane->give_up <= lane->next.position)
             lane->give_up = 0;
-        if (lane->give_up == 0 || lane_busy(p, i))
+        if (lane->give_up == 0 || pusher_lane_busy(p, i))
             continue;
         if (lane->give_up_dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
             pusher_break(p, DEAD_FULL);
@@ -289,16 +281,17 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
         return;
     }
     struct checkpoint *cp = p->writing;
-    if (aside_apply(&p->aside, &cp->end, cp->adds, cp->add_count) != ERR_OK) {
+    if (aside_reserve(&p->aside, cp->swept_count + cp->add_count) != ERR_OK) {
         p->write_failed = true; /* memory may be back in a moment; the stages on disk are not repeated */
         p->checkpoint_at_ms = now + CHECKPOINT_RETRY_MS;
         return;
     }
-    for (size_t i = 0; i < cp->add_count; i++)
-        p->counts.lost += cp->adds[i].lost;
+    p->counts.lost += aside_apply(&p->aside, cp->swept, cp->swept_count);
+    p->counts.lost += aside_apply(&p->aside, cp->adds, cp->add_count);
+    aside_grown(&p->aside, &cp->end);
     for (size_t i = 0; i < cp->sweep_count; i++)
         apply_sweep(p, &cp->sweeps[i]);
-    if (cp->add_count > 0)
+    if (cp->swept_count + cp->add_count > 0)
         p->aside_due_ms = now;
     p->sequence = cp->cursor.sequence;
     p->durable_low = cursor_low(&cp->cursor);

@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One row, or one set where that is the unit; so the set of a batch that holds no other is tried once more. */
+/* One row, or one set where that is the unit; so the set of a batch that holds no other is tried once more. (A plan
+ * that is repeated has as many sets as it had, whatever was asked for.) */
 static bool alone(const struct pusher *p, const struct handed *h)
 {
     if (!(h->what == HANDED_RANGE))
         return h->item_count == 1;
-    return pusher_whole_sets(p) ? h->max_rows == 1 : h->rows == 1;
+    return pusher_whole_sets(p) ? h->max_rows == 1 && !h->exact : h->rows == 1;
 }
 
 /* A second suspect before anything passed: it is the plugin. */

@@ -32,7 +32,6 @@ struct aside_mark {
     uint32_t row;          /* its number in its set */
 };
 bool aside_mark_get(struct slice context, struct aside_mark *m);
-int aside_reserve(struct aside *a, size_t more) MUST_CHECK;
 void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
@@ -105,12 +104,36 @@ void pusher_aside_back(struct pusher *p, const struct hand_item *item);
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);
 bool pusher_any_busy(const struct pusher *p);
-void handed_fini(struct handed *h);
+/* Is a range of this lane with a worker? */
+bool pusher_lane_busy(const struct pusher *p, uint32_t lane);
 
-/* judge.c */
+/* taken.c */
+void handed_fini(struct handed *h);
 void judge_reset(struct handed *h);
+/* The hand-out with this token; NULL: the worker has none, or another. */
+struct handed *handed_find(struct pusher *p, uint32_t worker, uint64_t token);
+bool handed_is_range(const struct handed *h);
+/* Is one of its items a whole set? */
+bool handed_holds_sets(const struct handed *h);
+/* What was told of this row, or NULL. */
+const struct judged *handed_judged(const struct handed *h, struct place place);
+
+/* verdict.c */
+const char *verdict_reason(const struct judged *j, const char *other);
+/* The row is tried again after its backoff, or later if the plugin says so. */
+void verdict_wait(struct pusher *p, struct waiting_row *row, const struct judged *j, int64_t now);
+void verdict_retry(struct pusher *p, const struct judged *j); /* counts it */
+/* Settles a row. False: it could not be set aside, it stays. */
+bool verdict_book(struct pusher *p, const struct judged *j, uint32_t attempts);
+/* A row of a range waits, or is parked where there is no room. False: neither, the lane stays before it. */
+bool verdict_waits(struct pusher *p, const struct judged *j, enum waiting_kind kind, uint32_t attempts, int64_t now);
+void judge_passed(struct pusher *p, uint64_t rows);
 /* A refusal counts against the plugin when nothing was delivered in between; false: at the breaker, the row stays. */
 bool judge_breaker(struct pusher *p, bool some_delivered);
+
+/* judge_list.c */
+void judge_rows(struct pusher *p, struct handed *h, const struct done *done, int64_t now);
+void judge_aside_rows(struct pusher *p, struct handed *h, const struct done *done, int64_t now);
 
 /* evidence.c */
 /* A neighbour has passed: the suspect it was. */

@@ -189,7 +189,8 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
                                                 .epoch = entry->epoch,
                                                 .file = entry->file,
                                                 .offset = entry->offset,
-                                                .attempt = entry->attempts + 1};
+                                                .attempt = entry->attempts + 1,
+                                                .uuid_hash = entry->uuid_hash};
         }
     }
     free(firsts.slots);

@@ -8,25 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-void judge_reset(struct handed *h)
-{
-    for (uint32_t i = 0; i < h->judged_count; i++)
-        free(h->judged[i].reason);
-    h->judged_count = 0;
-}
-
-void handed_fini(struct handed *h)
-{
-    judge_reset(h);
-    free(h->judged);
-    free(h->items);
-    *h = (struct handed){0};
-}
-
 bool pusher_any_busy(const struct pusher *p)
 {
     for (uint32_t i = 0; i < CURSOR_LANES; i++)
         if (p->workers[i].busy)
+            return true;
+    return false;
+}
+
+bool pusher_lane_busy(const struct pusher *p, uint32_t lane)
+{
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        if (p->workers[i].busy && p->workers[i].what == HANDED_RANGE && p->workers[i].lane == lane)
             return true;
     return false;
 }
@@ -160,7 +153,8 @@ static void take_row(const struct pusher *p, struct waiting_row *row, struct han
 {
     row->out = true;
     row->pick = p->next_token;
-    items[(*count)++] = (struct hand_item){.place = row->c.place, .attempt = row->c.attempts + 1};
+    items[(*count)++] =
+        (struct hand_item){.place = row->c.place, .attempt = row->c.attempts + 1, .uuid_hash = row->c.uuid_hash};
 }
 
 /* All rows of one plan, in their order: they go again as they went before. */

@@ -507,9 +507,20 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position)
 {
     uint32_t parked = 0;
-    for (size_t i = 0; i < count; i++)
-        parked += adds[i].place.position == position && adds[i].data == NULL && !adds[i].moved;
+    for (size_t i = 0; i < count; i++) { /* not what only moves: that is counted where it lies */
+        bool becomes = !adds[i].moved || adds[i].reason[0] != '\0';
+        parked += adds[i].place.position == position && becomes;
+    }
     return parked;
+}
+
+/* The same of a set that goes as a whole. */
+static uint32_t sets_at(const struct sweep *sets, size_t count, uint64_t position, uint32_t rows)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sets[i].set && sets[i].from.position == position)
+            return rows;
+    return 0;
 }
 
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
@@ -537,9 +548,10 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
             (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
             out->parked++;
     }
-    out->parked += adds_at(p->adds, p->add_count, position);
+    out->parked += adds_at(p->adds, p->add_count, position) + sets_at(p->sets, p->set_count, position, rows);
     if (p->writing != NULL)
-        out->parked += adds_at(p->writing->adds, p->writing->add_count, position);
+        out->parked += adds_at(p->writing->adds, p->writing->add_count, position) +
+                       sets_at(p->writing->sweeps, p->writing->sweep_count, position, rows);
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];
         if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&

@@ -33,6 +33,7 @@ struct hand_item {
     struct epoch epoch;    /* aside rows: with place, the row's id */
     uint32_t file, offset; /* aside rows */
     uint32_t attempt;
+    uint64_t uuid_hash;
 };
 
 /* An order to a worker. Borrowed by the table's function for the call. */

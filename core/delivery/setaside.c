@@ -165,8 +165,19 @@ void pusher_compact(struct pusher *p)
     }
 }
 
+/* A lane that was with a worker when it was let go is swept by the first checkpoint after it has come back. */
+static void let_lanes_go(struct pusher *p)
+{
+    for (uint32_t i = 0; i < p->lane_count && !p->dirty; i++) {
+        const struct lane *lane = &p->lanes[i];
+        if (lane->give_up > lane->next.position && !lane->sweeping && !pusher_lane_busy(p, i))
+            pusher_dirty(p, false);
+    }
+}
+
 void pusher_let_rows_go(struct pusher *p)
 {
+    let_lanes_go(p);
     for (size_t i = 0; i < p->waiting.count;) {
         struct waiting_row *row = &p->waiting.rows[i];
         bool gone = false;

@@ -7,7 +7,6 @@
 #include "base/crc32c.h"
 #include "base/sys.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -84,6 +83,15 @@ static int dir_sync(const char *path)
     return code;
 }
 
+/* The folder's own name, and those in it. */
+static int names_sync(const char *dir)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/settle", dir);
+    int code = dir_sync(path);
+    return code == ERR_OK ? dir_sync(dir) : code;
+}
+
 /* The end that whole entries reach: a torn entry at the end is overwritten. */
 static int file_end(int fd, off_t *end)
 {
@@ -111,6 +119,8 @@ static int append_run(const char *dir, const struct settle_entry *entries, size_
     }
     off_t at = 0;
     code = file_end(fd, &at);
+    if (code == ERR_OK && at == 0) /* its name comes first: once there are entries nobody looks after it */
+        code = names_sync(dir);
     size_t len = count * SETTLE_ENTRY_BYTES;
     for (size_t done = 0; code == ERR_OK && done < len;) {
         ssize_t n = sys->pwrite(fd, bytes + done, len - done, at + (off_t)done);
@@ -121,10 +131,6 @@ static int append_run(const char *dir, const struct settle_entry *entries, size_
     }
     if (code == ERR_OK && sys->fdatasync(fd) != 0)
         code = err_from_errno(errno);
-    if (code == ERR_OK && at == 0) { /* a new file: its name as well */
-        snprintf(path, sizeof path, "%s/settle", dir);
-        code = dir_sync(path);
-    }
     if (code != ERR_OK)
         err_set(e, code, "cannot write %s: %s", path, err_text(code));
     sys->close(fd);
@@ -139,14 +145,8 @@ int settle_append(const char *dir, const struct settle_entry *entries, size_t co
     snprintf(path, sizeof path, "%s/settle", dir);
     if (count == 0)
         return ERR_OK;
-    if (sys->mkdir(path, 0750) != 0) {
-        if (errno != EEXIST)
-            return err_errno(e, errno, "cannot make %s", path);
-    } else {
-        int code = dir_sync(dir);
-        if (code != ERR_OK)
-            return err_set(e, code, "cannot sync %s: %s", dir, err_text(code));
-    }
+    if (sys->mkdir(path, 0750) != 0 && errno != EEXIST)
+        return err_errno(e, errno, "cannot make %s", path);
     for (size_t from = 0; from < count;) {
         size_t to = from + 1;
         while (to < count && entries[to].segment == entries[from].segment)
@@ -187,21 +187,26 @@ int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *ar
     return code;
 }
 
+struct trim {
+    const char *folder;
+    uint64_t oldest;
+};
+
+static int trim_name(void *arg, const char *name)
+{
+    const struct trim *t = arg;
+    char *end, file[PATH_MAX];
+    uint64_t base = strtoull(name, &end, 16);
+    if (*end == '\0' && end - name == 16 && base < t->oldest &&
+        snprintf(file, sizeof file, "%s/%s", t->folder, name) < (int)sizeof file)
+        (void)sys->unlink(file); /* tried again at the next trim */
+    return 0;
+}
+
 void settle_trim(const char *dir, uint64_t oldest)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/settle", dir);
-    DIR *d = opendir(path);
-    if (d == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
-        char *end;
-        uint64_t base = strtoull(entry->d_name, &end, 16);
-        if (*end != '\0' || end - entry->d_name != 16 || base >= oldest)
-            continue;
-        char file[PATH_MAX];
-        if (snprintf(file, sizeof file, "%s/%s", path, entry->d_name) < (int)sizeof file)
-            (void)sys->unlink(file); /* tried again at the next trim */
-    }
-    closedir(d);
+    struct trim trim = {.folder = path, .oldest = oldest};
+    (void)sys->list(path, trim_name, &trim);
 }

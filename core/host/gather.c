@@ -370,20 +370,31 @@ static bool may_pass(int code)
     return err_passes(code) || code == ERR_LIMIT || code == ERR_VERSION;
 }
 
+/* Is it of a uuid of which a row of this list was left out to be tried again? Then it waits for that one. */
+static bool list_waits(const struct hg_rows *rows, uint64_t uuid_hash)
+{
+    for (uint32_t i = 0; uuid_hash != 0 && i < rows->left_count; i++)
+        if (rows->left[i].verdict == HG_RETRY && rows->left[i].uuid_hash == uuid_hash)
+            return true;
+    return false;
+}
+
 static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,
                        struct err *e)
 {
     for (uint32_t i = 0; i < hand->head.items; i++) {
         const struct wire_item *item = &hand->items[i];
         end->place = item->place;
-        int code = list_item(g, item, &hand->head, rows);
+        bool waits = list_waits(rows, item->uuid_hash);
+        int code = waits ? ERR_AGAIN : list_item(g, item, &hand->head, rows);
         if (code == ERR_OK)
             continue;
         const struct left_out left = {
             .place = item->place,
-            .verdict = may_pass(code) ? HG_RETRY : VERDICT_LOST,
+            .uuid_hash = item->uuid_hash,
+            .verdict = waits || may_pass(code) ? HG_RETRY : VERDICT_LOST,
             .store = item->store,
-            .reason = err_text(code),
+            .reason = waits ? "behind a row of its uuid that could not be read" : err_text(code),
         };
         code = lent_leave(rows, &left);
         if (code != ERR_OK) {

@@ -28,6 +28,16 @@ struct chain_range chain_follow(const struct survey *s, const struct survey_file
     return none;
 }
 
+/* What stood before the oldest one went in order. (Not only that one's own predecessor: two segments follow the same
+ * one when the first group of the elder came to the medium though its write was said to have failed.) */
+static uint64_t oldest_base(const struct survey *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (chain_holds_rows(&s->files[i]))
+            return s->files[i].base;
+    return 0;
+}
+
 struct chain_range chain_missing(const struct survey *s, const struct survey_file *f, uint64_t older_end)
 {
     struct chain_range none = {0, 0};
@@ -35,7 +45,7 @@ struct chain_range chain_missing(const struct survey *s, const struct survey_fil
         return none;
     const struct survey_file *before = survey_find(s, f->header.prev_base);
     bool there = before != NULL && chain_holds_rows(before);
-    if (there || (before == NULL && older_end == UINT64_MAX))
+    if (there || (before == NULL && (older_end == UINT64_MAX || f->header.prev_base < oldest_base(s))))
         return none;
     uint64_t from = f->header.prev_base + SEGMENT_HEADER;
     if (older_end < from) /* more than one may be missing */

@@ -156,9 +156,11 @@ static int parent_sync(const char *path)
 
 int dir_make(const char *path)
 {
-    if (sys->mkdir(path, 0750) == 0)
-        return parent_sync(path);
-    return errno == EEXIST ? ERR_OK : err_from_errno(errno);
+    bool made = sys->mkdir(path, 0750) == 0;
+    if (!made && errno != EEXIST)
+        return err_from_errno(errno);
+    int code = parent_sync(path); /* also when it is there: who made it may have failed just here */
+    return !made && code == ERR_DENIED ? ERR_OK : code;
 }
 
 int file_remove(const char *path)

@@ -91,8 +91,10 @@ static int dirs_make(const char *dir, struct err *e)
     for (size_t i = 1; i <= len; i++)
         if (path[i] == '/' || path[i] == '\0') {
             char c = path[i];
+            struct stat st;
             path[i] = '\0';
-            if (dir_make(path) != ERR_OK)
+            bool others = c == '/' && sys->stat(path, &st) == 0;
+            if (!others && dir_make(path) != ERR_OK)
                 return err_errno(e, errno, "%s", path);
             path[i] = c;
         }

@@ -120,7 +120,7 @@ static int source_choose(struct journal *j, bool disk_room, struct source *out)
         j->spares = old->next;
     } else if (old != NULL) {
         table_remove(j, old);
-        if (old->voided || old->file_bytes != j->options.segment_bytes) {
+        if (!segment_reusable(j, old)) {
             segment_discard(j, old);
             return ERR_AGAIN;
         }
@@ -181,11 +181,14 @@ static void prepare_failed(struct journal *j, struct source *from, struct segmen
     journal_lock(j);
     if (s != NULL) {
         s->unnamed = true;
+        s->anchor = from->old != NULL;
         s->file_bytes = from->old == NULL ? s->file_bytes : 0;
         segment_discard(j, s);
     }
-    if (from->old != NULL)
+    if (from->old != NULL) {
+        from->old->anchor = true;
         segment_discard(j, from->old);
+    }
     bool news = j->need_segment && j->prepared_count == 0;
     if (news) {
         intake_set(j, code == ERR_FULL ? ERR_FULL : ERR_IO, "%.*s", (int)sizeof j->text - 1, e.text);
@@ -258,6 +261,8 @@ bool discard_step(struct journal *j, int64_t now_ms)
 {
     journal_lock(j);
     struct segment *s = j->discard_ms <= now_ms ? j->discarded : NULL;
+    if (s != NULL && s->anchor && j->count == 0 && j->prepared_count == 0)
+        s = NULL;
     if (s != NULL)
         j->discarded = s->next;
     journal_unlock(j);
@@ -284,8 +289,8 @@ bool retire_step(struct journal *j)
     int64_t now = clock_wall_us();
     journal_lock(j);
     struct segment *oldest = retain_candidate(j, now, false);
-    bool useless = oldest != NULL && (oldest->voided || oldest->file_bytes != j->options.segment_bytes);
-    bool retire = useless || retain_overdue(j, now) > SPARE_KEEP;
+    bool useless = oldest != NULL && !segment_reusable(j, oldest);
+    bool retire = useless || (oldest != NULL && retain_overdue(j, now) > SPARE_KEEP);
     if (retire) {
         table_remove(j, oldest);
         segment_discard(j, oldest);

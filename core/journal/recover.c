@@ -125,7 +125,6 @@ static int middle_add(struct recovery *r, struct survey_file *f)
 static int loose_add(struct recovery *r, struct survey_file *f, bool copy)
 {
     struct tail_result t;
-    header_lost_note(r, f);
     if (f->kind == SURVEY_LOST) { /* a copy gets the chain again */
         const struct segment *before = table_last(r->j);
         f->header.stream = r->j->stream;
@@ -140,6 +139,10 @@ static int loose_add(struct recovery *r, struct survey_file *f, bool copy)
         return code;
     if (t.scan.rows > r->rows)
         r->rows = t.scan.rows;
+    if (!t.removed) /* else it was a first write that was cut off, header and all */
+        header_lost_note(r, f);
+    if (!copy && !t.removed) /* only a tail, or a first write, can be torn */
+        missing_note(r, (struct chain_range){t.scan.end, t.scan.torn_end});
     if (t.removed) {
         index_free(&t.index);
         return copy ? ERR_OK : file_aside(r, f);

@@ -45,6 +45,7 @@ struct segment {
     struct index_filter filter; /* of keys; valid when `indexed` */
     struct segment *next;       /* in the list of discarded ones */
     bool unnamed;               /* discarded before it got its name: it is still `.new` */
+    bool anchor;                /* discarded, but nothing else may tell how far positions were used: see retain.c */
 };
 
 struct prepared {
@@ -146,6 +147,7 @@ void journal_tell(struct journal *j); /* `changed`; without the lock */
 
 /* retain.c */
 bool segment_drained(const struct journal *j, const struct segment *s);
+bool segment_reusable(const struct journal *j, const struct segment *s);
 /* The oldest segment if it may go: its time is over, or (`pressure`) it is only drained. NULL: none may. */
 struct segment *retain_candidate(const struct journal *j, int64_t now_us, bool pressure);
 /* How many of the drained ones have had their time. */

@@ -30,10 +30,14 @@ void segment_free(struct segment **s)
     *s = NULL;
 }
 
+/* The oldest goes first: what a crash leaves of them is then one piece, and not a gap that looks like damage. */
 void segment_discard(struct journal *j, struct segment *s)
 {
-    s->next = j->discarded;
-    j->discarded = s;
+    struct segment **at = &j->discarded;
+    while (*at != NULL && (*at)->header.base < s->header.base)
+        at = &(*at)->next;
+    s->next = *at;
+    *at = s;
 }
 
 uint64_t segment_first(const struct segment *s)

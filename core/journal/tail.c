@@ -73,7 +73,9 @@ static int copy_make(struct tail *t, const struct scan_result *scan, const struc
         code = err_from_errno(errno);
     if (code != ERR_OK)
         file_remove(temporary);
-    return code == ERR_OK ? dir_sync(dir) : code;
+    else
+        (void)!dir_sync(dir); /* from here on the name means the copy; should the old file come back, it is as good */
+    return code;
 }
 
 static int torn_keep(struct tail *t, const struct scan_result *scan)

@@ -125,7 +125,7 @@ static void write_items(struct runner *r, const struct hand *hand, struct wire_i
     for (uint32_t i = 0; i < hand->item_count; i++) {
         const struct hand_item *item = &hand->items[i];
         struct journal_segment segment = {.base = 0};
-        out[i] = (struct wire_item){.attempt = item->attempt};
+        out[i] = (struct wire_item){.attempt = item->attempt, .uuid_hash = item->uuid_hash};
         if (hand->what == HANDED_ASIDE) {
             out[i].store = STORE_ASIDE;
             out[i].base = item->file;

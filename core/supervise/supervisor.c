@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "journal/files.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -347,7 +348,7 @@ static int make_dirs(struct supervisor *s, const char *data_dir, struct err *e)
     s->pushers_dir = strdup(path);
     if (s->copies == NULL || s->pushers_dir == NULL)
         return err_set(e, ERR_NOMEM, "no memory");
-    if (sys->mkdir(s->pushers_dir, 0750) != 0 && errno != EEXIST)
+    if (dir_make(s->pushers_dir) != ERR_OK)
         return err_errno(e, errno, "cannot make %s", s->pushers_dir);
     (void)sys->list(s->copies, clean_copy, s->copies); /* copies of plugins that an earlier daemon left */
     return ERR_OK;
