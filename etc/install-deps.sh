@@ -4,12 +4,12 @@
 # libraries are there without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
-RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev libcjose-dev
+RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
      libinih-dev libzstd-dev zlib1g-dev libssl-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
-LIBRARIES="libuv libcurl jansson cjose inih libzstd zlib libssl libcrypto"
+LIBRARIES="libuv libcurl jansson inih libzstd zlib libssl libcrypto"
 
 say() {
     echo "headgate: $*" >&2

@@ -2,46 +2,28 @@
  * signing, for another algorithm, of another curve, or too short is passed over, and what is left is bound to the
  * algorithms that it fits. So a token can not talk a key into something else.
  *
- * The library (libcjose) makes keys of the JSON; a set never changes afterwards. */
+ * A set never changes once it is read. */
 #include "access/jwks.h"
 
-#include <cjose/jwk.h>
+#include "access/base64url.h"
+
 #include <jansson.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192 };
-
-static const struct {
-    const char *word, *kty, *crv;
-    unsigned signature;
-} algorithms_known[ALGORITHM_COUNT] = {
-#define ALGORITHM(id, kty, crv, signature) {#id, kty, crv, signature},
-#include "access/algorithm.def"
-#undef ALGORITHM
-};
+enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, EXPONENT_MAX = 4 }; /* bytes: what is larger is only slow */
 
 struct jwks {
     struct jwks_key {
         char *kid; /* NULL: none */
         unsigned algorithms;
-        cjose_jwk_t *key;
+        EVP_PKEY *key;
     } keys[JWKS_KEYS_MAX];
     unsigned count;
 };
-
-int algorithm_parse(struct slice word)
-{
-    for (int a = 0; a < ALGORITHM_COUNT; a++)
-        if (slice_is(word, algorithms_known[a].word))
-            return a;
-    return -1;
-}
-
-unsigned algorithm_signature(enum algorithm a)
-{
-    return algorithms_known[a].signature;
-}
 
 static struct slice text_of(const json_t *object, const char *name)
 {
@@ -69,45 +51,106 @@ static unsigned algorithms_of(const json_t *key, unsigned wanted)
     const json_t *own = json_object_get(key, "alg");
     struct slice kty = text_of(key, "kty"), crv = text_of(key, "crv"), alg = text_of(key, "alg");
     for (unsigned a = 0; a < ALGORITHM_COUNT; a++) {
-        if ((wanted & 1u << a) == 0 || !slice_is(kty, algorithms_known[a].kty))
+        if ((wanted & 1u << a) == 0 || !slice_is(kty, algorithm_rows[a].kty))
             continue;
-        if (algorithms_known[a].crv != NULL && !slice_is(crv, algorithms_known[a].crv))
+        if (algorithm_rows[a].crv != NULL && !slice_is(crv, algorithm_rows[a].crv))
             continue;
-        if (own == NULL || slice_is(alg, algorithms_known[a].word))
+        if (own == NULL || slice_is(alg, algorithm_rows[a].word))
             found |= 1u << a;
     }
     return found;
 }
 
-static bool size_fits(const cjose_jwk_t *key)
+/* --- a key --- */
+
+/* A member that is a number in base64url; NULL when it is none. */
+static BIGNUM *number_of(const json_t *key, const char *name, size_t most)
 {
-    cjose_err e;
-    size_t bits = cjose_jwk_get_keysize(key, &e);
-    return cjose_jwk_get_kty(key, &e) != CJOSE_JWK_KTY_RSA || (bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX);
+    unsigned char bytes[RSA_BITS_MAX / 8];
+    long len = base64url_decode(text_of(key, name), bytes, most);
+    return len > 0 ? BN_bin2bn(bytes, (int)len, NULL) : NULL;
+}
+
+/* The parameters are the builder's numbers; NULL when it is no public key. */
+static EVP_PKEY *key_build(const char *type, OSSL_PARAM_BLD *builder)
+{
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(builder);
+    EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    if (parameters == NULL || make == NULL || EVP_PKEY_fromdata_init(make) != 1 ||
+        EVP_PKEY_fromdata(make, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
+        key = NULL;
+    EVP_PKEY_CTX *check = key == NULL ? NULL : EVP_PKEY_CTX_new(key, NULL);
+    if (check == NULL || EVP_PKEY_public_check(check) != 1) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(check);
+    EVP_PKEY_CTX_free(make);
+    OSSL_PARAM_free(parameters);
+    return key;
+}
+
+static EVP_PKEY *rsa_key(const json_t *json)
+{
+    EVP_PKEY *key = NULL;
+    BIGNUM *n = number_of(json, "n", RSA_BITS_MAX / 8), *e = number_of(json, "e", EXPONENT_MAX);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    if (n != NULL && e != NULL && builder != NULL && BN_num_bits(n) >= RSA_BITS_MIN &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+        key = key_build("RSA", builder);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(n);
+    BN_free(e);
+    return key;
+}
+
+static EVP_PKEY *ec_key(const json_t *json, enum algorithm a)
+{
+    EVP_PKEY *key = NULL;
+    size_t half = algorithm_rows[a].coordinate;
+    unsigned char point[1 + 2 * COORDINATE_MAX] = {4 /* both coordinates follow */};
+    if (base64url_decode(text_of(json, "x"), point + 1, half) != (long)half ||
+        base64url_decode(text_of(json, "y"), point + 1 + half, half) != (long)half)
+        return NULL;
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    if (builder != NULL &&
+        OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, algorithm_rows[a].crv, 0) == 1 &&
+        OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * half) == 1)
+        key = key_build("EC", builder);
+    OSSL_PARAM_BLD_free(builder);
+    return key;
+}
+
+/* Keys of one set fit algorithms of one kind and one curve. */
+static EVP_PKEY *key_of(const json_t *json, unsigned fits)
+{
+    for (int a = 0; a < ALGORITHM_COUNT; a++)
+        if ((fits & 1u << a) != 0)
+            return algorithm_rows[a].crv == NULL ? rsa_key(json) : ec_key(json, (enum algorithm)a);
+    return NULL;
 }
 
 /* Passed over unless it is of use; ERR_NOMEM. */
-static int key_add(struct jwks *j, json_t *json, unsigned wanted)
+static int key_add(struct jwks *j, const json_t *json, unsigned wanted)
 {
-    cjose_err e;
     struct slice kid = text_of(json, "kid");
     struct jwks_key key = {.algorithms = for_signatures(json) ? algorithms_of(json, wanted) : 0};
     if (key.algorithms == 0 || kid.len > JWKS_KID_MAX || j->count == JWKS_KEYS_MAX)
         return ERR_OK;
-    key.key = cjose_jwk_import_json((cjose_header_t *)json, &e);
+    key.key = key_of(json, key.algorithms);
     if (key.key == NULL)
         return ERR_OK;
-    if (!size_fits(key.key)) {
-        cjose_jwk_release(key.key);
-        return ERR_OK;
-    }
     if (kid.ptr != NULL && (key.kid = strndup(kid.ptr, kid.len)) == NULL) {
-        cjose_jwk_release(key.key);
+        EVP_PKEY_free(key.key);
         return ERR_NOMEM;
     }
     j->keys[j->count++] = key;
     return ERR_OK;
 }
+
+/* --- the set --- */
 
 int jwks_parse(struct slice text, unsigned algorithms, struct jwks **out, struct err *e)
 {
@@ -136,7 +179,7 @@ void jwks_free(struct jwks **j)
     if (*j == NULL)
         return;
     for (unsigned i = 0; i < (*j)->count; i++) {
-        cjose_jwk_release((*j)->keys[i].key);
+        EVP_PKEY_free((*j)->keys[i].key);
         free((*j)->keys[i].kid);
     }
     free(*j);
@@ -148,7 +191,7 @@ unsigned jwks_count(const struct jwks *j)
     return j->count;
 }
 
-const struct _cjose_jwk_int *jwks_find(const struct jwks *j, struct slice kid, enum algorithm a)
+EVP_PKEY *jwks_find(const struct jwks *j, struct slice kid, enum algorithm a)
 {
     const struct jwks_key *found = NULL;
     for (unsigned i = 0; i < j->count; i++) {

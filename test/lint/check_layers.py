@@ -10,7 +10,6 @@ from source import LAYERS, ROOT, blanked, files, name, report
 LIBRARIES = {
     "uv.h": ["core/http", "core/supervise", "core/api", "core/cli"],
     "jansson.h": ["core/access", "core/api", "core/cli", "sdk/headgate_jansson.h", "plugins"],
-    "cjose/": ["core/access"],
     "curl/": ["core/access", "core/cli", "plugins"],
     "sqlite3.h": ["core/api"],
     "dlfcn.h": ["core/host", "core/cli", "sdk"],
