@@ -63,7 +63,8 @@ class Keycloak:
     """`with Keycloak() as k:` — k.issuer; k.token(client); k.rotate(); k.stop() and k.start() again with the same data."""
 
     def __init__(self):
-        self.work = Path(tempfile.mkdtemp(prefix="headgate-keycloak-"))
+        memory = Path("/dev/shm")  # its first start writes a database, with a sync for each step
+        self.work = Path(tempfile.mkdtemp(prefix="headgate-keycloak-", dir=memory if memory.is_dir() else None))
         home = install()
         for part in home.iterdir():  # its data lie beside its programs
             if part.name == "bin":
@@ -80,7 +81,11 @@ class Keycloak:
         return f"http://127.0.0.1:{self.port}/realms/gw"
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_):
         self.stop()
@@ -94,7 +99,7 @@ class Keycloak:
                 [self.work / "bin/kc.sh", "start", "--optimized", "--import-realm", "--http-enabled=true",
                  "--hostname-strict=false", "--http-host=127.0.0.1", f"--http-port={self.port}",
                  f"--http-management-port={self.health}", "--cache=local", "--log-level=WARN"],
-                env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.work)
+                env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.work, start_new_session=True)
 
         def ready():
             assert self.process.poll() is None, (self.work / "log").read_text()[-3000:]
@@ -102,17 +107,20 @@ class Keycloak:
                 return ask(f"127.0.0.1:{self.health}", "GET", "/health/ready", timeout=5).status == 200
             except OSError:
                 return False
-        wait_until(ready, 240, lambda: "Keycloak:\n" + (self.work / "log").read_text()[-3000:])
+        wait_until(ready, 480, lambda: "Keycloak:\n" + (self.work / "log").read_text()[-3000:])
         return self
 
     def stop(self):
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            os.killpg(self.process.pid, signal.SIGTERM)  # the script and Java, which it may not give its place to
+            wait_until(lambda: self.process.poll() is not None and not self.group_lives(), 60, "the end of Keycloak")
+
+    def group_lives(self):
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def request(self, method, path, form=None, document=None, token=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
