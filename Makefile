@@ -5,7 +5,8 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also: coverage
+# bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -63,6 +64,13 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_postgres := -lpq
+PLUGIN_LIBS_mysql := -lmariadb
+PLUGIN_LIBS_sqlite := -lsqlite3
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -152,6 +160,9 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
+TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
@@ -163,6 +174,19 @@ $(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+
+# A pusher compiled against exactly each header that was ever released; and what make lint compares the ABI with.
+RELEASED := $(patsubst sdk/released/headgate-%.h,%,$(wildcard sdk/released/headgate-*.h))
+FIXTURE_SO += $(RELEASED:%=$(BUILD)/fixture/released-%.so)
+$(BUILD)/fixture/released-%.so: test/fixture/plugins/chaos.c sdk/released/headgate-%.h $(BUILD)/flags
+	@mkdir -p $(@D) $(BUILD)/released/$*
+	$(call say,CC)
+	@cp sdk/released/headgate-$*.h $(BUILD)/released/$*/headgate.h
+	$(Q)$(CC) -I$(BUILD)/released/$* $(filter-out -MMD -MP -Isdk,$(PLUGIN_CFLAGS)) $< $(PLUGIN_LDFLAGS) -o $@
+
+.PHONY: abi
+abi:
+	@$(PYTHON) test/lint/check_abi.py --write
 
 # Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
 # seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
@@ -185,6 +209,19 @@ $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
 	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+# Daemon and host with libc's functions, of which the n-th call fails as a test says (test/fault).
+FAULT_O := $(BUILD)/test/fault/fault.o
+FAULTS  := $(BUILD)/fault/headgate $(BUILD)/fault/headgate-host
+$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE
+$(BUILD)/fault/headgate: $(FAULT_O) $(BUILD)/core/cli/main.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(DAEMON_LIBS)
+$(BUILD)/fault/headgate-host: $(FAULT_O) $(BUILD)/core/host/main.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(HOST_LIBS)
 
 # The real `file` pusher behind a table of functions that lies to it: its hg_plugin() becomes real_plugin().
 FILE_O := $(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGIN_C,file))
@@ -210,14 +247,14 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
-        bench format
+.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan \
+        servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
 
 check-build: all $(UNIT) $(FIXTURE_SO)
-test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
+test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(FAULTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
 
 unit: $(UNIT) $(FIXTURE_SO) all
 	@SANITIZE=$(SANITIZE) $(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
@@ -241,6 +278,10 @@ fuzz:
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
 
+# Instructions, counted by callgrind: the speed that a busy machine cannot blur.
+cost: all
+	@$(PYTEST) test/cost
+
 lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
 contract:
@@ -256,20 +297,63 @@ tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
 
+# Pushers against real servers. What is here is installed on the first use: etc/install-deps.sh servers, test/servers/install.
+servers: all
+	@etc/install-deps.sh servers
+	@$(PYTEST) -n $(JOBS) test/servers
+test-servers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
+
 fresh:
 	@$(PYTEST) test/fresh
 
+# Fails where a test fails, or below the bounds of coverage.py. (gcc is less sure of what is initialized when it counts.)
+COVERAGE_MAKE = $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' \
+                EXTRA_CFLAGS='--coverage -Wno-maybe-uninitialized' EXTRA_LDFLAGS='--coverage'
 coverage:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' EXTRA_CFLAGS='--coverage' \
-	    EXTRA_LDFLAGS='--coverage' coverage-run
-.PHONY: coverage-run
-coverage-run: check-build
-	@find $(BUILD) -name '*.gcda' -delete
-	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
-	$(PYTHON) test/lint/coverage.py $(BUILD)
+	@$(COVERAGE_MAKE) -s -j$(JOBS) check-build
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@COUNT_LINES=1 $(COVERAGE_MAKE) -k unit flow; tests=$$?; \
+	    $(PYTHON) test/lint/coverage.py $(BUILD)/coverage && exit $$tests
 
-bench: all $(CRASH_TOOLS)
-	@HEADGATE_BUILD=$(BUILD) test/bench/run
+# Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
+# put the table there.
+BENCH_C    := $(wildcard test/bench/tool/*.c)
+BENCH_TOOL := $(BENCH_C:test/bench/tool/%.c=$(BUILD)/bench/%)
+BENCH_VENV := $(BUILD)/bench/venv
+VARIANT    := $(BUILD)/bench/jansson/headgate
+$(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+$(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=scan_body $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+$(BENCH_VENV)/done: test/bench/requirements.txt
+	@rm -rf $(@D)
+	@mkdir -p $(BUILD)/bench
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip -q --disable-pip-version-check install -r $<
+	@touch $@
+
+.PHONY: bench-build bench-deps
+bench-deps:
+	@etc/install-deps.sh run bench
+bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
+bench: bench-deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
+	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
+
+# Each pusher next to its server's own tool.
+bench-pushers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
@@ -304,7 +388,8 @@ install: all
 	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
+	rm -rf $(D)/share/headgate/sdk/new
+	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:
@@ -317,8 +402,9 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
+DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FAULT_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
-        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
+        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
+        $(BUILD)/test/bench/variant/jansson.o
 .SECONDARY: $(DEPS)
 -include $(DEPS:.o=.d)

@@ -9,7 +9,7 @@
 #include "api/site.h"
 #include "base/sys.h"
 
-#include <openssl/evp.h>
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -115,7 +115,10 @@ static bool key_take(struct pending *p)
     p->key.path = r->path;
     p->key.client = slice_of(r->caller.client);
     p->key.hash = journal_key_hash(p->key.client, r->path, p->key.key);
-    return EVP_Digest(r->body.ptr, r->body.len, p->key.digest, NULL, EVP_sha256(), NULL) == 1;
+    struct intake *i = p->intake;
+    return EVP_DigestInit_ex(i->hash, i->sha256, NULL) == 1 &&
+           EVP_DigestUpdate(i->hash, r->body.ptr, r->body.len) == 1 &&
+           EVP_DigestFinal_ex(i->hash, p->key.digest, NULL) == 1;
 }
 
 static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
@@ -228,21 +231,59 @@ static void on_async(uv_async_t *async)
     pending_collect(async->data);
 }
 
+/* All that was readable has been read; is there something again? */
+static bool loop_is_quiet(const uv_loop_t *loop)
+{
+    struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
+    return poll(&events, 1, 0) == 0;
+}
+
+static void on_polled(uv_check_t *polled)
+{
+    struct intake *i = polled->data;
+    if (i->appended > 0)
+        pending_turn(i, i->appended == 1 && loop_is_quiet(i->loop));
+}
+
+/* What was appended by a timer must not wait for the next event. */
+static void on_polling(uv_prepare_t *polling)
+{
+    pending_turn(polling->data, false);
+}
+
+static void handles_start(struct intake *i)
+{
+    CHECK(uv_check_init(i->loop, &i->polled) == 0 && uv_check_start(&i->polled, on_polled) == 0);
+    CHECK(uv_prepare_init(i->loop, &i->polling) == 0 && uv_prepare_start(&i->polling, on_polling) == 0);
+    i->async.data = i->polled.data = i->polling.data = i;
+    i->handles = 3;
+}
+
+static void tools_free(struct intake *i)
+{
+    scan_free(&i->scan);
+    EVP_MD_CTX_free(i->hash);
+    EVP_MD_free(i->sha256);
+}
+
 int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_options *options)
 {
     struct intake *i = calloc(1, sizeof *i);
     if (i == NULL)
         return ERR_NOMEM;
     i->scan = scan_new();
-    if (i->scan == NULL || uv_async_init(loop, &i->async, on_async) != 0) {
-        scan_free(&i->scan);
+    i->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    i->hash = EVP_MD_CTX_new();
+    if (i->scan == NULL || i->sha256 == NULL || i->hash == NULL || EVP_DigestInit_ex(i->hash, i->sha256, NULL) != 1 ||
+        uv_async_init(loop, &i->async, on_async) != 0) {
+        tools_free(i);
         free(i);
         return ERR_NOMEM;
     }
     i->magic = INTAKE_MAGIC;
     i->loop = loop;
     i->options = *options;
-    i->async.data = i;
+    handles_start(i);
     i->committed.wake = wake;
     i->committed.arg = i;
     buf_init(&i->answer, ANSWER_MAX);
@@ -253,10 +294,12 @@ int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_option
 static void on_closed(uv_handle_t *handle)
 {
     struct intake *i = handle->data;
+    if (--i->handles > 0)
+        return;
     void (*closed)(void *arg) = i->closed;
     void *arg = i->closed_arg;
     pendings_free(i);
-    scan_free(&i->scan);
+    tools_free(i);
     buf_free(&i->answer);
     i->magic = 0;
     free(i);
@@ -271,6 +314,8 @@ void intake_close(struct intake *i, void (*closed)(void *arg), void *arg)
     i->closed = closed;
     i->closed_arg = arg;
     uv_close((uv_handle_t *)&i->async, on_closed);
+    uv_close((uv_handle_t *)&i->polled, on_closed);
+    uv_close((uv_handle_t *)&i->polling, on_closed);
 }
 
 void intake_set_rules(struct intake *i, const struct intake_rules *rules)

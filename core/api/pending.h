@@ -6,6 +6,7 @@
 #include "api/media.h"
 #include "base/list.h"
 
+#include <openssl/evp.h>
 #include <stdatomic.h>
 
 struct intake;
@@ -57,11 +58,17 @@ struct intake {
     uv_loop_t *loop;
     struct intake_options options;
     uv_async_t async;
+    uv_check_t polled;
+    uv_prepare_t polling;
+    uint32_t handles;  /* of these three, that are not closed */
+    uint32_t appended; /* requests that went to the journal in this turn of the loop */
     struct commit_queue committed;
     _Atomic(struct pending *) joined; /* a stack: outcomes of the requests they joined; from any loop */
     struct pending *spare;
     uint32_t spare_count, busy;
     struct scan *scan;
+    EVP_MD *sha256; /* fetched before the first request: libcrypto does not survive its own start without memory */
+    EVP_MD_CTX *hash;
     struct buf answer; /* scratch */
     _Atomic(const char *) refusing, refusing_word;
     struct refusal_note note; /* of the refusal that is being answered */
@@ -90,6 +97,9 @@ int pending_build(struct pending *p, const struct row_set *sets, uint32_t count)
 void pending_submit(struct pending *p);
 /* From the loop: what the journal and other requests have finished. */
 void pending_collect(struct intake *i);
+/* A turn of the loop has seen all that was readable; `alone`: nothing else is meanwhile. What was appended in it is
+ * committed, here if it is one request. */
+void pending_turn(struct intake *i, bool alone);
 
 /* --- acknowledge.c, refuse.c: answers --- */
 

@@ -8,6 +8,9 @@ _headgate_options() {
     config) echo --offline --config --json --ca --admin ;;
     'plugin list') echo --config --plugins --json --ca --admin ;;
     'plugin describe') echo --config --plugins --json ;;
+    'plugin new') echo --kind ;;
+    'plugin check') echo --ini --set --live --only --json ;;
+    'plugin run') echo --set --uuid --format --batch --timeout --fault --gdb --valgrind ;;
     'plugin forget') echo --dead-letter --ca --admin ;;
     status) echo --watch --json --ca --admin ;;
     send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
@@ -43,7 +46,7 @@ _headgate_words() {
         probe refusals journal key ;;
     help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal \
         key ;;
-    plugin) echo list describe forget ;;
+    plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
     journal) echo verify dump repair ;;
@@ -55,13 +58,14 @@ _headgate_words() {
 # The value of the option before the cursor; fails when it is a switch or no option.
 _headgate_value() {
     case $1 in
-    --config | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
+    --config | --ini | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
+    --kind) COMPREPLY=($(compgen -W 'pusher' -- "$2")) ;;
     --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
     --listen | --admin | --to | --uuid | --decimal | --types | --index | --batch | --retry-for | --pusher | --reason | \
-        --client | --expires | --since | --limit | --after | --from | --rate | --wait) COMPREPLY=() ;;
+        --client | --expires | --since | --limit | --after | --from | --rate | --wait | --set | --only | --timeout | --fault) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
@@ -82,7 +86,7 @@ _headgate() {
         COMPREPLY=($(compgen -W "$(_headgate_options "$verb") --help" -- "$current"))
     elif [ "$COMP_CWORD" -eq "$first" ] && [ -n "$(_headgate_words "$verb")" ]; then
         COMPREPLY=($(compgen -W "$(_headgate_words "$verb")" -- "$current"))
-    elif [ "$verb" = send ]; then
+    elif [ "$verb" = send ] || [ "$verb" = 'plugin check' ] || [ "$verb" = 'plugin run' ]; then
         COMPREPLY=($(compgen -f -- "$current"))
     elif [[ $verb == journal* ]]; then
         COMPREPLY=($(compgen -d -- "$current"))

@@ -81,5 +81,5 @@ def test_completion_of_values(tmp_path):
     assert complete("probe", "") == {"live", "ready"}
     assert complete("key", "add", "--role", "") == {"ingest", "read", "operate", "admin"}
     assert complete("status", "--ca", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}
-    for option in TAKES_VALUE - {"config", "data", "plugins", "into", "format", "delimiter", "ca", "role"}:
+    for option in TAKES_VALUE - {"config", "ini", "data", "plugins", "into", "format", "kind", "delimiter", "ca", "role"}:
         assert complete("send", f"--{option}", "") == set(), option
