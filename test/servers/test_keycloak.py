@@ -3,7 +3,7 @@ import base64
 import json
 
 from gateway import Gateway, ask, row, wait_until
-from keycloak import Keycloak
+from kit import server
 
 
 def status(g, token):
@@ -16,7 +16,7 @@ def part(token, number):
 
 
 def test_keycloak():
-    with Keycloak() as k:
+    with server("keycloak")() as k:
         settings = {"HEADGATE_HTTP_AUTH": "oidc", "HEADGATE_ADMIN_AUTH": "oidc", "HEADGATE_OIDC_ISSUER": k.issuer,
                     "HEADGATE_OIDC_AUDIENCE": "gateway", "HEADGATE_OIDC_ROLES_CLAIM": "realm_access.roles",
                     "HEADGATE_OIDC_ROLES_PREFIX": "headgate-", "HEADGATE_OIDC_CLIENT_CLAIM": "azp"}
