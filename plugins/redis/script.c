@@ -1,8 +1,13 @@
-/* Row and id are written in one script, so no crash can come between them. The ids are in two sets: when the newer one
- * is full it becomes the older one, whose ids are forgotten. So between `remember` and twice as many ids are known, for
- * a price that does not grow, and nothing depends on a clock: a gateway that rests for a week still finds them.
+/* Rows and their ids are written in one script, so no crash can come between them. The ids are in two sets: when the
+ * newer one is full it becomes the older one, whose ids are forgotten. So between `remember` and twice as many ids are
+ * known, for a price that does not grow, and nothing depends on a clock: a gateway that rests for a week still finds
+ * them.
  *
- * The answer has one element for each row: 1 written, 0 was there already, or an error's text, which is the last. */
+ * A member that is no id is added before anything else: whatever would refuse the ids (a right that is missing, no
+ * memory, a key of another kind) refuses there, when no row is written yet.
+ *
+ * Arguments: the verb, how many ids to keep, the rows' ids, then for each row how many texts follow, and these. The
+ * answer has one element for each row: 1 written, 0 was there already, or an error's text, which is the last. */
 #include "script.h"
 
 #include "common/own_keys.h"
@@ -14,23 +19,29 @@
 #include <string.h>
 
 static const char script_text[] =
-    "local new, old, verb, keep, at, out = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), 3, {}\n"
-    "for i = 3, #KEYS do\n"
-    "  local id, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])\n"
-    "  if redis.call('SISMEMBER', old, id) == 1 or redis.call('SADD', new, id) == 0 then\n"
-    "    out[#out + 1] = 0\n"
+    "local new, old, verb, rows, out, ids = KEYS[1], KEYS[2], ARGV[1], #KEYS - 2, {}, {}\n"
+    "redis.call('SADD', new, '-')\n"
+    "if rows == 0 then return out end\n"
+    "local in_new = redis.call('SMISMEMBER', new, unpack(ARGV, 3, 2 + rows))\n"
+    "local in_old = redis.call('SMISMEMBER', old, unpack(ARGV, 3, 2 + rows))\n"
+    "local at = 3 + rows\n"
+    "for i = 1, rows do\n"
+    "  local last = at + tonumber(ARGV[at])\n"
+    "  if in_new[i] == 1 or in_old[i] == 1 then\n"
+    "    out[i] = 0\n"
     "  else\n"
-    "    local said = redis.pcall(verb, KEYS[i], unpack(ARGV, at + 2, last))\n"
+    "    local said = redis.pcall(verb, KEYS[2 + i], unpack(ARGV, at + 1, last))\n"
     "    if type(said) == 'table' and said.err then\n"
-    "      redis.call('SREM', new, id)\n"
-    "      out[#out + 1] = said.err\n"
+    "      out[i] = said.err\n"
     "      break\n"
     "    end\n"
-    "    out[#out + 1] = 1\n"
+    "    ids[#ids + 1] = ARGV[2 + i]\n"
+    "    out[i] = 1\n"
     "  end\n"
     "  at = last + 1\n"
     "end\n"
-    "if redis.call('SCARD', new) >= keep then\n"
+    "if #ids > 0 then redis.call('SADD', new, unpack(ids)) end\n"
+    "if redis.call('SCARD', new) > tonumber(ARGV[2]) then\n"
     "  redis.call('UNLINK', old)\n"
     "  redis.call('RENAME', new, old)\n"
     "end\n"
@@ -39,88 +50,84 @@ static const char script_text[] =
 static const char *const verbs[] = {"XADD", "RPUSH", "HSET", "PUBLISH"};
 
 enum {
-    HEAD_ARGS = 3,   /* EVAL, the script, how many keys */
+    FIRST_ARGS = 3,  /* EVAL, the script, how many keys */
     ARGS_MAX = 7000, /* what Lua's unpack() is good for, with room to spare */
-    ROW_ARGS = 2,    /* the id, how many follow */
-    NUMBER_SIZE = 24,
     TEXT_MAX = 1 << 30,
 };
 
+static void texts_clear(struct texts *t)
+{
+    strbuf_clear(&t->bytes);
+    t->count = 0;
+    t->failed = 0;
+}
+
+static void texts_fini(struct texts *t)
+{
+    strbuf_fini(&t->bytes);
+    free(t->ends);
+}
+
+/* Ends the text that was added to the bytes. */
+static void texts_end(struct texts *t)
+{
+    if (t->count == t->room) {
+        size_t room = t->room ? t->room * 2 : 256;
+        size_t *ends = realloc(t->ends, room * sizeof(*ends));
+        if (!ends) {
+            t->failed = 1;
+            return;
+        }
+        t->ends = ends;
+        t->room = room;
+    }
+    t->ends[t->count++] = t->bytes.len;
+}
+
+static void texts_add(struct texts *t, const char *ptr, size_t len)
+{
+    strbuf_add(&t->bytes, ptr, len);
+    texts_end(t);
+}
+
+static void texts_adds(struct texts *t, const char *text)
+{
+    texts_add(t, text, strlen(text));
+}
+
+static void texts_number(struct texts *t, int64_t n)
+{
+    strbuf_addf(&t->bytes, "%lld", (long long)n);
+    texts_end(t);
+}
+
 void script_init(struct script *s)
 {
-    *s = (struct script){.failed = 0};
-    strbuf_init(&s->keys, TEXT_MAX);
-    strbuf_init(&s->args, TEXT_MAX);
+    *s = (struct script){.argv = NULL};
+    strbuf_init(&s->keys.bytes, TEXT_MAX);
+    strbuf_init(&s->head.bytes, TEXT_MAX);
+    strbuf_init(&s->rows.bytes, TEXT_MAX);
 }
 
 void script_fini(struct script *s)
 {
-    strbuf_fini(&s->keys);
-    strbuf_fini(&s->args);
-    free(s->key_ends);
-    free(s->arg_ends);
+    texts_fini(&s->keys);
+    texts_fini(&s->head);
+    texts_fini(&s->rows);
     free(s->argv);
     free(s->lens);
-    script_init(s);
-}
-
-/* Ends the text that was added to `text`. */
-static void text_end(struct script *s, const struct strbuf *text, size_t **ends, size_t *count, size_t *room)
-{
-    if (*count == *room) {
-        size_t more = *room ? *room * 2 : 256;
-        size_t *longer = realloc(*ends, more * sizeof(**ends));
-        if (!longer) {
-            s->failed = 1;
-            return;
-        }
-        *ends = longer;
-        *room = more;
-    }
-    (*ends)[(*count)++] = text->len;
-}
-
-static void key_end(struct script *s)
-{
-    text_end(s, &s->keys, &s->key_ends, &s->key_count, &s->key_room);
-}
-
-static void arg_end(struct script *s)
-{
-    text_end(s, &s->args, &s->arg_ends, &s->arg_count, &s->arg_room);
-}
-
-static void arg_add(struct script *s, const char *ptr, size_t len)
-{
-    strbuf_add(&s->args, ptr, len);
-    arg_end(s);
-}
-
-static void arg_adds(struct script *s, const char *text)
-{
-    arg_add(s, text, strlen(text));
-}
-
-static void arg_number(struct script *s, int64_t n)
-{
-    char text[NUMBER_SIZE];
-    snprintf(text, sizeof(text), "%lld", (long long)n);
-    arg_adds(s, text);
 }
 
 void script_begin(struct script *s, const struct script_plan *plan)
 {
-    strbuf_clear(&s->keys);
-    strbuf_clear(&s->args);
-    s->key_count = s->arg_count = 0;
-    s->failed = 0;
-    strbuf_adds(&s->keys, plan->ids);
-    key_end(s);
-    strbuf_adds(&s->keys, plan->ids);
-    strbuf_adds(&s->keys, ":before");
-    key_end(s);
-    arg_adds(s, verbs[plan->mode]);
-    arg_number(s, plan->remember);
+    texts_clear(&s->keys);
+    texts_clear(&s->head);
+    texts_clear(&s->rows);
+    texts_adds(&s->keys, plan->ids);
+    strbuf_adds(&s->keys.bytes, plan->ids);
+    texts_adds(&s->keys, ":before");
+    texts_adds(&s->head, verbs[plan->mode]);
+    texts_number(&s->head, plan->remember);
 }
 
 /* --- one row --- */
@@ -133,28 +140,28 @@ static void meta_add(struct script *s, enum script_form form, const struct hg_ap
     struct hg_text uuid = api->uuid(row);
     api->row_id(row, id);
     stamp_text(api->received(row), stamp);
-    arg_adds(s, names[0]);
-    arg_adds(s, id);
-    arg_adds(s, names[1]);
-    arg_add(s, uuid.ptr, uuid.len);
+    texts_adds(&s->rows, names[0]);
+    texts_adds(&s->rows, id);
+    texts_adds(&s->rows, names[1]);
+    texts_add(&s->rows, uuid.ptr, uuid.len);
     if (api->index(row) >= 0) {
-        arg_adds(s, names[2]);
-        arg_number(s, api->index(row));
+        texts_adds(&s->rows, names[2]);
+        texts_number(&s->rows, api->index(row));
     }
-    arg_adds(s, names[3]);
-    arg_adds(s, stamp);
+    texts_adds(&s->rows, names[3]);
+    texts_adds(&s->rows, stamp);
 }
 
 /* A JSON string's characters are never more than its bytes. */
 static void arg_string(struct script *s, const struct hg_api *api, struct hg_text json)
 {
-    char *room = strbuf_room(&s->args, json.len + 1);
+    char *room = strbuf_room(&s->rows.bytes, json.len + 1);
     long len = room ? api->text(json, room, json.len + 1) : -1;
     if (len < 0)
-        s->failed = 1;
+        s->rows.failed = 1;
     else
-        s->args.len += (size_t)len;
-    arg_end(s);
+        s->rows.bytes.len += (size_t)len;
+    texts_end(&s->rows);
 }
 
 /* Strings as their characters, everything else as JSON, as sent. */
@@ -167,7 +174,7 @@ static void fields_add(struct script *s, const struct hg_api *api, const struct 
         if (value.type == HG_STR)
             arg_string(s, api, value.json);
         else
-            arg_add(s, value.json.ptr, value.json.len);
+            texts_add(&s->rows, value.json.ptr, value.json.len);
     }
 }
 
@@ -176,24 +183,24 @@ static void values_add(struct script *s, const struct script_plan *plan, const s
 {
     struct hg_text data = api->data(row);
     if (plan->mode == MODE_LIST || plan->mode == MODE_PUBLISH) {
-        rowline_add(&s->args, api, row);
-        arg_end(s);
+        rowline_add(&s->rows.bytes, api, row);
+        texts_end(&s->rows);
         return;
     }
     if (plan->mode == MODE_STREAM && plan->max_length > 0) {
-        arg_adds(s, "MAXLEN");
-        arg_adds(s, "~");
-        arg_number(s, plan->max_length);
+        texts_adds(&s->rows, "MAXLEN");
+        texts_adds(&s->rows, "~");
+        texts_number(&s->rows, plan->max_length);
     }
     if (plan->mode == MODE_STREAM)
-        arg_adds(s, "*");
+        texts_adds(&s->rows, "*");
     meta_add(s, plan->form, api, row);
     if (plan->form == FORM_FIELDS) {
         fields_add(s, api, row);
         return;
     }
-    arg_adds(s, "data");
-    arg_add(s, data.ptr, data.len);
+    texts_adds(&s->rows, "data");
+    texts_add(&s->rows, data.ptr, data.len);
 }
 
 /* How many follow is known only afterwards: the number is counted first, on the same way. */
@@ -222,36 +229,41 @@ const char *script_row(struct script *s, const struct script_plan *plan, const s
         return "it has more keys than one command of a Redis script can carry (about 3,500)";
     if (plan->form == FORM_FIELDS && own_key_taken(api, row))
         return OWN_KEY_TAKEN;
-    template_expand(plan->key, api, row, &s->keys);
-    key_end(s);
+    template_expand(plan->key, api, row, &s->keys.bytes);
+    texts_end(&s->keys);
     api->row_id(row, id);
-    arg_adds(s, id);
-    arg_number(s, (int64_t)count);
+    texts_adds(&s->head, id);
+    texts_number(&s->rows, (int64_t)count);
     values_add(s, plan, api, row);
     return NULL;
 }
 
 size_t script_bytes(const struct script *s)
 {
-    return s->keys.len + s->args.len;
+    return s->keys.bytes.len + s->rows.bytes.len;
 }
 
 /* --- the command --- */
 
-static void argv_fill(struct script *s, size_t *at, const struct strbuf *text, const size_t *ends, size_t count)
+static void argv_fill(struct script *s, size_t *at, const struct texts *t)
 {
     size_t from = 0;
-    for (size_t i = 0; i < count; i++) {
-        s->argv[*at] = text->ptr + from;
-        s->lens[(*at)++] = ends[i] - from;
-        from = ends[i];
+    for (size_t i = 0; i < t->count; i++) {
+        s->argv[*at] = t->bytes.ptr + from;
+        s->lens[(*at)++] = t->ends[i] - from;
+        from = t->ends[i];
     }
+}
+
+static int texts_fine(const struct texts *t)
+{
+    return !t->failed && !t->bytes.failed;
 }
 
 int script_command(struct script *s)
 {
-    size_t count = HEAD_ARGS + s->key_count + s->arg_count, at = HEAD_ARGS;
-    if (s->failed || s->keys.failed || s->args.failed)
+    size_t count = FIRST_ARGS + s->keys.count + s->head.count + s->rows.count, at = FIRST_ARGS;
+    if (!texts_fine(&s->keys) || !texts_fine(&s->head) || !texts_fine(&s->rows))
         return 0;
     const char **argv = realloc(s->argv, count * sizeof(*argv));
     s->argv = argv ? argv : s->argv;
@@ -259,13 +271,14 @@ int script_command(struct script *s)
     s->lens = lens ? lens : s->lens;
     if (!argv || !lens)
         return 0;
-    snprintf(s->number, sizeof(s->number), "%zu", s->key_count);
-    const char *const head[] = {"EVAL", script_text, s->number};
-    for (size_t i = 0; i < HEAD_ARGS; i++) {
-        s->argv[i] = head[i];
-        s->lens[i] = strlen(head[i]);
+    snprintf(s->number, sizeof(s->number), "%zu", s->keys.count);
+    const char *const first[] = {"EVAL", script_text, s->number};
+    for (size_t i = 0; i < FIRST_ARGS; i++) {
+        s->argv[i] = first[i];
+        s->lens[i] = strlen(first[i]);
     }
-    argv_fill(s, &at, &s->keys, s->key_ends, s->key_count);
-    argv_fill(s, &at, &s->args, s->arg_ends, s->arg_count);
+    argv_fill(s, &at, &s->keys);
+    argv_fill(s, &at, &s->head);
+    argv_fill(s, &at, &s->rows);
     return (int)count;
 }

@@ -19,16 +19,22 @@ struct script_plan {
     const char *ids;    /* key of the set of ids; a second one has `:before` behind it */
 };
 
-/* A command under construction: EVAL, with its keys and its arguments. */
+/* Texts, one behind the other. */
+struct texts {
+    struct strbuf bytes;
+    size_t *ends; /* where each ends */
+    size_t count, room;
+    int failed; /* no memory */
+};
+
+/* A command under construction. */
 struct script {
-    struct strbuf keys, args;    /* texts, one behind the other */
-    size_t *key_ends, *arg_ends; /* where each ends */
-    size_t key_count, arg_count; /* of them */
-    size_t key_room, arg_room;
+    struct texts keys;
+    struct texts head; /* the arguments as far as the rows' ids */
+    struct texts rows; /* the other arguments */
+    char number[24];   /* of keys, as text */
     const char **argv; /* what goes to the server; made by script_command() */
     size_t *lens;
-    char number[24]; /* of keys, as text */
-    int failed;      /* no memory */
 };
 
 void script_init(struct script *s);

@@ -210,9 +210,9 @@ static void test_stream(void **state)
     command_text(b, 0, 2, text, sizeof(text));
     snprintf(expected, sizeof(expected),
              "4 headgate:test:ids headgate:test:ids:before at:L%%201 at:L%%201 XADD 100000 "
-             "%s 14 MAXLEN ~ 50 * id %s uuid u index 7 received 2026-01-31T12:00:00.000000Z data {\"a\":1.50,\"b\":"
-             "\"x\\u00e9\\n\"} %s 12 MAXLEN ~ 50 * id %s uuid u received 2026-01-31T12:00:00.000000Z data {}",
-             testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 1),
+             "%s %s 14 MAXLEN ~ 50 * id %s uuid u index 7 received 2026-01-31T12:00:00.000000Z data {\"a\":1.50,\"b\":"
+             "\"x\\u00e9\\n\"} 12 MAXLEN ~ 50 * id %s uuid u received 2026-01-31T12:00:00.000000Z data {}",
+             testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 1), testkit_row_id(b->kit, 0),
              testkit_row_id(b->kit, 1));
     assert_string_equal(text, expected);
 }
@@ -231,11 +231,11 @@ static void test_fields(void **state)
     push_gives(b, HG_JUDGED, "oox");
     assert_non_null(strstr(testkit_reason(b->kit, 2), "_id"));
     command_text(b, 0, 2, text, sizeof(text));
-    snprintf(
-        expected, sizeof(expected),
-        "4 mine mine:before rows rows HSET 100000 %s 12 _id %s _uuid u _index 7 _received "
-        "2026-01-31T12:00:00.000000Z a 1.50 b x\xc3\xa9\n %s 6 _id %s _uuid u _received 2026-01-31T12:00:00.000000Z",
-        testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 1), testkit_row_id(b->kit, 1));
+    snprintf(expected, sizeof(expected),
+             "4 mine mine:before rows rows HSET 100000 %s %s 12 _id %s _uuid u _index 7 _received "
+             "2026-01-31T12:00:00.000000Z a 1.50 b x\xc3\xa9\n 6 _id %s _uuid u _received 2026-01-31T12:00:00.000000Z",
+             testkit_row_id(b->kit, 0), testkit_row_id(b->kit, 1), testkit_row_id(b->kit, 0),
+             testkit_row_id(b->kit, 1));
     assert_string_equal(text, expected);
 }
 

@@ -6,7 +6,7 @@ import threading
 
 from trial import post
 
-from gateway import wait_until
+from gateway import BUILD, command, wait_until
 
 
 def kill_host(g, plugin):
@@ -69,3 +69,10 @@ def post_rest(g, sets, sent):
             except KeyError:
                 return False
         wait_until(taken, 120, f"{one[0]} to be taken")
+
+
+def probe(plugin, **options):
+    """`headgate check --probe` with that pusher alone: (exit status, what it said)."""
+    env = {f"PLUGIN_{plugin.upper()}_{k}": str(v) for k, v in options.items()}
+    done = command("check", "--probe", "--config", "/dev/null", "--plugins", BUILD / "plugins", env=env)
+    return done.returncode, done.stdout + done.stderr

@@ -6,4 +6,4 @@ class Elasticsearch8(OpenSearch):
     name, version = "elasticsearch8", "8.17.0"
     artifact = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
     program, kind = "elasticsearch", "ES"
-    more = {"xpack.security.enabled": "false"}
+    more = {"xpack.security.enabled": "false", "action.destructive_requires_name": "false"}

@@ -1,15 +1,13 @@
 """The `elasticsearch` pusher and a real OpenSearch (and, with all servers, Elasticsearch 7 and 8): each row is a document,
 once, whatever is killed, cut or lost."""
 import json
-import os
-import subprocess
 
 import pytest
-from faults import storm
+from faults import probe, storm
 from proxy import Proxy
 from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
 
-from gateway import BUILD, wait_until
+from gateway import wait_until
 from kit import free_port, server
 from webhook import Webhook
 
@@ -157,13 +155,8 @@ def test_not_now_is_never_a_dead_letter(elastic, loose):
 
 
 def test_probe(elastic):
-    def probe(url):
-        done = subprocess.run([BUILD / "headgate", "check", "--probe", "--config", "/dev/null", "--plugins",
-                               BUILD / "plugins"], env={**os.environ, "PLUGIN_ELASTICSEARCH_URL": url},
-                              capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stdout + done.stderr
-    code, text = probe(f"http://127.0.0.1:{elastic.port}")
+    code, text = probe("elasticsearch", **options(elastic.port))
     assert code == 0, text
-    code, text = probe(f"http://127.0.0.1:{free_port()}")
+    code, text = probe("elasticsearch", **options(free_port()))
     assert code != 0 and "connect" in text, text
     assert elastic.ask("GET", "/_cat/indices/rows*?format=json")[1] == []

@@ -1,16 +1,14 @@
 """The `kafka` pusher and a real Kafka: who reads committed records reads each row once, whatever is killed, cut or lost."""
 import itertools
 import json
-import os
-import subprocess
 from decimal import Decimal
 
 import pytest
-from faults import storm
+from faults import probe, storm
 from proxy import Proxy
 from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
 
-from gateway import BUILD, wait_until
+from gateway import wait_until
 from kit import free_port, server
 
 if not FULL:
@@ -148,14 +146,9 @@ def test_a_commit_whose_answer_was_lost(kafka, topic):
 
 
 def test_probe(kafka, topic):
-    def probe(**given):
-        env = {f"PLUGIN_KAFKA_{k}": str(v) for k, v in given.items()}
-        done = subprocess.run([BUILD / "headgate", "check", "--probe", "--config", "/dev/null", "--plugins",
-                               BUILD / "plugins"], env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stdout + done.stderr
-    code, text = probe(**options(kafka, topic))
+    code, text = probe("kafka", **options(kafka, topic))
     assert code == 0, text
-    code, text = probe(**options(kafka, "not-there"))
+    code, text = probe("kafka", **options(kafka, "not-there"))
     assert code != 0 and "nknown topic" in text, text
-    code, text = probe(**options(kafka, topic, free_port()), REQUEST_TIMEOUT="2s")
+    code, text = probe("kafka", **options(kafka, topic, free_port()), REQUEST_TIMEOUT="2s")
     assert code != 0 and "refused" in text, text

@@ -1,15 +1,13 @@
 """The `redis` pusher and a real Redis: what arrives is what was sent, each row once, whatever is killed, cut or lost."""
 import json
-import os
-import subprocess
 from decimal import Decimal
 
 import pytest
-from faults import storm
+from faults import probe, storm
 from proxy import Proxy
 from trial import Sent, compare, count, document, drained, gateway, post, real_sets
 
-from gateway import BUILD, wait_until
+from gateway import wait_until
 from kit import free_port, server
 
 STREAM = {"USER": "hgtest", "PASSWORD": "hgtest-secret"}
@@ -176,22 +174,15 @@ def test_other_ways_in(redis, way):
         compare(sent, entries(redis))
 
 
-def probe(**options_of):
-    env = {f"PLUGIN_REDIS_{k}": str(v) for k, v in options_of.items()}
-    done = subprocess.run([BUILD / "headgate", "check", "--probe", "--config", "/dev/null", "--plugins", BUILD / "plugins"],
-                          env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_probe(redis):
-    code, text = probe(**options(redis.port))
+    code, text = probe("redis", **options(redis.port))
     assert code == 0, text
     for wrong, told in ((options(free_port()), "refused"), (options(redis.port, PASSWORD="no"), "WRONGPASS"),
                         ({"HOST": "localhost", "PORT": redis.tls_port, "TLS": "yes"}, "self-signed")):
-        code, text = probe(**wrong)
+        code, text = probe("redis", **wrong)
         assert code != 0 and told in text, text
     redis.client().acl_setuser("weak", enabled=True, passwords=["+weak"], keys=["other:*"], commands=["+@all"])
-    code, text = probe(**{**options(redis.port), "USER": "weak", "PASSWORD": "weak"})
+    code, text = probe("redis", **{**options(redis.port), "USER": "weak", "PASSWORD": "weak"})
     assert code != 0 and "NOPERM" in text, text
 
 

@@ -4,16 +4,15 @@ import csv
 import gzip
 import io
 import json
-import os
 import subprocess
 from decimal import Decimal
 
 import pytest
-from faults import storm
+from faults import probe, storm
 from proxy import Proxy
 from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
 
-from gateway import BUILD, wait_until
+from gateway import wait_until
 from kit import free_port, server
 from webhook import Webhook
 
@@ -164,15 +163,10 @@ def test_virtual_host_style():
 
 
 def test_probe(s3):
-    def probe(**given):
-        env = {f"PLUGIN_S3_{k}": str(v) for k, v in given.items()}
-        done = subprocess.run([BUILD / "headgate", "check", "--probe", "--config", "/dev/null", "--plugins",
-                               BUILD / "plugins"], env={**os.environ, **env}, capture_output=True, text=True, timeout=60)
-        return done.returncode, done.stdout + done.stderr
-    code, text = probe(**options(s3))
+    code, text = probe("s3", **options(s3))
     assert code == 0, text
     for wrong, told in (({"SECRET_KEY": "no"}, "SignatureDoesNotMatch"), ({"BUCKET": "not-there"}, "NoSuchBucket"),
                         ({"URL": f"http://127.0.0.1:{free_port()}"}, "connect")):
-        code, text = probe(**{**options(s3), **wrong})
+        code, text = probe("s3", **{**options(s3), **wrong})
         assert code != 0 and told in text, text
     assert not s3.names() and "Uploads" not in s3.client().list_multipart_uploads(Bucket="rows")
