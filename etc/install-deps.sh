@@ -12,7 +12,7 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
 # g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
       g++ rustc gdb valgrind
-      python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
+      python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
 SERVERS="postgresql mariadb-server redis-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
          python3-confluent-kafka maven default-jre-headless golang-go openssl zstd"

@@ -13,31 +13,33 @@
 #include <stdlib.h>
 
 struct access {
-    struct keys *keys;   /* NULL without AUTH_KEYS */
-    struct certs *certs; /* NULL without AUTH_MTLS */
+    struct keys *keys;     /* NULL without AUTH_KEYS */
+    struct certs *certs;   /* NULL without AUTH_MTLS */
+    struct issuer *issuer; /* NULL without AUTH_OIDC */
 };
 
 /* --- refusing --- */
 
-#define REALM "Bearer realm=\"headgate\""
+#define REALM   "Bearer realm=\"headgate\""
+#define INVALID REALM ", error=\"invalid_token\""
+#define LACKING REALM ", error=\"insufficient_scope\""
+#define DENIAL(name, number, type, text, ask)                                                                          \
+    static const struct access_denial name = {.status = (number), .word = (type), .detail = (text), .challenge = (ask)}
 
-static const struct access_denial nothing_brought = {401, "unauthorized",
-                                                     "this needs a key: send Authorization: Bearer KEY", REALM};
-static const struct access_denial not_bearer = {401, "unauthorized",
-                                                "Authorization must be Bearer and one token, and stand once", REALM};
-static const struct access_denial not_valid = {401, "unauthorized", "this key or token is not valid here",
-                                               REALM ", error=\"invalid_token\""};
-static const struct access_denial expired = {401, "unauthorized", "this key has expired",
-                                             REALM ", error=\"invalid_token\", error_description=\"expired\""};
-static const struct access_denial lacks_role = {403, "role", "this key does not have the role that this asks for",
-                                                REALM ", error=\"insufficient_scope\""};
-static const struct access_denial bound = {403, "role",
-                                           "this key is bound to a client; what belongs to everybody is not for it",
-                                           REALM ", error=\"insufficient_scope\""};
-
-static const struct access_denial no_certificate = {403, "role", "this needs a certificate of a client", NULL};
-static const struct access_denial not_named = {
-    403, "role", "this certificate is good, but tls.client_roles does not say what it may do", NULL};
+DENIAL(nothing_brought, 401, "unauthorized", "this needs a key or a token: send it as Authorization: Bearer", REALM);
+DENIAL(not_bearer, 401, "unauthorized", "Authorization must be Bearer and one token, and stand once", REALM);
+DENIAL(not_valid, 401, "unauthorized", "this key or token is not valid here", INVALID);
+DENIAL(expired, 401, "unauthorized", "this key or token has expired, or is not valid yet", INVALID);
+DENIAL(lacks_role, 403, "role", "this caller does not have the role that this asks for", LACKING);
+DENIAL(bound, 403, "role", "this caller is bound to a client; what belongs to everybody is not for it", LACKING);
+DENIAL(no_client, 403, "role", "this token does not say which client it is of (oidc.client_claim)", LACKING);
+DENIAL(no_certificate, 403, "role", "this needs a certificate of a client", NULL);
+DENIAL(not_named, 403, "role", "this certificate is good, but tls.client_roles does not say what it may do", NULL);
+static const struct access_denial keys_on_their_way = {
+    .status = 503,
+    .word = "unavailable",
+    .detail = "the issuer's keys are being fetched, or cannot be; send it again",
+    .retry_after = 1};
 
 static bool deny(struct access_denial *why, const struct access_denial *what)
 {
@@ -70,16 +72,40 @@ static void caller_set(struct http_caller *caller, unsigned roles, const char *c
     memcpy(caller->client, client, strlen(client) + 1);
 }
 
-static bool judge_token(struct access *a, struct slice token, struct http_caller *caller, struct access_denial *why)
+static bool judge_key(struct access *a, struct slice token, struct http_caller *caller, struct access_denial *why)
 {
     struct key key;
-    if (a->keys == NULL)
-        return deny(why, &not_valid);
     switch (keys_find(a->keys, token, clock_wall_us() / 1000000, &key)) {
     case KEY_GOOD: caller_set(caller, key.roles, key.client); return true;
     case KEY_EXPIRED: return deny(why, &expired);
     case KEY_UNKNOWN: break;
     }
+    return deny(why, &not_valid);
+}
+
+static bool judge_jwt(struct access *a, struct slice token, struct http_caller *caller, struct access_denial *why)
+{
+    struct jwt_caller who;
+    bool wait = false;
+    switch (issuer_judge(a->issuer, token, clock_wall_us() / 1000000, &who, &wait)) {
+    case JWT_GOOD: caller_set(caller, who.roles, who.client); return true;
+    case JWT_NO_KEY: return deny(why, wait ? &keys_on_their_way : &not_valid);
+    case JWT_EXPIRED: return deny(why, &expired);
+    case JWT_NO_CLIENT: return deny(why, &no_client);
+    case JWT_BAD: break;
+    }
+    return deny(why, &not_valid);
+}
+
+/* A key and a token of an issuer cannot be taken for each other: keys have no dot. */
+static bool judge_token(struct access *a, struct slice token, unsigned auth, struct http_caller *caller,
+                        struct access_denial *why)
+{
+    bool signed_one = memchr(token.ptr, '.', token.len) != NULL;
+    if (signed_one && (auth & AUTH_OIDC) != 0)
+        return judge_jwt(a, token, caller, why);
+    if (!signed_one && (auth & AUTH_KEYS) != 0)
+        return judge_key(a, token, caller, why);
     return deny(why, &not_valid);
 }
 
@@ -101,13 +127,13 @@ static bool judge(struct access *a, struct http_request *r, unsigned auth, struc
     switch (token_of(r, &token)) {
     case BROUGHT_NOTHING: break;
     case BROUGHT_RUBBISH: return deny(why, &not_bearer);
-    case BROUGHT_TOKEN: return (auth & AUTH_KEYS) != 0 ? judge_token(a, token, &r->caller, why) : deny(why, &not_valid);
+    case BROUGHT_TOKEN: return judge_token(a, token, auth, &r->caller, why);
     }
     const struct x509_st *certificate = (auth & AUTH_MTLS) != 0 ? http_certificate(r) : NULL;
     if (certificate != NULL)
         return judge_certificate(a, certificate, &r->caller, why);
     if ((auth & AUTH_NONE) == 0)
-        return deny(why, (auth & AUTH_KEYS) != 0 ? &nothing_brought : &no_certificate);
+        return deny(why, (auth & (AUTH_KEYS | AUTH_OIDC)) != 0 ? &nothing_brought : &no_certificate);
     caller_set(&r->caller, ROLE_ALL, "");
     return true;
 }
@@ -140,6 +166,8 @@ int access_open(struct access **out, const struct access_options *options, struc
         code = keys_open(&a->keys, options->data_dir, e);
     if (code == ERR_OK && (options->auth & AUTH_MTLS) != 0)
         code = certs_open(&a->certs, options->client_roles, e);
+    if (code == ERR_OK && (options->auth & AUTH_OIDC) != 0)
+        code = issuer_open(&a->issuer, &options->issuer, e);
     if (code == ERR_OK)
         *out = a;
     else
@@ -153,6 +181,7 @@ void access_close(struct access **a)
         return;
     keys_close(&(*a)->keys);
     certs_close(&(*a)->certs);
+    issuer_close(&(*a)->issuer);
     free(*a);
     *a = NULL;
 }
@@ -163,6 +192,7 @@ int access_look(struct access *a, enum access_part part, bool *changed, struct e
     switch (part) {
     case ACCESS_KEYS: return a->keys == NULL ? ERR_OK : keys_look(a->keys, changed, e);
     case ACCESS_CERTS: return a->certs == NULL ? ERR_OK : certs_look(a->certs, changed, e);
+    case ACCESS_ISSUER: return a->issuer == NULL ? ERR_OK : issuer_look(a->issuer, changed, e);
     case ACCESS_PARTS: break;
     }
     return ERR_OK;

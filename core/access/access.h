@@ -4,6 +4,7 @@
 #ifndef HG_ACCESS_ACCESS_H
 #define HG_ACCESS_ACCESS_H
 
+#include "access/issuer.h"
 #include "access/role.h"
 #include "conf/settings.h"
 #include "http/http.h"
@@ -14,8 +15,9 @@ struct access;
  * loopback can be reached). */
 struct access_options {
     const char *data_dir;
-    const char *client_roles; /* of AUTH_MTLS: the file */
-    unsigned auth;            /* of all listeners together */
+    const char *client_roles;     /* of AUTH_MTLS: the file */
+    struct issuer_options issuer; /* of AUTH_OIDC */
+    unsigned auth;                /* of all listeners together */
 };
 
 /* What a route asks for. */
@@ -27,6 +29,7 @@ struct access_need {
 struct access_denial {
     int status;
     const char *word, *detail, *challenge; /* static; challenge: WWW-Authenticate, or NULL */
+    unsigned retry_after;                  /* seconds; 0: it is no use */
 };
 
 int access_open(struct access **out, const struct access_options *options, struct err *e) MUST_CHECK;
@@ -36,8 +39,8 @@ void access_close(struct access **a);
 bool access_allows(struct access *a, struct http_request *r, unsigned auth, const struct access_need *need,
                    struct access_denial *why);
 
-/* Has the file changed? As keys_look, certs_look; nothing ever changes where the way in is not open. */
-enum access_part { ACCESS_KEYS, ACCESS_CERTS, ACCESS_PARTS };
+/* Is there something new? As keys_look, certs_look, issuer_look; nothing ever is where the way in is not open. */
+enum access_part { ACCESS_KEYS, ACCESS_CERTS, ACCESS_ISSUER, ACCESS_PARTS };
 int access_look(struct access *a, enum access_part part, bool *changed, struct err *e) MUST_CHECK;
 /* As keys_used_take; `*any` false without AUTH_KEYS. */
 int access_used_take(struct access *a, struct buf *out, bool *any) MUST_CHECK;

@@ -1,5 +1,5 @@
 /* The keys of a data directory on disk: `keys`, written by `headgate key`, and `keys.used`, written by the daemon. Both
- * are JSON (docs/format.md) and replaced as a whole, so a reader sees the one before or the one after. Blocking file
+ * are JSON (docs/access.md) and replaced as a whole, so a reader sees the one before or the one after. Blocking file
  * work; any thread. */
 #ifndef HG_ACCESS_KEYFILE_H
 #define HG_ACCESS_KEYFILE_H

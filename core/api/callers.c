@@ -10,12 +10,41 @@
 
 enum { USED_EVERY_MS = 60000 };
 
+static unsigned algorithms_of(const char *const *words)
+{
+    unsigned algorithms = 0;
+    for (; *words != NULL; words++) {
+        int a = algorithm_parse(slice_of(*words));
+        CHECK(a >= 0); /* the settings were checked */
+        algorithms |= 1u << a;
+    }
+    return algorithms;
+}
+
+static struct issuer_options issuer_of(const struct settings *s)
+{
+    return (struct issuer_options){
+        .rules = {.issuer = s->oidc_issuer,
+                  .audience = s->oidc_audience,
+                  .algorithms = algorithms_of(s->oidc_algorithms),
+                  .leeway_s = s->oidc_leeway / 1000,
+                  .roles_claim = s->oidc_roles_claim,
+                  .roles_prefix = s->oidc_roles_prefix,
+                  .client_claim = s->oidc_client_claim},
+        .jwks_url = s->oidc_jwks_url,
+        .ca = s->oidc_ca,
+        .refresh_ms = s->oidc_refresh,
+    };
+}
+
 int daemon_open_access(struct daemon *d)
 {
     const struct settings *s = d->settings;
     struct err e = {0};
-    const struct access_options options = {
-        .data_dir = s->data_dir, .client_roles = s->tls_client_roles, .auth = s->http_auth | s->admin_auth};
+    const struct access_options options = {.data_dir = s->data_dir,
+                                           .client_roles = s->tls_client_roles,
+                                           .issuer = issuer_of(s),
+                                           .auth = s->http_auth | s->admin_auth};
     d->used_saved_ms = clock_ms();
     int code = access_open(&d->access, &options, &e);
     if (code != ERR_OK) {
@@ -33,6 +62,7 @@ static void look_at_files(struct daemon *d)
         const char *read, *not_read, *text;
     } events[ACCESS_PARTS] = {
         [ACCESS_KEYS] = {"access.keys", "access.keys_not_read", "the keys were read again"},
+        [ACCESS_ISSUER] = {"access.issuer", "access.issuer_not_reached", "the issuer's keys were fetched"},
         [ACCESS_CERTS] = {"access.certs", "access.certs_not_read", "roles of certificates were read again"},
     };
     for (int part = 0; part < ACCESS_PARTS; part++) {

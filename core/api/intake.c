@@ -54,8 +54,11 @@ static bool caller_refused(const struct intake *i, struct http_request *r, struc
     struct access_denial why;
     if (access_allows(i->options.access, r, i->options.auth, &need, &why))
         return false;
-    *out =
-        (struct http_problem){.status = why.status, .word = why.word, .detail = why.detail, .challenge = why.challenge};
+    *out = (struct http_problem){.status = why.status,
+                                 .word = why.word,
+                                 .detail = why.detail,
+                                 .challenge = why.challenge,
+                                 .retry_after = why.retry_after};
     return true;
 }
 

@@ -123,8 +123,11 @@ int api_admit(struct api *api, struct http_request *r)
                                                           : (unsigned)AUTH_NONE;
     if (access_allows(api->access, r, auth, &need, &why))
         return 0;
-    const struct http_problem problem = {
-        .status = why.status, .word = why.word, .detail = why.detail, .challenge = why.challenge};
+    const struct http_problem problem = {.status = why.status,
+                                         .word = why.word,
+                                         .detail = why.detail,
+                                         .challenge = why.challenge,
+                                         .retry_after = why.retry_after};
     api_send_problem(r, &problem);
     return 1;
 }

@@ -1,10 +1,13 @@
 /* `headgate check`: settings, plugin files, every option of every instance; `--probe` asks the far ends too. Says all
- * that is wrong in one go; exit code 78 when anything is. `headgate config --offline` stands here as well: it shows
- * what the same reading finds. */
+ * that is wrong in one go, certificates and keys of callers too; exit code 78 when anything is. `headgate config
+ * --offline` stands here as well: it shows what the same reading finds. */
+#include "access/certs.h"
+#include "access/keyfile.h"
 #include "cli/folders.h"
 #include "cli/probe.h"
 #include "cli/say.h"
 #include "headgate.h"
+#include "http/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +90,34 @@ static void check_instance(struct report *r, const char *name, const char *use)
     buf_free(&faults);
 }
 
+/* The files that TLS and `auth` need, opened as the daemon will. */
+static void check_callers(struct report *r)
+{
+    const struct settings *s = conf_settings(r->folders->conf);
+    const struct tls_options tls = {
+        .certificate = s->tls_certificate, .key = s->tls_key, .client_ca = s->tls_client_ca};
+    unsigned auth = s->http_auth | s->admin_auth;
+    struct tls *context = NULL;
+    struct certs *certs = NULL;
+    struct keyfile keys = {.count = 0};
+    struct err e[3] = {{.text = ""}};
+    int codes[3] = {ERR_OK, ERR_OK, ERR_OK};
+    if (s->tls_certificate != NULL)
+        codes[0] = tls_open(&context, &tls, &e[0]);
+    if ((auth & AUTH_MTLS) != 0)
+        codes[1] = certs_open(&certs, s->tls_client_roles, &e[1]);
+    if ((auth & AUTH_KEYS) != 0)
+        codes[2] = keyfile_read(s->data_dir, &keys, &e[2]);
+    for (size_t i = 0; i < COUNT_OF(codes); i++)
+        if (codes[i] != ERR_OK) {
+            printf("%s\n", e[i].text);
+            r->faults++;
+        }
+    tls_close(&context);
+    certs_close(&certs);
+    keyfile_fini(&keys);
+}
+
 static int names_of(const struct folders *f, char ***names, char ***uses, size_t *count, struct buf *faults,
                     struct buf *notices)
 {
@@ -109,6 +140,7 @@ static int check_all(struct report *r)
     struct buf faults, notices;
     buf_init(&faults, 1 << 20);
     buf_init(&notices, 1 << 20);
+    check_callers(r);
     for (size_t i = 0; i < r->folders->folder.count; i++) {
         char why[4096];
         if (!folder_refused(&r->folders->folder.entries[i], why, sizeof why))

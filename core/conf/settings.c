@@ -93,9 +93,46 @@ static void check_auth(const struct settings *s, const char *section, unsigned a
     if ((auth & AUTH_MTLS) != 0 && (!encrypted || s->tls_client_ca == NULL || s->tls_client_roles == NULL))
         lines_add(faults, "%s.auth: `mtls` needs %s.tls = yes, tls.certificate, tls.client_ca and tls.client_roles",
                   section, section);
-    if ((auth & AUTH_KEYS) != 0 && !encrypted && any_remote(addresses))
-        lines_add(notices, "%s.auth: keys travel readable without TLS (tls.certificate); see to it that nobody listens",
-                  section);
+    if ((auth & (AUTH_KEYS | AUTH_OIDC)) != 0 && !encrypted && any_remote(addresses))
+        lines_add(
+            notices,
+            "%s.auth: keys and tokens travel readable without TLS (tls.certificate); see to it that nobody listens",
+            section);
+}
+
+/* A key that was fetched in clear could be anybody's. */
+static bool is_safe_url(const char *url)
+{
+    struct err e;
+    char host[256];
+    if (value_url(url, &e) != ERR_OK)
+        return false;
+    if (strncmp(url, "https://", 8) == 0)
+        return true;
+    size_t len = strcspn(url + 7, "/");
+    if (len + 3 >= sizeof host)
+        return false;
+    memcpy(host, url + 7, len);
+    memcpy(host + len, ":1", 3);
+    if (address_check(host, NULL) == ERR_OK) /* had no port of its own */
+        return address_is_local(host);
+    host[len] = '\0';
+    return address_is_local(host);
+}
+
+static void check_oidc(const struct settings *s, struct lines *faults)
+{
+    int ignored;
+    struct err e = {.text = ""};
+    if (((s->http_auth | s->admin_auth) & AUTH_OIDC) != 0 && (s->oidc_issuer == NULL || s->oidc_audience == NULL))
+        lines_add(faults, "`oidc` in http.auth or admin.auth needs oidc.issuer and oidc.audience");
+    if (s->oidc_issuer != NULL && !is_safe_url(s->oidc_issuer))
+        lines_add(faults, "oidc.issuer: write an https address (http only on loopback)");
+    if (s->oidc_jwks_url != NULL && !is_safe_url(s->oidc_jwks_url))
+        lines_add(faults, "oidc.jwks_url: write an https address (http only on loopback)");
+    for (size_t i = 0; s->oidc_algorithms[i] != NULL; i++)
+        if (value_choice(s->oidc_algorithms[i], OIDC_ALGORITHMS, &ignored, &e) != ERR_OK)
+            lines_add(faults, "oidc.algorithms: %s", e.text);
 }
 
 static void check_tls(const struct settings *s, struct lines *faults, struct lines *notices)
@@ -178,6 +215,7 @@ void settings_finish(struct settings *s, struct lines *faults, struct lines *not
     check_reach(s->http_listen, s->http_auth, "http", faults);
     check_reach(s->admin_listen, s->admin_auth, "admin", faults);
     check_tls(s, faults, notices);
+    check_oidc(s, faults);
     check_twice(s, faults);
     check_journal(s, faults);
     check_body(s, notices);

@@ -30,8 +30,11 @@ enum choice_tls_minimum { CHOICES_tls_minimum(CHOICE_ID) };
 enum choice_log_format { CHOICES_log_format(CHOICE_ID) };
 #undef CHOICE_ID
 
+/* How a token of an issuer may be signed; access/algorithm.def knows more of them. */
+#define OIDC_ALGORITHMS "RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512"
+
 /* Ways to let somebody in; any of them together. */
-#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys") A(MTLS, "mtls")
+#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys") A(OIDC, "oidc") A(MTLS, "mtls")
 enum auth_number {
 #define AUTH_NUMBER(id, word) AUTH_NUMBER_##id,
     AUTH_WORDS(AUTH_NUMBER)

@@ -278,6 +278,8 @@ def test_a_damaged_file_stops_the_start():
     with Gateway(KEYS, start=False, clean=False) as g:
         g.data.mkdir()
         (g.data / "keys").write_text("{")
+        done = command("check", "--config", g.config, "--data", g.data, env=g.environment())
+        assert done.returncode == 78 and "keys" in done.stdout
         g.start(wait=False)
         assert g.ended() == 78 and any("keys" in line for line in g.lines)
 

@@ -158,6 +158,10 @@ def test_a_renewed_certificate_drops_no_connection(tmp_path):
 
 def test_a_bad_certificate_stops_the_start(authority, tmp_path):
     for certificate, secret in (("none", "server.key"), ("server.pem", "operator.key"), ("server.key", "server.key")):
+        done = command("check", env={"HEADGATE_PLUGINS_NONE": "yes", "HEADGATE_DATA_DIR": tmp_path,
+                                     "HEADGATE_TLS_CERTIFICATE": authority.folder / certificate,
+                                     "HEADGATE_TLS_KEY": authority.folder / secret})
+        assert done.returncode == 78 and "tls." in done.stdout, done.stdout + done.stderr
         with Gateway({"HEADGATE_TLS_CERTIFICATE": authority.folder / certificate,
                       "HEADGATE_TLS_KEY": authority.folder / secret}, start=False, clean=False) as g:
             g.start(wait=False)
