@@ -1,5 +1,5 @@
-/* batch: posts all rows of a push as one request of NDJSON. When the far end refuses the lot without saying which row it
- * was, the lot is sent again in halves, until the guilty one stands alone.
+/* batch: posts all rows of a push as one request of NDJSON. When the far end refuses the lot without saying which row
+ * it was, the lot is sent again in halves, until the guilty one stands alone.
  *
  * Order: rows are sent from the front, and nothing is sent behind one that the far end could not take now. */
 #include "common/http_client.h"
@@ -140,12 +140,22 @@ static int batch_probe(void *state)
 }
 
 static const struct hg_option options[] = {
-    {.name = "URL", .type = HG_URL, .flags = HG_REQUIRED, .text = "Where rows are posted.",
+    {.name = "URL",
+     .type = HG_URL,
+     .flags = HG_REQUIRED,
+     .text = "Where rows are posted.",
      .offset = offsetof(struct config, url)},
-    {.name = "TOKEN", .type = HG_STRING, .flags = HG_SECRET, .text = "Bearer token of each request.",
+    {.name = "TOKEN",
+     .type = HG_STRING,
+     .flags = HG_SECRET,
+     .text = "Bearer token of each request.",
      .offset = offsetof(struct config, token)},
-    {.name = "REQUEST_TIMEOUT", .type = HG_DURATION, .fallback = "10s", .limits = "100ms..10m",
-     .text = "How long a request may take.", .offset = offsetof(struct config, timeout)},
+    {.name = "REQUEST_TIMEOUT",
+     .type = HG_DURATION,
+     .fallback = "10s",
+     .limits = "100ms..10m",
+     .text = "How long a request may take.",
+     .offset = offsetof(struct config, timeout)},
 };
 
 static const struct hg_pusher pusher = {

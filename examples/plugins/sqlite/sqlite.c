@@ -1,5 +1,6 @@
-/* sqlite: each row into a table of an SQLite database, its id the primary key. So a row that comes a second time is found
- * there (HG_DUPLICATE), whatever crashed in between. A push is a transaction: it is all there, or nothing of it is.
+/* sqlite: each row into a table of an SQLite database, its id the primary key. So a row that comes a second time is
+ * found there (HG_DUPLICATE), whatever crashed in between. A push is a transaction: it is all there, or nothing of it
+ * is.
  *
  * The connection is opened by the push that needs it and closed when something fails, so that a database that was away,
  * moved or replaced is simply opened again. */
@@ -21,8 +22,9 @@ struct worker {
     sqlite3_stmt *insert;
 };
 
-static const char table[] = "create table if not exists rows(id text primary key, uuid text not null, number integer not "
-                            "null, received integer not null, data text not null)";
+static const char table[] =
+    "create table if not exists rows(id text primary key, uuid text not null, number integer not "
+    "null, received integer not null, data text not null)";
 static const char insert[] = "insert or ignore into rows values(?, ?, ?, ?, ?)";
 
 static void database_close(struct worker *w)

@@ -148,7 +148,7 @@ static void window_close(void *state)
 static int window_begin(struct worker *w, struct hg_rows *rows)
 {
     size_t count = w->api->row_count(rows);
-    char (*ids)[HG_ROW_ID_SIZE] = calloc(count, sizeof *ids);
+    char(*ids)[HG_ROW_ID_SIZE] = calloc(count, sizeof *ids);
     if (ids == NULL)
         return 0;
     for (size_t n = 0; n < count; n++)
