@@ -185,6 +185,7 @@ def documented():
 
 AUTHOR = """
 set -eux
+export PATH=/usr/local/bin:$PATH
 cd /home/author
 {first}
 {daemon} >daemon.log 2>&1 &
