@@ -31,14 +31,22 @@ static const struct hg_row *api_row(const struct hg_rows *rows, size_t n)
     return n < rows->count ? &rows->rows[n] : NULL;
 }
 
+/* The rows of a set share it, and most pushers ask for each. */
+static const char *record_id(struct lent_record *record)
+{
+    if (record->id[0] == '\0')
+        batch_id_text(&record->epoch, record->position, record->id);
+    return record->id;
+}
+
 static void api_row_id(const struct hg_row *row, char out[HG_ROW_ID_SIZE])
 {
-    row_id_text(&row->record->epoch, row->record->position, row->number, out);
+    row_id_extend(record_id(row->record), row->number, out);
 }
 
 static void api_batch_id(const struct hg_row *row, char out[HG_BATCH_ID_SIZE])
 {
-    batch_id_text(&row->record->epoch, row->record->position, out);
+    memcpy(out, record_id(row->record), BATCH_ID_LEN + 1);
 }
 
 static struct hg_text api_uuid(const struct hg_row *row)

@@ -94,7 +94,7 @@ int lent_add(struct hg_rows *l, const struct lent_record *like, const struct rec
         return ERR_NOMEM;
     l->rows = rows;
     struct slice extent = lent_extent(r, first, end);
-    const struct lent_record *record = lent_record_copy(l, like, r);
+    struct lent_record *record = lent_record_copy(l, like, r);
     char *bytes = record == NULL ? NULL : loft_take(&l->copies, extent.len);
     if (bytes == NULL)
         return ERR_NOMEM;

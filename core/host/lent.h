@@ -3,6 +3,7 @@
 #ifndef HG_HOST_LENT_H
 #define HG_HOST_LENT_H
 
+#include "base/id.h"
 #include "headgate.h"
 #include "host/loft.h"
 #include "host/window.h"
@@ -25,10 +26,11 @@ struct lent_record {
     struct slice context, uuid, client;
     uint32_t rows; /* in the whole record */
     uint32_t store, attempt, origin;
+    char id[BATCH_ID_LEN + 1]; /* made when it is first asked for; empty before */
 };
 
 struct hg_row {
-    const struct lent_record *record;
+    struct lent_record *record;
     const char *data;
     uint64_t index; /* or INDEX_NONE */
     uint32_t length;
