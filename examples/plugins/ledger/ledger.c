@@ -1,4 +1,4 @@
-/* sqlite: each row into a table of an SQLite database, its id the primary key. So a row that comes a second time is
+/* ledger: each row into a table of an SQLite database, its id the primary key. So a row that comes a second time is
  * found there (HG_DUPLICATE), whatever crashed in between. A push is a transaction: it is all there, or nothing of it
  * is.
  *
@@ -54,7 +54,7 @@ static int database_open(struct worker *w)
            sqlite3_prepare_v2(w->db, insert, -1, &w->insert, NULL) == SQLITE_OK;
 }
 
-static int sqlite_open(struct hg_host *host, const struct hg_api *api, const void *config, void **state)
+static int ledger_open(struct hg_host *host, const struct hg_api *api, const void *config, void **state)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (w == NULL)
@@ -64,7 +64,7 @@ static int sqlite_open(struct hg_host *host, const struct hg_api *api, const voi
     return HG_OPEN_OK;
 }
 
-static void sqlite_close(void *state)
+static void ledger_close(void *state)
 {
     database_close(state);
     free(state);
@@ -86,7 +86,7 @@ static int put(struct worker *w, const struct hg_row *row)
     return result != SQLITE_DONE ? -1 : sqlite3_changes(w->db) > 0;
 }
 
-static int sqlite_push(void *state, struct hg_rows *rows)
+static int ledger_push(void *state, struct hg_rows *rows)
 {
     struct worker *w = state;
     size_t count = w->api->row_count(rows);
@@ -110,7 +110,7 @@ static int sqlite_push(void *state, struct hg_rows *rows)
     return w->api->not_now(rows, 0, text);
 }
 
-static int sqlite_probe(void *state)
+static int ledger_probe(void *state)
 {
     struct worker *w = state;
     char text[300];
@@ -122,7 +122,7 @@ static int sqlite_probe(void *state)
     return HG_OPEN_NOT_NOW;
 }
 
-static void sqlite_reopen(void *state)
+static void ledger_reopen(void *state)
 {
     database_close(state);
 }
@@ -138,11 +138,11 @@ static const struct hg_option options[] = {{
 static const struct hg_pusher pusher = {
     .size = sizeof pusher,
     .max_parallel = 1,
-    .open = sqlite_open,
-    .close = sqlite_close,
-    .push = sqlite_push,
-    .reopen = sqlite_reopen,
-    .probe = sqlite_probe,
+    .open = ledger_open,
+    .close = ledger_close,
+    .push = ledger_push,
+    .reopen = ledger_reopen,
+    .probe = ledger_probe,
 };
 
 static const struct hg_plugin plugin = {
@@ -150,7 +150,7 @@ static const struct hg_plugin plugin = {
     .abi_minor = 0,
     .size = sizeof plugin,
     .kind = HG_PUSHER,
-    .name = "sqlite",
+    .name = "ledger",
     .version = "1.0",
     .summary = "Keeps rows in a table of an SQLite database.",
     .options = options,
