@@ -19,8 +19,8 @@ enum {
     BUDGET_MS = 15000,    /* for the pushes of a slow far end */
     LEAK_BYTES = 1 << 20, /* more than what an allocator may keep */
     LEAK_HANDLES = 5,
-    IDLE_MS = 1500, /* long enough for flush() of an idle worker */
-    IDLE_PERCENT = 20,
+    IDLE_MS = 1500,   /* long enough for flush() of an idle worker */
+    IDLE_PERCENT = 3, /* on a busy machine a thread that spins gets little more */
     VALGRIND_FACTOR = 20,
     VALGRIND_FOUND = 99,
     SHOWN = 600,
