@@ -18,8 +18,8 @@ def test_settled_by_a_thread():
         bad = g.take(rows("v", 3, odd=True))["id"]
         for batch in good:
             wait_until(lambda: mine(g, batch)["delivered"] == 5)
-        wait_until(lambda: mine(g, bad)["dead"] == 3)
-        assert {d["reason"] for d in g.dead()} == {"odd"}
+        assert {d["reason"] for d in wait_until(lambda: len(found := g.dead()) == 3 and found)} == {"odd"}
+        assert mine(g, bad)["dead"] == 3
 
 
 def test_what_is_not_settled_in_time_comes_again():
