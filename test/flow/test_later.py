@@ -18,7 +18,8 @@ def test_settled_by_a_thread():
         bad = g.take(rows("v", 3, odd=True))["id"]
         for batch in good:
             wait_until(lambda: mine(g, batch)["delivered"] == 5)
-        assert {d["reason"] for d in wait_until(lambda: len(found := g.dead()) == 3 and found)} == {"odd"}
+        letters = wait_until(lambda: len(g.dead()) == 3 and g.dead())
+        assert {letter["reason"] for letter in letters} == {"odd"}
         assert mine(g, bad)["dead"] == 3
 
 
