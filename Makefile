@@ -369,15 +369,16 @@ bench-pushers: all
 	@etc/install-deps.sh servers
 	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
 
-# Pages that are made from the option table: `make reference` writes them, lint compares them.
+# Pages that are made from option tables, the daemon's and the plugins': `make reference` writes them, lint compares.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
 
 .PHONY: reference
-reference: $(BUILD)/gen_reference
+reference: $(BUILD)/gen_reference all
 	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/page && \
 	    mv $(BUILD)/page $$page || exit 1; done
+	@BUILD=$(BUILD) $(PYTHON) test/lint/check_plugin_pages.py --write
 
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
 format:

