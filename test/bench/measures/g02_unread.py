@@ -27,7 +27,7 @@ def measure(b):
     body = bodies.batch(100)
     with b.gateway(ROOM) as empty, b.gateway(ROOM) as g:
         assert g.admin("POST", "/v1/pushers/null/pause").status == 200
-        b.load(g, body, 16, 100, seconds=1)
+        b.load(g, bodies.batch(1000), 16, 1000, seconds=1)  # buffers for as large bodies as will come
         memory = process.status(g.pid, "VmRSS")
         for gigabytes in (1,) if b.quick else (1, 10):
             fill(b, g, gigabytes * 1e9)
