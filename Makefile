@@ -5,7 +5,8 @@
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also: coverage
+# bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -44,14 +45,14 @@ PLUGIN_CFLAGS  := -std=c11 $(OPT) $(WARN) $(PLUGHARD) -fPIC -fvisibility=hidden 
                   -MMD -MP $(EXTRA_CFLAGS)
 PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $(EXTRA_LDFLAGS)
 
-LAYERS  := base conf rows journal delivery host supervise http api cli
+LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lsqlite3 -lzstd -lz -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
@@ -63,6 +64,13 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_postgres := -lpq
+PLUGIN_LIBS_mysql := -lmariadb
+PLUGIN_LIBS_sqlite := -lsqlite3
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -152,9 +160,11 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)
@@ -163,6 +173,19 @@ $(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+
+# A pusher compiled against exactly each header that was ever released; and what make lint compares the ABI with.
+RELEASED := $(patsubst sdk/released/headgate-%.h,%,$(wildcard sdk/released/headgate-*.h))
+FIXTURE_SO += $(RELEASED:%=$(BUILD)/fixture/released-%.so)
+$(BUILD)/fixture/released-%.so: test/fixture/plugins/chaos.c sdk/released/headgate-%.h $(BUILD)/flags
+	@mkdir -p $(@D) $(BUILD)/released/$*
+	$(call say,CC)
+	@cp sdk/released/headgate-$*.h $(BUILD)/released/$*/headgate.h
+	$(Q)$(CC) -I$(BUILD)/released/$* $(filter-out -MMD -MP -Isdk,$(PLUGIN_CFLAGS)) $< $(PLUGIN_LDFLAGS) -o $@
+
+.PHONY: abi
+abi:
+	@$(PYTHON) test/lint/check_abi.py --write
 
 # Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
 # seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
@@ -210,8 +233,8 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
-        bench format
+.PHONY: test check-build test-build unit flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan tsan \
+        servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -260,17 +283,25 @@ tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
 
+# Pushers against real servers. What is here is installed on the first use: etc/install-deps.sh servers, test/servers/install.
+servers: all
+	@etc/install-deps.sh servers
+	@$(PYTEST) -n $(JOBS) test/servers
+test-servers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
+
 fresh:
 	@$(PYTEST) test/fresh
 
+# Fails where a test fails, or below the bounds of coverage.py. (gcc is less sure of what is initialized when it counts.)
+COVERAGE_MAKE = $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' \
+                EXTRA_CFLAGS='--coverage -Wno-maybe-uninitialized' EXTRA_LDFLAGS='--coverage'
 coverage:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' EXTRA_CFLAGS='--coverage' \
-	    EXTRA_LDFLAGS='--coverage' coverage-run
-.PHONY: coverage-run
-coverage-run: check-build
-	@find $(BUILD) -name '*.gcda' -delete
-	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
-	$(PYTHON) test/lint/coverage.py $(BUILD)
+	@$(COVERAGE_MAKE) -s -j$(JOBS) check-build
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@COUNT_LINES=1 $(COVERAGE_MAKE) -k unit flow; tests=$$?; \
+	    $(PYTHON) test/lint/coverage.py $(BUILD)/coverage && exit $$tests
 
 # Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
 # put the table there.
@@ -305,6 +336,11 @@ bench: bench-deps
 	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
 	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
 
+# Each pusher next to its server's own tool.
+bench-pushers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
+
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 	$(call say,LINK)
@@ -338,7 +374,8 @@ install: all
 	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
+	rm -rf $(D)/share/headgate/sdk/new
+	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:

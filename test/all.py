@@ -26,6 +26,7 @@ GROUPS = [
     ("fuzz", ["fuzz"], ".", ["fuzz"], 20),
     ("asan", ["asan"], "asan", ["unit", "flow"], 30),
     ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
+    ("servers", ["servers"], ".", ["servers"], 20),
     ("fresh", ["fresh"], ".", ["fresh"], 25),
 ]
 

@@ -105,6 +105,7 @@ void pending_answer(struct pending *p);
 /* Faults of the scan, in the shape of the path. `code` is scan_body's. */
 void refuse_faults(struct intake *i, struct http_request *r, int code, bool older, bool ndjson);
 /* One sentence. */
+struct http_problem refusal_plain(int status, const char *word, const char *detail);
 void refuse_plain(struct http_request *r, int status, const char *word, const char *detail);
 /* 413 or 503 for an ERR_ code of the journal. */
 void refuse_code(struct http_request *r, int code);

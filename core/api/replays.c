@@ -17,9 +17,8 @@ static int add_replay(struct buf *b, const struct runner *r, const struct replay
         b,
         "{\"id\":\"%s.%llu\",\"pusher\":\"%s\",\"state\":\"%s\",\"rows\":%llu,\"sent\":%llu,\"duplicate\":%llu,"
         "\"gone\":%llu}",
-        r->name, (unsigned long long)c->id, r->name, job->done ? (job->overtaken ? "ended" : "done") : "running",
-        (unsigned long long)(c->sent + c->duplicate), (unsigned long long)c->sent, (unsigned long long)c->duplicate,
-        (unsigned long long)c->gone);
+        r->name, (unsigned long long)c->id, r->name, replay_word(job), (unsigned long long)(c->sent + c->duplicate),
+        (unsigned long long)c->sent, (unsigned long long)c->duplicate, (unsigned long long)c->gone);
 }
 
 /* --- what is asked for --- */
@@ -40,17 +39,13 @@ static bool refuse(struct wish *w, int status, const char *fault)
     return false;
 }
 
-/* The first position of a row set received at or after a time, by segments: replay filters no finer. */
-static uint64_t position_at(struct api *api, int64_t wall_us, bool end)
+/* The last segment that was begun at or before a time, else the oldest: replay chooses whole segments. */
+static struct journal_segment segment_of(struct api *api, int64_t wall_us)
 {
-    struct journal_segment s;
-    uint64_t at = 0, found = 0;
-    bool any = false;
-    while (journal_segment_at(api->journal, at, &s) == ERR_OK) {
-        if (end ? s.created_us > wall_us : (any && s.created_us > wall_us))
-            break;
-        found = end ? s.end : s.base;
-        any = true;
+    struct journal_segment s, found = {0};
+    uint64_t at = 0;
+    while (journal_segment_at(api->journal, at, &s) == ERR_OK && (at == 0 || s.created_us <= wall_us)) {
+        found = s;
         if (s.head || s.end <= at)
             break;
         at = s.end;
@@ -58,11 +53,36 @@ static uint64_t position_at(struct api *api, int64_t wall_us, bool end)
     return found;
 }
 
+/* Up to what is durable now. */
+static void end_now(struct api *api, struct wish *w)
+{
+    struct journal_mark mark = journal_durable(api->journal);
+    w->replay.to = mark.position;
+    w->replay.to_row = mark.rows;
+}
+
+/* Up to the end of a segment: the rows before that are told by the one after it. */
+static void end_with(struct api *api, struct wish *w, const struct journal_segment *segment)
+{
+    struct journal_segment next;
+    end_now(api, w);
+    if (journal_segment_at(api->journal, segment->end, &next) != ERR_OK || segment->end >= next.first)
+        return;
+    w->replay.to = segment->end;
+    w->replay.to_row = next.first_row;
+}
+
+static void begin_in(struct wish *w, const struct journal_segment *segment)
+{
+    w->replay.next = (struct place){segment->first, 0};
+    w->replay.row = segment->first_row;
+}
+
 static bool read_batch(struct api *api, struct wish *w, const char *id)
 {
     struct epoch epoch;
     struct journal_segment segment;
-    struct record record;
+    struct record record = {0};
     struct buf copy;
     uint64_t position;
     if (batch_id_parse(slice_of(id), &epoch, &position) != ERR_OK ||
@@ -70,12 +90,13 @@ static bool read_batch(struct api *api, struct wish *w, const char *id)
         return refuse(w, 404, "this row set is not here (any more)");
     buf_init(&copy, 80 << 20);
     int code = journal_read(api->journal, position, &copy, &record);
-    uint32_t length = code == ERR_OK ? record.length : 0;
     buf_free(&copy);
     if (code != ERR_OK)
         return refuse(w, 404, "this row set cannot be read");
     w->replay.next = (struct place){position, 0};
-    w->replay.to = position + length;
+    w->replay.to = position + record.length;
+    w->replay.row = record.first_row;
+    w->replay.to_row = record.first_row + record.rows;
     return true;
 }
 
@@ -84,15 +105,21 @@ static bool read_times(struct api *api, struct wish *w)
     const char *from = json_string_value(json_object_get(w->body, "from"));
     const char *to = json_string_value(json_object_get(w->body, "to"));
     int64_t from_us, to_us;
-    w->replay.to = journal_durable(api->journal).position;
     if (from == NULL)
         return refuse(w, 422, "say what: from (and to), or batch, or uuid");
     if (api_time_parse(from, &from_us) != ERR_OK || (to != NULL && api_time_parse(to, &to_us) != ERR_OK))
         return refuse(w, 422,
                       "from and to are times such as 2026-01-31T12:00:00Z, or durations such as 2h (that long ago)");
-    w->replay.next.position = position_at(api, from_us, false);
-    if (to != NULL)
-        w->replay.to = position_at(api, to_us, true);
+    struct journal_segment first = segment_of(api, from_us);
+    begin_in(w, &first);
+    end_now(api, w);
+    if (to != NULL) {
+        struct journal_segment last = segment_of(api, to_us);
+        if (last.created_us <= to_us)
+            end_with(api, w, &last);
+        else
+            w->replay.to = 0; /* all there is came later */
+    }
     return true;
 }
 
@@ -115,8 +142,11 @@ static bool read_wish(struct api *api, struct wish *w)
     w->dry = json_is_true(json_object_get(w->body, "dry_run"));
     if (batch != NULL)
         return read_batch(api, w, batch);
-    w->replay.to = journal_durable(api->journal).position;
     if (uuid != NULL) {
+        end_now(api, w);
+        struct journal_segment oldest = {0};
+        if (journal_segment_at(api->journal, 0, &oldest) == ERR_OK)
+            begin_in(w, &oldest);
         w->replay.only_uuid = hash_bytes(slice_of(uuid));
         return true;
     }
@@ -141,8 +171,9 @@ static void dry_run(uv_work_t *work)
     void *session = NULL;
     uint64_t at = job->replay.next.position;
     struct journal_segment first;
-    if (journal_oldest(job->api->journal, &first) == ERR_OK && at != 0 && at < first.base)
-        job->gone = 1;
+    if (journal_segment_at(job->api->journal, at, &first) == ERR_OK && at < first.first &&
+        first.first_row > job->replay.row)
+        job->gone = first.first_row - job->replay.row; /* retention took it just now */
     while (at < job->replay.to) {
         struct record record;
         struct slice uuid = {"", 0};

@@ -95,7 +95,7 @@ static int names_of(const struct folders *f, char ***names, char ***uses, size_t
     if (plugins == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < f->folder.count; i++)
-        if (f->folder.entries[i].file->refused == NULL && f->folder.entries[i].first == NULL)
+        if (f->folder.entries[i].file->refused == NULL && f->folder.entries[i].holder == NULL)
             plugins[n++] = f->folder.entries[i].file->about.name;
     int code = conf_instances(f->conf, plugins, n, names, uses, count, faults, notices);
     free(plugins);

@@ -40,11 +40,32 @@ void folders_close(struct folders *f)
     conf_free(&f->conf);
 }
 
+int folders_verb(const char *words, int argc, char **argv, int count,
+                 int (*run)(const struct folders *, const struct args *))
+{
+    struct args a;
+    struct flags flags = {.count = 0};
+    struct folders f = {.conf = NULL};
+    int exit = args_parse(&a, words, argc, argv);
+    if (exit == EXIT_DONE)
+        exit = args_expect(&a, count, count);
+    if (exit == EXIT_DONE)
+        exit = flags_read(&flags, &a);
+    if (exit == EXIT_DONE)
+        exit = folders_open(&f, &flags);
+    if (exit == EXIT_DONE)
+        exit = run(&f, &a);
+    folders_close(&f);
+    flags_fini(&flags);
+    args_fini(&a);
+    return exit;
+}
+
 const struct plugin_file *folders_find(const struct folders *f, const char *name)
 {
     for (size_t i = 0; i < f->folder.count; i++) {
         const struct folder_entry *entry = &f->folder.entries[i];
-        if (entry->file->refused == NULL && entry->first == NULL && strcmp(entry->file->about.name, name) == 0)
+        if (entry->file->refused == NULL && entry->holder == NULL && strcmp(entry->file->about.name, name) == 0)
             return entry->file;
     }
     return NULL;

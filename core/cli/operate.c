@@ -34,8 +34,12 @@ static void reload_faults(const json_t *faults)
 }
 
 /* The daemon goes on with the settings it had: that is the first thing to say. */
-static int reload_refused(struct session *s)
+static int reload_refused(const struct session *s, bool json)
 {
+    if (json) {
+        remote_print(&s->remote);
+        return EXIT_CONFIG;
+    }
     json_t *answer = js_parse(buf_slice(&s->remote.call.body));
     say_note("the configuration is bad; the daemon goes on with the one it had");
     reload_faults(json_object_get(answer, "faults"));
@@ -44,16 +48,22 @@ static int reload_refused(struct session *s)
     return EXIT_CONFIG;
 }
 
-static int reload_show(struct session *s)
+/* Settings that hold may still leave a plugin that cannot run with its own: that is a fault too. */
+static int reload_show(const struct session *s, bool json)
 {
     json_t *answer = js_parse(buf_slice(&s->remote.call.body));
-    printf("reloaded: generation %lld\n", js_integer(answer, "generation"));
-    print_names("changed", json_object_get(answer, "changed"));
-    print_names("needs a restart of the daemon", json_object_get(answer, "restart"));
-    bool faults = json_array_size(json_object_get(answer, "faults")) > 0;
-    reload_faults(json_object_get(answer, "faults"));
+    const json_t *faults = json_object_get(answer, "faults");
+    int exit = json_array_size(faults) > 0 ? EXIT_CONFIG : EXIT_DONE;
+    if (json) {
+        remote_print(&s->remote);
+    } else {
+        printf("reloaded: generation %lld\n", js_integer(answer, "generation"));
+        print_names("changed", json_object_get(answer, "changed"));
+        print_names("needs a restart of the daemon", json_object_get(answer, "restart"));
+        reload_faults(faults);
+    }
     json_decref(answer);
-    return faults ? EXIT_CONFIG : EXIT_DONE;
+    return exit;
 }
 
 int verb_reload(int argc, char **argv)
@@ -75,12 +85,8 @@ int verb_reload(int argc, char **argv)
                                          : remote_problem(&s.remote.call);
         goto out;
     }
-    if (args_has(&s.args, OPT_JSON)) {
-        remote_print(&s.remote);
-        exit = refused ? EXIT_CONFIG : EXIT_DONE;
-    } else {
-        exit = refused ? reload_refused(&s) : reload_show(&s);
-    }
+    bool json = args_has(&s.args, OPT_JSON);
+    exit = refused ? reload_refused(&s, json) : reload_show(&s, json);
 out:
     session_close(&s);
     return exit;

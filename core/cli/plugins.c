@@ -1,12 +1,13 @@
-/* `headgate plugin list` and `plugin describe`: what is in the plugin folders, told by the plugins themselves. */
-#include "cli/folders.h"
+/* What a plugin says of itself, as text and as JSON: `headgate plugin describe`, and what the list takes from it. */
+#include "cli/plugins.h"
+
 #include "cli/say.h"
 #include "headgate.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *kind_word(uint32_t kind)
+const char *plugin_kind(uint32_t kind)
 {
     return kind == HG_PUSHER ? "pusher" : kind == HG_PULLER ? "puller" : "processor";
 }
@@ -50,7 +51,7 @@ static int json_option(struct buf *b, const struct described_option *o)
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
-static int json_plugin(struct buf *b, const struct plugin_file *f, const char *refused, bool options)
+int plugin_json(struct buf *b, const struct plugin_file *f, const char *refused, bool options)
 {
     int code = buf_addc(b, '{');
     if (code == ERR_OK)
@@ -62,7 +63,8 @@ static int json_plugin(struct buf *b, const struct plugin_file *f, const char *r
     if (code == ERR_OK && f->described)
         code = buf_addf(
             b, ",\"kind\":\"%s\",\"max_parallel\":%u,\"stable_batches\":%s,\"whole_sets\":%s,\"manual_start\":%s,",
-            kind_word(f->about.kind), f->about.max_parallel, (f->about.flags & HG_STABLE_BATCH) != 0 ? "true" : "false",
+            plugin_kind(f->about.kind), f->about.max_parallel,
+            (f->about.flags & HG_STABLE_BATCH) != 0 ? "true" : "false",
             (f->about.flags & HG_WHOLE_SETS) != 0 ? "true" : "false",
             (f->about.flags & HG_MANUAL_START) != 0 ? "true" : "false");
     if (code == ERR_OK && f->described)
@@ -85,82 +87,12 @@ static int json_plugin(struct buf *b, const struct plugin_file *f, const char *r
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
-static int list_json(const struct folders *f)
-{
-    struct buf b;
-    buf_init(&b, 16 << 20);
-    int code = buf_adds(&b, "{\"plugins\":[");
-    for (size_t i = 0; code == ERR_OK && i < f->folder.count; i++) {
-        char why[4096];
-        bool refused = folder_refused(&f->folder.entries[i], why, sizeof why);
-        if (i > 0)
-            code = buf_addc(&b, ',');
-        if (code == ERR_OK)
-            code = json_plugin(&b, f->folder.entries[i].file, refused ? why : NULL, false);
-    }
-    if (code == ERR_OK)
-        code = buf_adds(&b, "]}\n");
-    if (code == ERR_OK)
-        fwrite(b.ptr, 1, b.len, stdout);
-    buf_free(&b);
-    return exit_of(code);
-}
-
-static int list_text(const struct folders *f)
-{
-    for (size_t i = 0; i < f->folder.count; i++) {
-        char why[4096], text[600];
-        const struct plugin_file *file = f->folder.entries[i].file;
-        bool refused = folder_refused(&f->folder.entries[i], why, sizeof why);
-        say_clean(text, sizeof text, refused ? why : file->about.summary, 500);
-        if (refused)
-            printf("%-16s %-10s %-8s %s: %s\n", "-", "refused", "", file->path, text);
-        else
-            printf("%-16s %-10s %-8s %s\n", file->about.name, kind_word(file->about.kind), file->about.version, text);
-    }
-    if (f->folder.count == 0)
-        say_note("no plugin in the plugin folders (plugins.dir)");
-    return EXIT_DONE;
-}
-
-/* Read the arguments, open the folders, do it, close. */
-static int with_folders(const char *words, int argc, char **argv, int most,
-                        int (*run)(const struct folders *, const struct args *))
-{
-    struct args a;
-    struct flags flags = {.count = 0};
-    struct folders f = {.conf = NULL};
-    int exit = args_parse(&a, words, argc, argv);
-    if (exit == EXIT_DONE)
-        exit = args_expect(&a, most, most);
-    if (exit == EXIT_DONE)
-        exit = flags_read(&flags, &a);
-    if (exit == EXIT_DONE)
-        exit = folders_open(&f, &flags);
-    if (exit == EXIT_DONE)
-        exit = run(&f, &a);
-    folders_close(&f);
-    flags_fini(&flags);
-    args_fini(&a);
-    return exit;
-}
-
-static int run_list(const struct folders *f, const struct args *a)
-{
-    return args_has(a, OPT_JSON) ? list_json(f) : list_text(f);
-}
-
-int verb_plugin_list(int argc, char **argv)
-{
-    return with_folders("plugin list", argc, argv, 0, run_list);
-}
-
 static void describe_text(const struct plugin_file *f)
 {
     const struct described *d = &f->about;
     char variable[128];
-    printf("%s %s, a %s\n%s\nfile: %s\nworkers: %s%.0u\n", d->name, d->version, kind_word(d->kind), d->summary, f->path,
-           d->max_parallel == 0 ? "any number" : "at most ", d->max_parallel);
+    printf("%s %s, a %s\n%s\nfile: %s\nworkers: %s%.0u\n", d->name, d->version, plugin_kind(d->kind), d->summary,
+           f->path, d->max_parallel == 0 ? "any number" : "at most ", d->max_parallel);
     if ((d->flags & HG_STABLE_BATCH) != 0)
         printf("after a crash the same rows come again as the same batch\n");
     if ((d->flags & HG_MANUAL_START) != 0)
@@ -195,7 +127,7 @@ static int run_describe(const struct folders *f, const struct args *a)
     }
     struct buf b;
     buf_init(&b, 16 << 20);
-    int code = json_plugin(&b, file, NULL, true);
+    int code = plugin_json(&b, file, NULL, true);
     if (code == ERR_OK)
         printf("%s\n", buf_str(&b));
     buf_free(&b);
@@ -204,5 +136,5 @@ static int run_describe(const struct folders *f, const struct args *a)
 
 int verb_plugin_describe(int argc, char **argv)
 {
-    return with_folders("plugin describe", argc, argv, 1, run_describe);
+    return folders_verb("plugin describe", argc, argv, 1, run_describe);
 }

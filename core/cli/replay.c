@@ -105,9 +105,17 @@ static void replay_report(const struct args *a, const json_t *replay)
                js_integer(replay, "gone"));
         return;
     }
-    printf("replay %s to %s %s: %lld rows sent, %lld were there already, %lld are gone\n", js_text(replay, "id"),
+    printf("replay %s to %s: %s: %lld rows sent, %lld were there already, %lld are gone\n", js_text(replay, "id"),
            pusher, js_text(replay, "state"), js_integer(replay, "sent"), js_integer(replay, "duplicate"),
            js_integer(replay, "gone"));
+}
+
+/* One that was stopped, or that the plugin did not survive, has not sent what was asked for. */
+static int replay_exit(const json_t *replay)
+{
+    const char *state = js_text(replay, "state");
+    bool unfinished = strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0;
+    return unfinished ? EXIT_UNFINISHED : EXIT_DONE;
 }
 
 static int replay_start(struct session *s, json_t **replay)
@@ -139,6 +147,8 @@ int verb_replay(int argc, char **argv)
         putchar('\n');
     else if (exit == EXIT_DONE)
         replay_report(&s.args, replay);
+    if (exit == EXIT_DONE)
+        exit = replay_exit(replay);
     json_decref(replay);
     session_close(&s);
     return exit;

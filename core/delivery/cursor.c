@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 1, SLOT_HEAD = 32 }; /* "HGC1" */
+enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32 }; /* "HGC1" */
 
 /* One cursor of bytes for both directions: reading beyond the end, or writing beyond the slot, sets `bad`. */
 struct bytes {
@@ -83,6 +83,8 @@ static void put_replay(struct bytes *b, const struct cursor_replay *r)
     put(b, r->id, 8);
     put_place(b, r->next);
     put(b, r->to, 8);
+    put(b, r->row, 8);
+    put(b, r->to_row, 8);
     put(b, r->only_uuid, 8);
     put_bytes(b, r->epoch.bytes, EPOCH_BYTES);
     put(b, r->sent, 8);
@@ -92,11 +94,13 @@ static void put_replay(struct bytes *b, const struct cursor_replay *r)
     put(b, r->new_ids, 1);
 }
 
-static void get_replay(struct bytes *b, struct cursor_replay *r)
+static void get_replay(struct bytes *b, uint32_t version, struct cursor_replay *r)
 {
     r->id = get(b, 8);
     r->next = get_place(b);
     r->to = get(b, 8);
+    r->row = version == 1 ? 0 : get(b, 8);
+    r->to_row = version == 1 ? 0 : get(b, 8);
     r->only_uuid = get(b, 8);
     get_bytes(b, r->epoch.bytes, EPOCH_BYTES);
     r->sent = get(b, 8);
@@ -153,7 +157,7 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
     put_bytes(b, c->state, c->state_len);
 }
 
-static int cursor_decode(struct bytes *b, struct cursor *c)
+static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
 {
     c->registered = get(b, 8);
     c->give_up_to = get(b, 8);
@@ -183,7 +187,7 @@ static int cursor_decode(struct bytes *b, struct cursor *c)
     if (b->bad || c->replay_count > CURSOR_REPLAYS)
         goto damaged;
     for (uint32_t i = 0; i < c->replay_count; i++)
-        get_replay(b, &c->replays[i]);
+        get_replay(b, version, &c->replays[i]);
     for (size_t i = 0; i < COUNT_OF(c->totals); i++)
         c->totals[i] = get(b, 8);
     c->state_len = (size_t)get(b, 4);
@@ -261,7 +265,7 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
         code = read_all(fd, slots, 2 * (size_t)CURSOR_SLOT, 0, &got);
     int best = -1;
     uint64_t best_sequence = 0;
-    uint32_t best_length = 0;
+    uint32_t best_length = 0, best_version = 0;
     for (int i = 0; code == ERR_OK && i < 2; i++) {
         uint64_t sequence;
         uint32_t length, version;
@@ -274,6 +278,7 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
             best = i;
             best_sequence = sequence;
             best_length = length;
+            best_version = version;
         }
     }
     if (code == ERR_OK && best < 0 && blank(slots, got))
@@ -283,7 +288,7 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
     if (code == ERR_OK) {
         struct cursor *c = calloc(1, sizeof *c);
         struct bytes b = {.ptr = slots + (size_t)best * CURSOR_SLOT + SLOT_HEAD, .len = best_length};
-        code = c == NULL ? ERR_NOMEM : cursor_decode(&b, c);
+        code = c == NULL ? ERR_NOMEM : cursor_decode(&b, best_version, c);
         if (code == ERR_OK) {
             *out = *c;
             out->sequence = best_sequence;

@@ -46,11 +46,12 @@ struct cursor_plan { /* a repeatable batch that was handed out and not settled *
 struct cursor_replay {
     uint64_t id;
     struct place next;
-    uint64_t to;        /* position */
-    uint64_t only_uuid; /* hash, 0: all */
-    struct epoch epoch; /* with new_ids: the epoch of the new ids */
-    uint64_t sent, duplicate, gone;
-    uint32_t rate; /* rows a second, 0: no limit */
+    uint64_t to;                    /* position */
+    uint64_t row, to_row;           /* rows of the journal before both, to count what is gone; 0 and 0: not known */
+    uint64_t only_uuid;             /* hash, 0: all */
+    struct epoch epoch;             /* with new_ids: the epoch of the new ids */
+    uint64_t sent, duplicate, gone; /* rows */
+    uint32_t rate;                  /* rows a second, 0: no limit */
     bool new_ids;
 };
 

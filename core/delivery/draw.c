@@ -86,7 +86,7 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
         c->waiting[i].waited_ms = waiting_age(&p->waiting.rows[i], now);
     }
     for (uint32_t i = 0; i < p->replay_count; i++)
-        if (!p->replays[i].done)
+        if (p->replays[i].end == REPLAY_RUNS)
             c->replays[c->replay_count++] = p->replays[i].c;
     memcpy(c->totals, p->totals, sizeof c->totals);
     memcpy(c->state, p->plugin_state, p->plugin_state_len);
@@ -263,6 +263,8 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
         lane->suspects_end.position = 0;
     if (lane->next.position < lane->give_up)
         pusher_dirty(p, true);
+    else
+        lane->give_up = 0;
 }
 
 static uint64_t cursor_low(const struct cursor *c)
@@ -327,11 +329,9 @@ void pusher_settles(const struct pusher *p, settle_visit *visit, void *arg)
     visit_settles(p->settles, p->settle_count, visit, arg);
 }
 
-int pusher_register(struct pusher *p, struct err *e)
+int pusher_write_cursor(struct pusher *p, struct err *e)
 {
-    struct cursor *c = p->sequence == 0 ? calloc(1, sizeof *c) : NULL;
-    if (p->sequence > 0)
-        return ERR_OK;
+    struct cursor *c = calloc(1, sizeof *c);
     int code = c == NULL ? ERR_NOMEM : draw_cursor(p, c, 0);
     if (code == ERR_OK)
         code = cursor_write(p->dir, c, e);
@@ -345,4 +345,9 @@ int pusher_register(struct pusher *p, struct err *e)
         cursor_fini(c);
     free(c);
     return code;
+}
+
+int pusher_register(struct pusher *p, struct err *e)
+{
+    return p->sequence > 0 ? ERR_OK : pusher_write_cursor(p, e);
 }

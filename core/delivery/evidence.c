@@ -345,8 +345,7 @@ void pusher_host_ready(struct pusher *p, int64_t now)
     p->end_by_ms = 0;
     p->down_since_ms = 0;
     p->not_now_until_ms = now;
-    if (!p->paused && !p->broken)
-        pusher_set_state(p, PUSHER_RUNNING, "pusher.running", NULL);
+    pusher_show(p, PUSHER_RUNNING, "pusher.running", NULL);
 }
 
 void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t now)
@@ -364,6 +363,7 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
         p->down_position = p->ops->durable(p->ops->arg).position;
     }
     p->counts.memory_kills += down->end == HOST_MEMORY;
+    p->counts.deadline_kills += down->end == HOST_DEADLINE;
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy)
@@ -380,12 +380,10 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
     if (wanted_end) { /* stopped as ordered and wanted again: new settings, a new file */
         p->restart_at_ms = now;
         p->deaths = 0;
-        if (!p->paused)
-            pusher_set_state(p, PUSHER_STARTING, "pusher.restarting", NULL);
+        pusher_show(p, PUSHER_STARTING, "pusher.restarting", NULL);
         return;
     }
     p->totals[TOTAL_RETRIES] += !was_starting;
-    if (!p->paused)
-        pusher_set_state(p, PUSHER_RETRYING, "pusher.host_down", down->reason);
+    pusher_show(p, PUSHER_RETRYING, "pusher.host_down", down->reason);
     pusher_error(p, slice_of(down->reason));
 }

@@ -36,6 +36,9 @@ void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
 void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
+/* What its host did: shows only in a pusher that is to run. One that is paused, broken, or has lost its plugin stays
+ * that, whatever its last host still says. */
+void pusher_show(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
 void pusher_break(struct pusher *p, const char *reason);
 void pusher_error(struct pusher *p, struct slice reason);
 uint64_t pusher_random(struct pusher *p);
@@ -62,6 +65,10 @@ void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t
 /* All rows from `place` up to the position `end`. */
 void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome);
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+/* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
+void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
+/* The cursor at once, without what a checkpoint brings with it; blocks. */
+int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 
 #define DEAD_FULL "there is no room for more dead letters (dead.max_bytes): retry or drop some"
 

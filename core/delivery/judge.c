@@ -422,8 +422,7 @@ static void far_end_down(struct pusher *p, const struct done *done, int64_t now)
     snprintf(reason, sizeof reason, "%s" SLICE_FMT,
              done->bad_result ? "push() returned something that is no result; taken as not now. " : "",
              (int)(done->reason.len < 300 ? done->reason.len : 300), done->reason.ptr == NULL ? "" : done->reason.ptr);
-    if (!p->paused && !p->broken)
-        pusher_set_state(p, PUSHER_RETRYING, "pusher.retrying", reason);
+    pusher_show(p, PUSHER_RETRYING, "pusher.retrying", reason);
     pusher_error(p, slice_of(reason));
 }
 
@@ -659,8 +658,7 @@ int pusher_done(struct pusher *p, uint32_t worker, uint64_t token, const struct 
     if (pushed && done->rows > 0) {
         p->not_now = 0;
         p->not_now_until_ms = now;
-        if (!p->broken && !p->paused)
-            pusher_set_state(p, PUSHER_RUNNING, "pusher.running", NULL);
+        pusher_show(p, PUSHER_RUNNING, "pusher.running", NULL);
     }
     if (p->counts.delivered_rows > before)
         evidence_convict(p);

@@ -265,12 +265,13 @@ static bool find_segment(struct pusher *p, struct place *next, struct journal_se
     return next->position < segment->end;
 }
 
-/* A pusher that is not idle waits up to BATCH_WAIT for a fuller batch. Returns when to look again, 0: go now. */
+/* A pusher that is not idle waits up to BATCH_WAIT for a fuller batch; before its first push it is idle, however young
+ * the clock is. Returns when to look again, 0: go now. */
 static int64_t batch_wait(const struct pusher *p, const struct lane *lane, const struct journal_segment *segment,
                           int64_t now)
 {
     int64_t until = lane->last_done_ms + p->settings.batch_wait_ms;
-    if (until <= now || p->stopping)
+    if (lane->last_done_ms == 0 || until <= now || p->stopping)
         return 0;
     struct journal_mark mark = p->ops->durable(p->ops->arg);
     uint64_t ready = segment->end - lane->next.position;

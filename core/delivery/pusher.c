@@ -56,6 +56,12 @@ void pusher_set_state(struct pusher *p, enum pusher_state state, const char *eve
     p->ops->changed(p->ops->arg, p, event, reason == NULL ? "" : reason);
 }
 
+void pusher_show(struct pusher *p, enum pusher_state state, const char *event, const char *reason)
+{
+    if (p->wanted && !p->paused && !p->broken)
+        pusher_set_state(p, state, event, reason);
+}
+
 void pusher_error(struct pusher *p, struct slice reason)
 {
     if (reason.len > 0)
@@ -65,7 +71,8 @@ void pusher_error(struct pusher *p, struct slice reason)
 void pusher_break(struct pusher *p, const char *reason)
 {
     p->broken = true;
-    pusher_set_state(p, PUSHER_BROKEN, "pusher.broken", reason);
+    if (p->wanted)
+        pusher_set_state(p, PUSHER_BROKEN, "pusher.broken", reason);
     if (p->host == HOST_READY || p->host == HOST_STARTING) {
         p->host = HOST_ENDING;
         p->ops->stop(p->ops->arg, p);
@@ -82,7 +89,7 @@ uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t
 
 /* --- made from the cursor --- */
 
-static void register_new(struct pusher *p, uint64_t at, uint64_t row)
+void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row)
 {
     p->registered = at;
     p->lane_count = p->worker_count;
@@ -175,11 +182,11 @@ static int load(struct pusher *p, const struct pusher_init *init, int64_t now, b
         return err_set(e, ERR_NOMEM, "no memory for the cursor of %s", init->name);
     code = cursor_read(init->dir, c, e);
     if (code == ERR_NOTFOUND) {
-        register_new(p, init->register_at, init->register_row);
+        pusher_register_at(p, init->register_at, init->register_row);
         code = ERR_OK;
     } else if (code == ERR_DAMAGED) {
         *lost = true;
-        register_new(p, init->oldest, 0);
+        pusher_register_at(p, init->oldest, 0);
         code = ERR_OK;
     } else if (code == ERR_OK) {
         code = restore(p, c, now);
@@ -240,7 +247,7 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
     }
     lanes_settle_count(p);
     if (p->forgotten && p->give_up_to > 0)
-        pusher_forget(p, p->give_up_to);
+        pusher_forget(p, (struct journal_mark){p->give_up_to, p->ops->durable(p->ops->arg).rows});
     *out = p;
     return ERR_OK;
 }
@@ -345,34 +352,6 @@ bool pusher_quiet(const struct pusher *p)
     return p->writing == NULL && !p->dirty;
 }
 
-void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why)
-{
-    for (uint32_t i = 0; i < p->lane_count; i++) {
-        struct lane *lane = &p->lanes[i];
-        if (lane->give_up >= position || lane->next.position >= position)
-            continue;
-        lane->give_up = position;
-        lane->give_up_dead = dead;
-        snprintf(lane->give_up_why, sizeof lane->give_up_why, "%s", why);
-    }
-    for (size_t i = 0; i < p->waiting.count; i++) {
-        struct waiting_row *row = &p->waiting.rows[i];
-        if (row->c.place.position >= position || row->give_up != GIVE_NO)
-            continue;
-        row->give_up = dead ? GIVE_DEAD : GIVE_SKIP;
-        snprintf(row->reason, sizeof row->reason, "%s", why);
-    }
-    pusher_let_rows_go(p); /* what is with a worker follows when it comes back */
-    pusher_dirty(p, true);
-}
-
-void pusher_forget(struct pusher *p, uint64_t position)
-{
-    p->forgotten = true;
-    p->give_up_to = position;
-    pusher_give_up(p, position, true, "given up: its pusher was forgotten");
-}
-
 /* --- the clock --- */
 
 static int64_t start_host(struct pusher *p, int64_t now)
@@ -418,7 +397,6 @@ static int64_t watch_deadlines(struct pusher *p, int64_t now)
     }
     if (late && !p->kill_sent && p->host != HOST_NONE) {
         p->kill_sent = true;
-        p->counts.deadline_kills++;
         p->ops->kill(p->ops->arg, p, HOST_DEADLINE);
     }
     return late ? INT64_MAX : wake;
@@ -504,23 +482,17 @@ uint64_t pusher_low(const struct pusher *p)
 
 bool pusher_drained(const struct pusher *p, uint64_t position)
 {
+    if (p->forgotten && p->give_up_to < position)
+        position = p->give_up_to;
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].next.position < position)
             return false;
     return p->waiting.count == 0 && p->set_count == 0 && parked_rows(p) == 0;
 }
 
-bool pusher_let_go(const struct pusher *p)
-{
-    for (uint32_t i = 0; i < p->lane_count; i++)
-        if (p->lanes[i].give_up != 0)
-            return false;
-    return p->forgotten && p->writing == NULL && !p->dirty && p->waiting.count == 0 && p->set_count == 0;
-}
-
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 {
-    struct journal_mark mark = p->ops->durable(p->ops->arg);
+    struct journal_mark mark = pusher_end(p);
     uint64_t low = pusher_low(p), behind = 0;
     *bytes = low < mark.position ? mark.position - low : 0;
     for (uint32_t i = 0; i < p->lane_count; i++)

@@ -109,7 +109,7 @@ struct lane {
     char give_up_why[160];
     int64_t first_try_ms;   /* of what stands at `next`; 0: not tried */
     struct place first_end; /* up to here it was tried then; position 0: not known */
-    int64_t last_done_ms;
+    int64_t last_done_ms;   /* end of its last push; 0: none since the start */
 };
 
 struct done {        /* the end of a push, from the host */
@@ -168,7 +168,8 @@ struct pusher_counts { /* since start of this process; durable totals stand in t
 
 struct replay_job {
     struct cursor_replay c;
-    bool out, done, overtaken;
+    enum replay_end { REPLAY_RUNS, REPLAY_DONE, REPLAY_STOPPED, REPLAY_FAILED } end;
+    bool out;
     int64_t next_due_ms;
     uint32_t stuck; /* tries of the same rows */
 };
@@ -237,6 +238,7 @@ struct pusher {
     uint64_t sequence;
     uint64_t durable_low; /* position that the durable cursor releases */
     uint64_t give_up_to;  /* forgotten: as in the cursor */
+    uint64_t give_up_row; /* rows of the journal before that; after a start perhaps more */
     int64_t tended_ms;    /* when the waiting rows were looked at last */
 
     struct replay_job replays[CURSOR_REPLAYS];
@@ -297,11 +299,16 @@ void pusher_stop(struct pusher *p);                            /* no further han
 bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
-/* The same as dead letters, and nothing is delivered any more, also after a restart. */
-void pusher_forget(struct pusher *p, uint64_t position);
+/* What is before `end` becomes dead letters, parked rows too; what comes later is not for it; nothing is delivered any
+ * more, also after a restart. Its host has ended, and it is quiet. */
+void pusher_forget(struct pusher *p, struct journal_mark end);
+/* One that was let go is wanted again: it registers as a new one does, and keeps its dead letters. Blocks. */
+int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e) MUST_CHECK;
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
+/* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
+const char *replay_word(const struct replay_job *job);
 void pusher_replay_end(struct pusher *p, uint64_t id);
 
 /* --- looking --- */
@@ -313,6 +320,10 @@ struct pusher_view {
     bool delivering;
 };
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out);
+/* Is the row set at this position for it? Not what came before it was registered, nor after it was forgotten. */
+bool pusher_takes(const struct pusher *p, uint64_t position);
+/* Behind the last durable row that is for it. */
+struct journal_mark pusher_end(const struct pusher *p);
 /* Rows and bytes that are durable and not settled; rows is exact with one lane. */
 void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes);
 /* Entries of the settle stream that are not on disk yet. */

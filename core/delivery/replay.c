@@ -11,7 +11,7 @@ int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t
     if (p->replay_count == CURSOR_REPLAYS) {
         uint32_t kept = 0;
         for (uint32_t i = 0; i < p->replay_count; i++)
-            if (!p->replays[i].done)
+            if (p->replays[i].end == REPLAY_RUNS)
                 p->replays[kept++] = p->replays[i];
         p->replay_count = kept;
     }
@@ -36,20 +36,44 @@ static struct replay_job *replay_find(struct pusher *p, uint64_t id)
     return NULL;
 }
 
-static void replay_finish(struct pusher *p, struct replay_job *job)
+const char *replay_word(const struct replay_job *job)
 {
-    if (job->done)
+    switch (job->end) {
+    case REPLAY_RUNS: return "running";
+    case REPLAY_DONE: return job->c.gone > 0 ? "overtaken" : "done";
+    case REPLAY_STOPPED: return "stopped";
+    case REPLAY_FAILED: return "failed";
+    }
+    return "";
+}
+
+static void replay_finish(struct pusher *p, struct replay_job *job, enum replay_end end)
+{
+    if (job->end != REPLAY_RUNS)
         return;
-    job->done = true;
+    job->end = end;
     pusher_dirty(p, true);
-    p->ops->changed(p->ops->arg, p, "replay.done", job->overtaken ? "part of it was gone" : "");
+    p->ops->changed(p->ops->arg, p, "replay.ended", replay_word(job));
 }
 
 void pusher_replay_end(struct pusher *p, uint64_t id)
 {
     struct replay_job *job = replay_find(p, id);
-    if (job != NULL && !job->done)
-        replay_finish(p, job);
+    if (job != NULL)
+        replay_finish(p, job, REPLAY_STOPPED);
+}
+
+/* Go on in this segment. Between two segments lie positions that no row ever had, so rows are counted: those that
+ * retention took before they were sent. */
+static void replay_enter(struct replay_job *job, const struct journal_segment *segment)
+{
+    if (job->c.next.position >= segment->first)
+        return;
+    uint64_t to = segment->first_row < job->c.to_row ? segment->first_row : job->c.to_row;
+    if (to > job->c.row)
+        job->c.gone += to - job->c.row;
+    job->c.row = segment->first_row;
+    job->c.next = (struct place){segment->first, 0};
 }
 
 bool replay_pick(struct pusher *p, struct hand *hand, int64_t now, int64_t *wake)
@@ -57,7 +81,7 @@ bool replay_pick(struct pusher *p, struct hand *hand, int64_t now, int64_t *wake
     for (uint32_t i = 0; i < p->replay_count; i++) {
         struct replay_job *job = &p->replays[i];
         struct journal_segment segment;
-        if (job->out || job->done)
+        if (job->out || job->end != REPLAY_RUNS)
             continue;
         if (job->next_due_ms > now) {
             *wake = job->next_due_ms < *wake ? job->next_due_ms : *wake;
@@ -65,18 +89,13 @@ bool replay_pick(struct pusher *p, struct hand *hand, int64_t now, int64_t *wake
         }
         if (job->c.next.position >= job->c.to ||
             p->ops->segment_at(p->ops->arg, job->c.next.position, &segment) != ERR_OK) {
-            replay_finish(p, job);
+            replay_finish(p, job, REPLAY_DONE);
             continue;
         }
-        if (job->c.next.position < segment.base) { /* retention was faster */
-            job->overtaken = true;
-            job->c.gone++;
-        }
-        if (job->c.next.position < segment.first)
-            job->c.next = (struct place){segment.first, 0};
+        replay_enter(job, &segment);
         hand->limit = segment.end < job->c.to ? segment.end : job->c.to;
         if (hand->limit <= job->c.next.position) {
-            replay_finish(p, job);
+            replay_finish(p, job, REPLAY_DONE);
             continue;
         }
         hand->replay = job->c.id;
@@ -109,7 +128,7 @@ void replay_back(struct pusher *p, const struct handed *h, bool died, int64_t no
     job->next_due_ms = now + pusher_backoff(p, job->stuck);
     if (job->stuck > REPLAY_STUCK_MAX) {
         pusher_error(p, slice_of("a replay was ended: the plugin did not survive it"));
-        replay_finish(p, job);
+        replay_finish(p, job, REPLAY_FAILED);
     }
 }
 
@@ -125,15 +144,14 @@ static bool replay_aside(struct pusher *p, const struct replay_job *job, const s
 
 /* Rows of a replay are judged like others, but one that says "again" when nothing passes holds back the rest of the
  * replay, for a few tries: a replay must end. Then it goes on by itself. */
-static struct place replay_judge(struct pusher *p, struct replay_job *job, const struct handed *h,
-                                 const struct done *done, uint64_t *settled)
+static struct place replay_judge(struct pusher *p, const struct replay_job *job, const struct handed *h,
+                                 const struct done *done)
 {
     if (done->delivered > 0)
         p->rejects = 0;
     for (uint32_t i = 0; i < h->judged_count; i++) {
         const struct judged *j = &h->judged[i];
         bool refused = j->verdict == HG_REJECT;
-        job->c.duplicate += j->verdict == HG_DUPLICATE;
         if (j->verdict == HG_RETRY && done->delivered == 0 && job->stuck < REPLAY_STUCK_MAX)
             return j->place;
         if (!refused && j->verdict != HG_RETRY)
@@ -141,7 +159,6 @@ static struct place replay_judge(struct pusher *p, struct replay_job *job, const
         if ((refused && !judge_breaker(p, done->delivered > 0)) ||
             !replay_aside(p, job, j, refused ? ASIDE_DEAD : ASIDE_RETRYING))
             return j->place;
-        --*settled;
     }
     return done->end;
 }
@@ -155,11 +172,14 @@ void replay_done(struct pusher *p, const struct handed *h, const struct done *do
     if (done->result != HG_ALL_OK && done->result != HG_JUDGED) {
         return; /* the pusher's own backoff delays it */
     }
-    uint64_t settled = done->rows;
-    struct place to = replay_judge(p, job, h, done, &settled);
+    struct place to = replay_judge(p, job, h, done);
     bool moved = place_before(job->c.next, to);
     job->c.next = to;
-    job->c.sent += settled;
+    job->c.sent += done->delivered;
+    for (uint32_t i = 0; i < h->judged_count; i++)
+        job->c.duplicate += h->judged[i].verdict == HG_DUPLICATE && place_before(h->judged[i].place, to);
+    if (place_cmp(to, h->end) == 0 && h->end_row > 0)
+        job->c.row = h->end_row;
     job->stuck = moved ? 0 : job->stuck + 1;
     if (!moved)
         job->next_due_ms = now + pusher_backoff(p, job->stuck);
@@ -167,5 +187,5 @@ void replay_done(struct pusher *p, const struct handed *h, const struct done *do
         job->next_due_ms = now + (int64_t)done->rows * 1000 / job->c.rate;
     pusher_dirty(p, false);
     if (job->c.next.position >= job->c.to)
-        replay_finish(p, job);
+        replay_finish(p, job, REPLAY_DONE);
 }

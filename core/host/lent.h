@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "headgate.h"
 #include "host/loft.h"
+#include "host/window.h"
 #include "host/wire.h"
 #include "journal/record.h"
 
@@ -61,6 +62,7 @@ struct hg_rows {
     int64_t after_ms; /* of the call */
     uint32_t reason_length;
     char reason[HG_REASON_MAX];
+    struct window window;
 };
 
 void lent_init(struct hg_rows *l);
@@ -76,6 +78,7 @@ int lent_leave(struct hg_rows *l, const struct left_out *left) MUST_CHECK;
 /* The place the daemon knows a row by. */
 struct wire_place lent_place(const struct hg_row *row);
 
+/* Under the lock of the window, where there is one. */
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason);
 /* For a pusher whose unit is the row set: a set of which any row is to be tried again, or was not judged, is tried
  * again as a whole. `result` of the push, enum hg_result. */

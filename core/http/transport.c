@@ -9,14 +9,16 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, const struct channel_events *events)
+int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, struct tls *with,
+                 const struct channel_events *events)
 {
-    *c = (struct channel){.transport = &transport_plain, .events = events, .fd = -1};
+    *c = (struct channel){
+        .transport = with == NULL ? &transport_plain : &transport_tls, .events = events, .fd = -1, .with = with};
     int status = listener->type == UV_TCP ? uv_tcp_init(loop, &c->uv.tcp) : uv_pipe_init(loop, &c->uv.pipe, 0);
     return status == 0 ? ERR_OK : ERR_NOMEM;
 }
 
-static int plain_accept(struct channel *c, uv_stream_t *listener)
+int channel_accept(struct channel *c, uv_stream_t *listener)
 {
     uv_os_fd_t fd;
     if (uv_accept(listener, &c->uv.stream) != 0 || uv_fileno(&c->uv.handle, &fd) != 0)
@@ -27,27 +29,35 @@ static int plain_accept(struct channel *c, uv_stream_t *listener)
     return ERR_OK;
 }
 
-static void plain_peer(struct channel *c, char *out, size_t size)
+/* A socket for both families knows an IPv4 address as ::ffff:1.2.3.4; people don't. */
+static void address_text(const struct sockaddr_storage *address, char *out, size_t size)
+{
+    char name[INET6_ADDRSTRLEN] = "";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
+        (void)uv_inet_ntop(mapped ? AF_INET : AF_INET6, &six->sin6_addr.s6_addr[mapped ? 12 : 0], name, sizeof name);
+        snprintf(out, size, mapped ? "%s:%d" : "[%s]:%d", name, ntohs(six->sin6_port));
+    } else {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+        uv_ip4_name(four, name, sizeof name);
+        snprintf(out, size, "%s:%d", name, ntohs(four->sin_port));
+    }
+}
+
+void channel_address(const struct channel *c, bool peer, char *out, size_t size)
 {
     struct sockaddr_storage address;
-    int len = sizeof address, port = 0;
-    char name[INET6_ADDRSTRLEN] = "";
+    int len = sizeof address;
     snprintf(out, size, "unix");
     if (c->uv.handle.type != UV_TCP)
         return;
-    snprintf(out, size, "unknown");
-    if (uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &len) != 0)
-        return;
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
-        port = ntohs(six->sin6_port);
-        uv_ip6_name(six, name, sizeof name);
-    } else {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
-        port = ntohs(four->sin_port);
-        uv_ip4_name(four, name, sizeof name);
-    }
-    snprintf(out, size, address.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", name, port);
+    int status = peer ? uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&address, &len)
+                      : uv_tcp_getsockname(&c->uv.tcp, (struct sockaddr *)&address, &len);
+    if (status == 0)
+        address_text(&address, out, size);
+    else
+        snprintf(out, size, "unknown"); /* it has gone already */
 }
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -134,8 +144,8 @@ static void plain_close(struct channel *c)
 }
 
 const struct transport transport_plain = {
-    .accept = plain_accept,
-    .peer = plain_peer,
+    .accept = channel_accept,
+    .address = channel_address,
     .read = plain_read,
     .answer = plain_answer,
     .write = plain_write,

@@ -11,7 +11,8 @@ bool chain_holds_rows(const struct survey_file *f)
 static bool contradicts(const struct survey_file *f, const struct survey_file *before)
 {
     return memcmp(&f->header.prev_epoch, &before->header.epoch, sizeof before->header.epoch) != 0 ||
-           f->header.prev_end < before->base + SEGMENT_HEADER;
+           f->header.prev_end < before->base + SEGMENT_HEADER ||
+           f->header.prev_end > before->base + before->header.size;
 }
 
 struct chain_range chain_follow(const struct survey *s, const struct survey_file *f)

@@ -83,6 +83,13 @@ void segment_header_write(const struct segment_header *h, unsigned char out[SEGM
     put_u32(out + SEGMENT_AT_CRC, crc32c(0, out, SEGMENT_AT_CRC));
 }
 
+/* The segment before lies before, and nothing that was ever written to it reaches into this one. */
+static bool segment_chain_possible(const struct segment_header *h)
+{
+    return h->prev_base == UINT64_MAX ||
+           (h->prev_base < h->base && h->prev_end >= h->prev_base && h->prev_end <= h->base);
+}
+
 int segment_header_read(const unsigned char in[SEGMENT_HEADER], struct segment_header *out, struct err *e)
 {
     if (get_u32(in + SEGMENT_AT_MAGIC) != SEGMENT_MAGIC ||
@@ -104,7 +111,8 @@ int segment_header_read(const unsigned char in[SEGMENT_HEADER], struct segment_h
     memcpy(h.epoch.bytes, in + SEGMENT_AT_EPOCH, EPOCH_BYTES);
     memcpy(h.prev_epoch.bytes, in + SEGMENT_AT_PREV_EPOCH, EPOCH_BYTES);
     memcpy(h.stream.bytes, in + SEGMENT_AT_STREAM, EPOCH_BYTES);
-    if (version == 0 || h.size <= SEGMENT_HEADER || h.base > UINT64_MAX / 2 || h.size > UINT64_MAX / 4)
+    if (version == 0 || h.size <= SEGMENT_HEADER || h.base > UINT64_MAX / 2 || h.size > UINT64_MAX / 4 ||
+        !segment_chain_possible(&h))
         return err_set(e, ERR_DAMAGED, "the segment's header holds impossible numbers");
     *out = h;
     return ERR_OK;

@@ -57,8 +57,8 @@ bool folder_refused(const struct folder_entry *entry, char *out, size_t size)
 {
     if (entry->file->refused != NULL)
         snprintf(out, size, "%s", entry->file->refused);
-    else if (entry->first != NULL)
-        snprintf(out, size, "its name \"%s\" is that of %s already", entry->file->about.name, entry->first->path);
+    else if (entry->holder != NULL)
+        snprintf(out, size, "its name \"%s\" is that of %s already", entry->file->about.name, entry->holder->path);
     else
         return false;
     return true;
@@ -312,16 +312,50 @@ static int scan_dir(const struct folder_options *o, const char *dir, const struc
     return code;
 }
 
-/* Of two files with one name in their descriptors the first stays. */
-static void refuse_doubles(struct folder *f)
+static bool named_after(const struct plugin_file *f)
 {
-    for (size_t i = 0; i < f->count; i++)
-        for (size_t k = 0; f->entries[i].file->refused == NULL && k < i; k++) {
-            const struct plugin_file *first = f->entries[k].file;
-            if (first->refused == NULL && f->entries[k].first == NULL &&
-                strcmp(f->entries[i].file->about.name, first->about.name) == 0)
-                f->entries[i].first = first;
-        }
+    const char *slash = strrchr(f->path, '/'), *file = slash == NULL ? f->path : slash + 1;
+    size_t len = strlen(f->about.name);
+    return strncmp(file, f->about.name, len) == 0 && strcmp(file + len, ".so") == 0;
+}
+
+/* How good a file's claim on its name is: what holds it stays, so that a copy that is dropped in beside it takes
+ * nothing away; then a file that is called so, which says the same after a restart; then the first that was found. */
+static int claim_of(const struct plugin_file *f, const struct folder *before)
+{
+    for (size_t i = 0; i < before->count; i++) {
+        const struct folder_entry *old = &before->entries[i];
+        if (old->file->refused == NULL && old->holder == NULL && strcmp(old->file->path, f->path) == 0 &&
+            strcmp(old->file->about.name, f->about.name) == 0)
+            return 2;
+    }
+    return named_after(f) ? 1 : 0;
+}
+
+static const struct plugin_file *holder_of(const char *name, const struct folder *f, const struct folder *before)
+{
+    const struct plugin_file *holder = NULL;
+    int best = -1;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct plugin_file *file = f->entries[i].file;
+        if (file->refused != NULL || strcmp(file->about.name, name) != 0)
+            continue;
+        int claim = claim_of(file, before);
+        if (claim > best)
+            holder = file;
+        best = claim > best ? claim : best;
+    }
+    return holder;
+}
+
+static void refuse_doubles(struct folder *f, const struct folder *before)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        struct folder_entry *entry = &f->entries[i];
+        const struct plugin_file *holder =
+            entry->file->refused != NULL ? NULL : holder_of(entry->file->about.name, f, before);
+        entry->holder = holder == entry->file ? NULL : holder;
+    }
 }
 
 int folder_scan(const struct folder_options *options, const struct folder *before, struct folder *out, struct err *e)
@@ -335,6 +369,6 @@ int folder_scan(const struct folder_options *options, const struct folder *befor
         if (code != ERR_OK)
             err_set(e, code, "cannot read plugin folder %s: %s", *dir, err_text(code));
     }
-    refuse_doubles(out);
+    refuse_doubles(out, before);
     return code;
 }

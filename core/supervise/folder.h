@@ -32,7 +32,7 @@ void plugin_file_drop(struct plugin_file **f); /* NULL is allowed */
 
 struct folder_entry {
     struct plugin_file *file;
-    const struct plugin_file *first; /* another file of the same name came first: this one is refused; else NULL */
+    const struct plugin_file *holder; /* another file that has its name: this one is refused; else NULL */
 };
 
 struct folder {

@@ -17,7 +17,7 @@
 static struct plugin_file *file_named(const struct folder *f, const char *name)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->entries[i].file->refused == NULL && f->entries[i].first == NULL &&
+        if (f->entries[i].file->refused == NULL && f->entries[i].holder == NULL &&
             strcmp(f->entries[i].file->about.name, name) == 0)
             return f->entries[i].file;
     return NULL;
@@ -52,12 +52,12 @@ static bool registered(const struct supervisor *s, const char *name)
     return sys->stat(path, &st) == 0;
 }
 
-/* Where a new pusher begins: FROM if it was written, else the start for a new data directory, now for an old one. */
-static void begin_at(struct supervisor *s, const struct pusher_settings *settings, struct pusher_init *init)
+/* Where a new pusher begins: FROM if it was written, else now; with a new data directory at the start. */
+static void begin_at(struct supervisor *s, const struct pusher_settings *settings, bool fresh, struct pusher_init *init)
 {
     struct journal_mark mark = journal_durable(s->options.journal);
     struct journal_segment oldest;
-    bool start = settings->from_given ? settings->from == FROM_START : s->options.fresh;
+    bool start = settings->from_given ? settings->from == FROM_START : fresh;
     init->register_at = mark.position;
     init->register_row = mark.rows;
     init->oldest = mark.position;
@@ -70,6 +70,13 @@ static void begin_at(struct supervisor *s, const struct pusher_settings *setting
     }
 }
 
+static int begin_again(struct supervisor *s, struct pusher *p, const struct pusher_settings *settings, struct err *e)
+{
+    struct pusher_init init = {.name = p->name};
+    begin_at(s, settings, false, &init);
+    return pusher_register_again(p, init.register_at, init.register_row, e);
+}
+
 static int make_pusher(struct supervisor *s, struct runner *r, const struct described *about, struct err *e)
 {
     const struct pusher_settings *c = &r->instance.common;
@@ -80,7 +87,7 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         workers = CURSOR_LANES;
     if (r->pusher != NULL) {
         pusher_configure(r->pusher, c, about == NULL ? 0 : about->flags, workers);
-        return ERR_OK;
+        return about != NULL && pusher_let_go(r->pusher) ? begin_again(s, r->pusher, c, e) : ERR_OK;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s/%s", s->pushers_dir, r->name);
@@ -100,7 +107,7 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         .owner = r,
         .seed = seed,
     };
-    begin_at(s, c, &init);
+    begin_at(s, c, s->options.fresh, &init);
     bool lost = false;
     int code = pusher_new(&r->pusher, &init, clock_ms(), &lost, e);
     if (code == ERR_OK && (code = pusher_register(r->pusher, e)) != ERR_OK)
@@ -323,7 +330,7 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
     if (plugins == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < s->folder.count; i++)
-        if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].first == NULL)
+        if (s->folder.entries[i].file->refused == NULL && s->folder.entries[i].holder == NULL)
             plugins[plugin_count++] = s->folder.entries[i].file->about.name;
     int code = conf_instances(conf, plugins, plugin_count, &names, &uses, &count, faults, &notices);
     say_notices(s, &notices);

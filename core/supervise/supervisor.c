@@ -92,7 +92,7 @@ double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
     if (r->pusher == NULL)
         return 0;
     uint64_t low = pusher_low(r->pusher);
-    if (low >= journal_durable(s->options.journal).position)
+    if (low >= pusher_end(r->pusher).position)
         return 0;
     int64_t now = clock_ms();
     for (size_t i = 0; i < s->mark_count; i++) {
@@ -205,7 +205,7 @@ static void mind_lag(struct supervisor *s)
     {
         struct runner *r = runner_at(it);
         uint64_t until;
-        if (r->pusher == NULL || !too_far(s, r, &until))
+        if (r->pusher == NULL || r->pusher->forgotten || !too_far(s, r, &until))
             continue;
         if (!gives_way(s, r, until, "given up: further behind than MAX_LAG"))
             snprintf(s->blocked, sizeof s->blocked, "pusher %s is further behind than its MAX_LAG", r->name);
@@ -264,6 +264,18 @@ static void mind_stop(struct supervisor *s)
     s->stop_done(s->stop_arg);
 }
 
+/* A plugin that is there again while the pusher of its name was still being let go. */
+static bool comes_back(struct supervisor *s)
+{
+    LIST_EACH(&s->runners, it)
+    {
+        const struct pusher *p = runner_at(it)->pusher;
+        if (p != NULL && p->wanted && p->forgotten && pusher_let_go(p))
+            return true;
+    }
+    return false;
+}
+
 static void tick_due(uv_timer_t *timer)
 {
     struct supervisor *s = timer->data;
@@ -281,7 +293,7 @@ static void tick_due(uv_timer_t *timer)
             instances_rescan(s);
         if (clock_ms() - s->secrets_ms >= SECRETS_MS) {
             s->secrets_ms = clock_ms();
-            if (instances_renewed(s))
+            if (instances_renewed(s) || comes_back(s))
                 instances_again(s);
         }
     }
@@ -510,12 +522,11 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     if (r->pusher->wanted)
         return err_set(e, ERR_BUSY,
                        "%s is still configured; remove its plugin or set ENABLED=no, reload, then forget it", r->name);
-    if (r->process != NULL || r->pusher->writing != NULL)
+    bool writing = r->pusher->writing != NULL && !r->pusher->write_failed;
+    if (r->process != NULL || writing || (dead_letter && !pusher_quiet(r->pusher)))
         return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
     if (dead_letter) {
-        pusher_give_up(r->pusher, journal_durable(s->options.journal).position, true,
-                       "given up: its pusher was forgotten");
-        r->pusher->forgotten = true;
+        pusher_forget(r->pusher, journal_durable(s->options.journal));
         runner_step(r);
         return ERR_OK;
     }

@@ -3,7 +3,7 @@
  * no regular file, and not blocking on one, keeps a FIFO or a device from holding the worker for ever. */
 #include "outfile.h"
 
-#include "paths.h"
+#include "common/paths.h"
 
 #include <errno.h>
 #include <fcntl.h>

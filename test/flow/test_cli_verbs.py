@@ -359,6 +359,14 @@ def test_replay_waits_for_the_end(fake):
                                             "to": "2026-02-01T00:00:00.500000Z", "new_ids": True}
 
 
+def test_a_replay_that_did_not_come_to_its_end(fake):
+    told = {"id": "r1", "pusher": "file", "sent": 3, "duplicate": 0, "gone": 0}
+    for state, code in (("overtaken", 0), ("stopped", 75), ("failed", 75)):
+        fake.set("POST", "/v1/replays", Answer({**told, "state": state}, 202))
+        assert f": {state}: 3 rows sent" in ask(fake, "replay", "--pusher", "file", "--uuid", "u", code=code).stdout
+        assert json.loads(ask(fake, "replay", "--pusher", "file", "--uuid", "u", "--json", code=code).stdout)["state"] == state
+
+
 # contract: replay.batch replay.uuid replay.dry-run
 def test_replay_without_waiting(fake):
     fake.set("POST", "/v1/replays", Answer({"id": "r1", "state": "running", "rows": 12, "gone": 1}, 202))
@@ -396,6 +404,19 @@ def test_forget(fake):
     assert [a[1] for a in fake.asked] == ["/v1/pushers/http", "/v1/pushers/http?dead-letter=yes"]
 
 
+def test_plugin_list_of_a_daemon_that_does_not_tell(fake):
+    folders = str((Path(BIN).parent / "plugins").resolve())
+    for status_, code in ((503, 69), (403, 78), (500, 70)):
+        fake.set("GET", "/v1/pushers", problem(status_, "not now."))
+        done = run("plugin", "list", "--plugins", folders, "--admin", fake.address)
+        assert done.returncode == code and "not now" in done.stderr and "\nhttp " in done.stdout
+        assert run("plugin", "list", "--plugins", folders, env={"HEADGATE_ADMIN_LISTEN": fake.address}).returncode == 0
+    fake.set("GET", "/v1/pushers", {"pushers": [{"name": "f", "plugin": "file", "version": "0.9", "state": "running"}]})
+    assert "    f: running, version 0.9\n" in run("plugin", "list", "--plugins", folders, "--admin", fake.address).stdout
+    done = run("plugin", "list", "--plugins", folders, env={"HEADGATE_TOKEN": "a\nb"})
+    assert done.returncode == 0 and "token" in done.stderr.lower() and "\nhttp " in done.stdout
+
+
 # contract: reload
 def test_reload(fake):
     fake.set("POST", "/v1/reload", {"generation": 4, "changed": ["log.level"], "restart": ["http.listen"], "faults": []})
@@ -404,6 +425,10 @@ def test_reload(fake):
     fake.set("POST", "/v1/reload", Answer({"generation": 4, "faults": ["line 3: log.levle is unknown"]}, 422))
     err = ask(fake, "reload", code=78).stderr
     assert "goes on with the one it had" in err and "log.levle" in err
+    assert json.loads(ask(fake, "reload", "--json", code=78).stdout)["faults"] == ["line 3: log.levle is unknown"]
+    fake.set("POST", "/v1/reload", {"generation": 5, "changed": [], "restart": [], "faults": ["plugin file: PATH is missing"]})
+    assert "PATH is missing" in ask(fake, "reload", code=78).stderr
+    assert json.loads(ask(fake, "reload", "--json", code=78).stdout)["generation"] == 5
     fake.set("POST", "/v1/reload", problem(503, "draining."))
     assert "draining" in ask(fake, "reload", code=69).stderr
 
@@ -499,10 +524,7 @@ def test_send_csv(fake, tmp_path):
 
 
 def test_send_the_weather(fake):
-    path = ROOT.parent / "shared" / "data" / "seattle-weather.csv"
-    if not path.exists():
-        pytest.skip("the shared data are not here")
-    send(fake, path)
+    send(fake, ROOT / "examples/data/seattle-weather.csv")
     rows = fake.rows()
     assert len(rows) == 1461 and list(rows[0]) == ["date", "precipitation", "tempMax", "tempMin", "wind", "weather"]
     assert len(fake.documents) == 2

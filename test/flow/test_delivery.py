@@ -366,8 +366,59 @@ def test_forget_keeps_rows_as_dead_letters():
         g.take(rows("a", 10))
         (g.own_plugins / "chaos.so").unlink()
         g.wait_state("chaos", "orphaned")
-        assert g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0
+        wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
         wait_until(lambda: len(g.dead()) == 10)
+
+
+def let_go(g, dead):
+    """The chaos pusher's plugin goes, then the pusher is forgotten and its rows kept."""
+    g.take(rows("before", dead))
+    (g.own_plugins / "chaos.so").unlink()
+    g.wait_state("chaos", "orphaned")
+    wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
+    wait_until(lambda: len(g.dead()) == dead)
+
+
+def test_what_comes_after_a_pusher_was_forgotten_is_not_its_own():
+    with chaos("notnow", MAX_LAG="1MiB") as g:
+        let_go(g, 10)
+        for start in (g.ready, g.restart):
+            start()
+            taken = [g.post(rows("after", 3, pad="x" * 300000), headers={"Prefer": "wait=20"}) for _ in range(3)]
+            assert [r.status for r in taken] == [200] * 3 and set(taken[0]["pushers"]) == {"file"}
+            assert g.pusher("chaos")["lag"] == {"rows": 0, "bytes": 0, "seconds": 0}
+            told = g.metrics()
+            assert [told[f'headgate_lag_{unit}{{pusher="chaos"}}'] for unit in ("rows", "bytes", "seconds")] == [0, 0, 0]
+            assert g.get("/readyz").status == 200
+        assert g.cli("drain", "--wait", "10s").returncode == 0
+        assert len(g.dead()) == 10
+
+
+def test_parked_rows_of_a_forgotten_pusher_are_kept():
+    with chaos("retry", "bad") as g:
+        g.take(rows("a", 3, bad=1))
+        wait_until(lambda: g.take(row("good")) and g.pusher("chaos")["parked"] == 3)
+        (g.own_plugins / "chaos.so").unlink()
+        g.wait_state("chaos", "orphaned")
+        wait_until(lambda: g.cli("plugin", "forget", "chaos", "--dead-letter").returncode == 0)
+        why = "given up: its pusher was forgotten"
+        wait_until(lambda: [d["reason"] for d in g.dead() if d["uuid"] == "a"] == [why] * 3)
+        assert g.pusher("chaos")["parked"] == 0
+        assert g.cli("drain", "--wait", "10s").returncode == 0
+
+
+def test_a_pusher_that_comes_back_after_it_was_forgotten_is_new():
+    with chaos("notnow") as g:
+        let_go(g, 10)
+        g.take(rows("between", 5))
+        g.gate.unlink()
+        g.add_plugin("chaos")
+        g.wait_state("chaos", "running")
+        g.take(rows("after", 5))
+        assert [r[3] for r in wait_got(g, 5)] == ["after"] * 5
+        g.restart()
+        assert g.cli("dead", "retry", "--pusher", "chaos", "--all").returncode == 0
+        assert sorted(r[3] for r in wait_got(g, 15)) == ["after"] * 5 + ["before"] * 10
 
 
 # contract: replay.batch replay.uuid replay.range replay.says replay.dry-run api.replays
@@ -387,6 +438,63 @@ def test_replay():
             assert str(count) in done.stdout
         listed = g.get("/v1/replays").json()
         assert listed["replays"]
+
+
+def take_large(g, count, of="fill"):
+    """Row sets of 100 KB, each of a uuid of its own."""
+    for n in range(count):
+        g.take(row(f"{of}-{n}", {"pad": "x" * 100000}))
+
+
+def the_replay(g):
+    return g.get("/v1/replays").json()["replays"][-1]
+
+
+SMALL = {"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "256KiB"}
+
+
+def test_positions_between_segments_are_not_rows_that_are_gone():
+    with chaos("good", **SMALL) as g:
+        take_large(g, 20)
+        g.kill9()  # the tail goes to a fresh segment
+        g.start()
+        take_large(g, 20, "more")
+        wait_got(g, 40)
+        done = json.loads(g.cli("replay", "--pusher", "chaos", "--from", "1h", "--to", "now", "--json").stdout)
+        assert (done["state"], done["sent"], done["duplicate"], done["gone"]) == ("done", 40, 0, 0)
+        assert len(got(g)) >= 80
+        dry = json.loads(g.cli("replay", "--pusher", "chaos", "--uuid", "more-3", "--dry-run", "--json").stdout)
+        assert (dry["rows"], dry["gone"]) == (1, 0)
+
+
+def test_a_replay_that_retention_overtakes():
+    with chaos("good", HEADGATE_JOURNAL_KEEP_BYTES="1MiB", **SMALL) as g:
+        take_large(g, 20)
+        wait_got(g, 20)
+        begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "from": "1h", "rate": 1}).json()
+        assert begun["state"] == "running"
+        wait_until(lambda: the_replay(g)["sent"] > 0)
+        take_large(g, 60, "later")
+        last = wait_until(lambda: (r := the_replay(g))["state"] != "running" and r, 40, lambda: the_replay(g))
+        assert last["state"] == "overtaken" and last["gone"] > 0 and last["sent"] + last["gone"] <= 20
+        replayed = {r[3] for r in got(g) if r[2] == 3}
+        assert len(replayed) == last["sent"] and all(u.startswith("fill-") for u in replayed)
+
+
+def test_a_replay_says_how_it_ended():
+    with chaos("good", "bad") as g:
+        g.take(rows("a", 10, bad=1))
+        wait_got(g, 10)
+        begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "uuid": "a", "rate": 1}).json()
+        assert g.cli("replay", "stop", begun["id"]).returncode == 0
+        assert the_replay(g)["state"] == "stopped"
+        g.restart({"PLUGIN_CHAOS_MODE": "abort"})
+        g.wait_state("chaos", "running")
+        done = g.cli("replay", "--pusher", "chaos", "--uuid", "a")
+        assert done.returncode == 75 and ": failed: 0 rows sent" in done.stdout, done
+        g.take(row("b"))
+        wait_got(g, 11)  # it goes on
+        assert not g.dead()
 
 
 # contract: replay.new-ids replay.rate

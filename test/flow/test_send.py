@@ -6,8 +6,7 @@ import pytest
 from gateway import ROOT, Gateway, wait_until
 from webhook import Webhook
 
-SHARED = ROOT.parent / "shared" / "data"
-DATA = SHARED if SHARED.is_dir() else ROOT / "examples/data"
+DATA = ROOT / "examples/data"
 
 
 def sent(g, text, *arguments, name="rows.ndjson", to=True):
@@ -126,11 +125,7 @@ def test_progress_on_a_terminal():
 
 
 def data_lines(name):
-    path = DATA / name
-    if not path.exists():
-        assert not os.environ.get("CI"), f"{path} is missing"
-        pytest.fail(f"{path} is missing")
-    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    return [line for line in (DATA / name).read_bytes().split(b"\n") if line.strip()]
 
 
 def data_of(line):

@@ -247,9 +247,11 @@ static void reader_run(int fd, uint64_t base, uint64_t salt, uint64_t limit)
             record_use(&record);
         CHECK(result != READ_RECORD || (record.position >= before && record.position + record.length == at));
     }
-    for (at = base; at < limit; at += 8)
-        if (reader_at(&r, at, limit, &record) == ERR_OK)
-            CHECK(record.position == at && record.position + record.length <= limit);
+    /* a header may promise more than there is */
+    uint64_t most = limit < base + 4 * SIZE ? limit : base + 4 * SIZE;
+    for (at = base; at < most; at += 8)
+        if (reader_at(&r, at, most, &record) == ERR_OK)
+            CHECK(record.position == at && record.position + record.length <= most);
     reader_fini(&r);
 }
 

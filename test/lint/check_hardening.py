@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The built programs and plugins are hardened: position independent, relocations read-only and bound at start, stack
-protector and checked libc calls, no executable stack; plugins may be loaded by dlopen."""
+protector and checked libc calls, no executable stack; plugins may be loaded by dlopen. No library is linked for nothing."""
 import os
 import re
 import subprocess
@@ -48,9 +48,17 @@ def exported(symbols):
     return set(found)
 
 
+def idle_libraries():
+    """What the Makefile links the daemon to, and the linker found no use for. libc holds the three itself by now."""
+    linked = re.search(r"^DAEMON_LIBS := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    needed = readelf("-d", BUILD / "headgate")
+    return [lib for lib in linked if lib not in ("-lm", "-ldl", "-lpthread") and f"[lib{lib[2:]}.so" not in needed]
+
+
 def main():
     paths = [BUILD / "headgate", BUILD / "headgate-host", *sorted((BUILD / "plugins").glob("*.so"))]
     faults = [f"{p.relative_to(ROOT) if p.is_relative_to(ROOT) else p} {why}" for p in paths for why in faults_of(p)]
+    faults += [f"Makefile links the daemon to {lib}, which it does not use" for lib in idle_libraries()]
     if len(paths) < 3:
         faults.append("no plugin was built")
     return report(faults)

@@ -58,6 +58,8 @@ static struct cursor *sample(uint64_t sequence)
     c->replay_count = 1;
     c->replays[0] = (struct cursor_replay){.id = 5,
                                            .next = {4096, 1},
+                                           .row = 44,
+                                           .to_row = 99,
                                            .to = 9999,
                                            .only_uuid = 3,
                                            .sent = 4,
@@ -78,6 +80,8 @@ static void put(uint64_t sequence)
     assert_int_equal(cursor_write(dir, c, &e), ERR_OK);
     free(c);
 }
+
+static uint64_t replay_row; /* as it was read back last */
 
 /* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
 static uint64_t get(int expected)
@@ -110,6 +114,7 @@ static uint64_t get(int expected)
         }
         assert_int_equal(c->replay_count, 1);
         assert_int_equal(c->replays[0].to, 9999);
+        replay_row = c->replays[0].row;
         assert_true(c->replays[0].new_ids && c->replays[0].rate == 100 && c->replays[0].epoch.bytes[2] == 3);
         assert_memory_equal(c->totals, want->totals, sizeof c->totals);
         assert_int_equal(c->state_len, 5);
@@ -198,20 +203,65 @@ static void test_torn(void **state)
     free(young);
 }
 
+static void put_u32(unsigned char *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> (8 * i));
+}
+
+/* The head of a slot again, for another version and length; both checksums are right. */
+static void rehead(unsigned char *slot, uint32_t version, uint32_t length)
+{
+    put_u32(slot + 4, version);
+    put_u32(slot + 16, length);
+    put_u32(slot + 20, crc32c(0, slot + 32, length));
+    put_u32(slot + 28, crc32c(0, slot, 28));
+}
+
+static void slot_change(void (*change)(unsigned char *slot, uint32_t length))
+{
+    unsigned char *slot = malloc(CURSOR_SLOT);
+    assert_non_null(slot);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, slot, CURSOR_SLOT, CURSOR_SLOT), CURSOR_SLOT);
+    change(slot, (uint32_t)slot[16] | (uint32_t)slot[17] << 8);
+    assert_int_equal(pwrite(fd, slot, CURSOR_SLOT, CURSOR_SLOT), CURSOR_SLOT);
+    close(fd);
+    free(slot);
+}
+
+static void to_newer(unsigned char *slot, uint32_t length)
+{
+    rehead(slot, 200, length);
+}
+
 static void test_newer_version(void **state)
 {
     (void)state;
-    unsigned char head[32];
     put(1);
-    int fd = open(path, O_RDWR);
-    assert_int_equal(pread(fd, head, sizeof head, CURSOR_SLOT), sizeof head);
-    head[4] = 200;
-    uint32_t crc = crc32c(0, head, 28);
-    for (int i = 0; i < 4; i++)
-        head[28 + i] = (unsigned char)(crc >> (8 * i));
-    assert_int_equal(pwrite(fd, head, sizeof head, CURSOR_SLOT), sizeof head);
-    close(fd);
+    slot_change(to_newer);
     (void)get(ERR_VERSION);
+}
+
+enum { AT_REPLAY_ROW = 32 + 24 + 2 * 45 + 4 + 3 * 37 + 4 + 28 };
+
+/* Version 1 did not keep how many rows stand before a replay's next one and its end. */
+static void to_first(unsigned char *slot, uint32_t length)
+{
+    assert_int_equal(slot[AT_REPLAY_ROW], 44);
+    memmove(slot + AT_REPLAY_ROW, slot + AT_REPLAY_ROW + 16, 32 + length - AT_REPLAY_ROW - 16);
+    rehead(slot, 1, length - 16);
+}
+
+static void test_older_version(void **state)
+{
+    (void)state;
+    put(1);
+    assert_int_equal(get(ERR_OK), 1);
+    assert_int_equal(replay_row, 44);
+    slot_change(to_first);
+    assert_int_equal(get(ERR_OK), 1);
+    assert_true(replay_row == 0); /* not known */
 }
 
 int main(void)
@@ -222,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_both_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

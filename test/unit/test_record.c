@@ -72,6 +72,10 @@ static void test_segment_version(void **state)
     h.size = SEGMENT_HEADER; /* a size that holds nothing */
     segment_header_write(&h, page);
     assert_int_equal(segment_header_read(page, &back, &e), ERR_DAMAGED);
+    h = header_make();
+    h.prev_end = h.base + 8; /* the one before would reach into this one */
+    segment_header_write(&h, page);
+    assert_int_equal(segment_header_read(page, &back, &e), ERR_DAMAGED);
 }
 
 static void test_group_header(void **state)
