@@ -295,6 +295,24 @@ static int run(struct daemon *d)
     return EXIT_OK;
 }
 
+static void nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void nothing_done(uv_work_t *work, int status)
+{
+    (void)work;
+    (void)status;
+}
+
+/* libuv starts its threads with the first work, and ends the process when it cannot: better now than with rows in hand. */
+static void start_threads(uv_loop_t *loop)
+{
+    static uv_work_t first;
+    CHECK(uv_queue_work(loop, &first, nothing, nothing_done) == 0);
+}
+
 int daemon_run(const struct daemon_options *options)
 {
     static struct daemon daemon; /* one for each process */
@@ -305,10 +323,13 @@ int daemon_run(const struct daemon_options *options)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
-    CHECK(uv_loop_init(&d->loop) == 0);
-    open_handles(d); /* a signal from now on waits until the loop runs */
-    CHECK(uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) == 0);
+    if (uv_loop_init(&d->loop) != 0 || uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
+        LOG(LOG_ERROR, "loop.not_opened", "no memory or no descriptors for an event loop");
+        return EXIT_INTERNAL_FAULT;
+    }
     d->journal_changed.data = d;
+    start_threads(&d->loop);
+    open_handles(d); /* a signal from now on waits until the loop runs */
     int code = daemon_load_settings(d);
     if (code != EXIT_OK)
         return code;

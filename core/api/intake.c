@@ -9,7 +9,6 @@
 #include "api/site.h"
 #include "base/sys.h"
 
-#include <openssl/evp.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -113,7 +112,10 @@ static bool key_take(struct pending *p)
     p->key.path = r->path;
     p->key.client = slice_of(r->caller.client);
     p->key.hash = journal_key_hash(p->key.client, r->path, p->key.key);
-    return EVP_Digest(r->body.ptr, r->body.len, p->key.digest, NULL, EVP_sha256(), NULL) == 1;
+    struct intake *i = p->intake;
+    return EVP_DigestInit_ex(i->hash, i->sha256, NULL) == 1 &&
+           EVP_DigestUpdate(i->hash, r->body.ptr, r->body.len) == 1 &&
+           EVP_DigestFinal_ex(i->hash, p->key.digest, NULL) == 1;
 }
 
 static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
@@ -254,14 +256,24 @@ static void handles_start(struct intake *i)
     i->handles = 3;
 }
 
+static void tools_free(struct intake *i)
+{
+    scan_free(&i->scan);
+    EVP_MD_CTX_free(i->hash);
+    EVP_MD_free(i->sha256);
+}
+
 int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_options *options)
 {
     struct intake *i = calloc(1, sizeof *i);
     if (i == NULL)
         return ERR_NOMEM;
     i->scan = scan_new();
-    if (i->scan == NULL || uv_async_init(loop, &i->async, on_async) != 0) {
-        scan_free(&i->scan);
+    i->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    i->hash = EVP_MD_CTX_new();
+    if (i->scan == NULL || i->sha256 == NULL || i->hash == NULL || EVP_DigestInit_ex(i->hash, i->sha256, NULL) != 1 ||
+        uv_async_init(loop, &i->async, on_async) != 0) {
+        tools_free(i);
         free(i);
         return ERR_NOMEM;
     }
@@ -284,7 +296,7 @@ static void on_closed(uv_handle_t *handle)
     void (*closed)(void *arg) = i->closed;
     void *arg = i->closed_arg;
     pendings_free(i);
-    scan_free(&i->scan);
+    tools_free(i);
     buf_free(&i->answer);
     i->magic = 0;
     free(i);

@@ -6,6 +6,7 @@
 #include "api/media.h"
 #include "base/list.h"
 
+#include <openssl/evp.h>
 #include <stdatomic.h>
 
 struct intake;
@@ -66,6 +67,8 @@ struct intake {
     struct pending *spare;
     uint32_t spare_count, busy;
     struct scan *scan;
+    EVP_MD *sha256; /* fetched before the first request: libcrypto does not survive its own start without memory */
+    EVP_MD_CTX *hash;
     struct buf answer; /* scratch */
     _Atomic(const char *) refusing, refusing_word;
     struct refusal_note note; /* of the refusal that is being answered */

@@ -20,7 +20,8 @@ static int add(struct flags *f, const struct args *a, enum option_id option, con
         any = true;
         if (code != ERR_OK) {
             buf_free(&text);
-            return say_error(EXIT_USAGE, "--%s is too long", option_rows[option].name);
+            return code == ERR_NOMEM ? say_error(EXIT_INTERNAL, "out of memory")
+                                     : say_error(EXIT_USAGE, "--%s is too long", option_rows[option].name);
         }
     }
     if (any)
