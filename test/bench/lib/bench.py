@@ -90,19 +90,19 @@ class Bench:
         """`with b.gateway({…}) as g:`"""
         return Daemon({"PLUGIN_NULL_ENABLED": "yes", **(env or {})}, **more)
 
-    def steady(self, name="default", env=None, **more):
-        """A daemon with the `null` pusher that has come so far that its segments recycle."""
+    def steady(self, name="default", env=None, beyond=STEADY, **more):
+        """A daemon with the `null` pusher that has come so far that its segments recycle. `beyond`: what it keeps."""
         def make():
             g = self.stack.enter_context(self.gateway(env, **more))
-            self.age(g)
+            self.age(g, beyond)
             return g
         return self.keep(f"gateway {name}", make)
 
     def age(self, g, beyond=STEADY):
         import bodies
-        body, sent = bodies.batch(1000), 0
+        body, sent = bodies.batch(100), 0
         while sent < beyond * 1.3:
-            sent += self.load(g, body, 16, 1000, seconds=1).requests * len(body)
+            sent += self.load(g, body, 16, 100, seconds=2).requests * len(body)
         g.wait_delivered()
 
     def nginx(self):

@@ -37,7 +37,7 @@ def measure(b):
             yield Line(f"{gigabytes} GB unread: the same by CPU time", cpu, 0.8)
             yield Line(f"{gigabytes} GB unread: memory, MB for each GB", [grown / gigabytes], most=1)
             yield Line(f"{gigabytes} GB unread: seconds from start to listening",
-                       [restart(g) for _ in range(min(3, b.rounds))], most=2)
+                       [restart(g) for _ in range(min(3, b.rounds))], most=2, note=f"an empty one: {restart(empty):.2f} s")
         host = g.host("null")
         lag = g.lag()
         before, waited = process.scheduled(host)
