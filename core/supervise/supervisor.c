@@ -108,9 +108,8 @@ double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
     double waited = (double)waited_ms(s, low) / 1e3;
     const struct mark *first = &s->marks[s->mark_first];
     struct journal_segment segment; /* from before this process: by the segment's own time, unless the clock jumped */
-    if (s->mark_count > 0 && first->position > low &&
-        journal_segment_at(s->options.journal, low, &segment) == ERR_OK && segment.end <= first->position &&
-        segment.created_us > 0) {
+    if (s->mark_count > 0 && first->position > low && journal_segment_at(s->options.journal, low, &segment) == ERR_OK &&
+        segment.end <= first->position && segment.created_us > 0) {
         double age = (double)(clock_wall_us() - segment.created_us) / 1e6;
         return age > waited ? age : waited;
     }
@@ -536,9 +535,9 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     if (r->process != NULL || writing || (dead_letter && !pusher_quiet(r->pusher)))
         return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
     if (dead_letter) {
-        pusher_forget(r->pusher, journal_durable(s->options.journal));
+        int code = pusher_forget(r->pusher, journal_durable(s->options.journal), e);
         runner_step(r);
-        return ERR_OK;
+        return code;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s", r->pusher->dir);
