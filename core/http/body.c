@@ -68,6 +68,7 @@ static bool own_alloc(struct body *b, struct body_pool *p, size_t cap)
     if (b->own == NULL && cap <= SPARE_BUFFER_MAX && p->buffer_count > 0) {
         b->own = p->buffers[--p->buffer_count].ptr;
         b->cap = p->buffers[p->buffer_count].cap;
+        p->buffer_bytes -= b->cap;
         if (cap <= b->cap)
             return true;
     }
@@ -81,7 +82,9 @@ static bool own_alloc(struct body *b, struct body_pool *p, size_t cap)
 
 static void own_give(struct body *b, struct body_pool *p)
 {
-    if (b->own != NULL && b->cap <= SPARE_BUFFER_MAX && p->buffer_count < SPARE_BUFFERS) {
+    if (b->own != NULL && b->cap <= SPARE_BUFFER_MAX && p->buffer_count < SPARE_BUFFERS &&
+        b->cap <= SPARE_BYTES_MAX - p->buffer_bytes) {
+        p->buffer_bytes += b->cap;
         p->buffers[p->buffer_count].ptr = b->own;
         p->buffers[p->buffer_count++].cap = b->cap;
     } else {
@@ -255,10 +258,12 @@ static enum body_result next_piece(struct body *b, struct slice *in)
     return len > 0 ? BODY_WHOLE : BODY_MORE;
 }
 
-static enum body_result stream_end(struct body *b)
+/* The next body may have the decoder while this one waits for the disk. */
+static enum body_result stream_end(struct body *b, struct body_pool *p)
 {
     if (b->coding != NULL && coding_end(b->coding) != ERR_OK)
         return refuse(b, bad_coding);
+    coding_give(b, p);
     return BODY_WHOLE;
 }
 
@@ -270,7 +275,7 @@ enum body_result body_feed(struct body *b, struct body_pool *p, struct slice *in
         if (result != BODY_MORE)
             return result;
         if (b->ended)
-            return stream_end(b);
+            return stream_end(b, p);
         result = next_piece(b, in);
         if (result == BODY_BAD)
             return result;

@@ -9,9 +9,10 @@
 #include "http/head.h"
 
 enum {
-    SPARE_BUFFERS = 32,            /* kept for the next body */
-    SPARE_BUFFER_MAX = 256 * 1024, /* larger ones go back to the system */
-    SPARE_CODINGS = 8,             /* of each kind */
+    SPARE_BUFFERS = 32,             /* kept for the next body */
+    SPARE_BUFFER_MAX = 1024 * 1024, /* larger ones go back to the system, which clears their pages once more */
+    SPARE_BYTES_MAX = 8 << 20,      /* of all that are kept */
+    SPARE_CODINGS = 8,              /* of each kind */
     SPARE_CODING_MAX = 1024 * 1024,
 };
 
@@ -23,6 +24,7 @@ struct body_pool {
         size_t cap;
     } buffers[SPARE_BUFFERS];
     uint32_t buffer_count;
+    size_t buffer_bytes; /* of all of them */
     struct coding *codings[2][SPARE_CODINGS];
     uint32_t coding_count[2];
 };

@@ -75,7 +75,7 @@ def cost(g, body, status=202, **more):
 @pytest.mark.parametrize("rows, keys, row_bound, scan_bound", [
     (100, 10, 2320, 1920),
     (1000, 10, 2180, 1920),
-    (1, 10, 31500, 4200),
+    (1, 10, 34500, 4200),
     (100, 100, 16200, 14100),
 ])
 def test_a_row(counted, capsys, rows, keys, row_bound, scan_bound):

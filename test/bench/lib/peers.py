@@ -24,8 +24,13 @@ http {{
     uwsgi_temp_path {work}/nginx-uwsgi;
     scgi_temp_path {work}/nginx-scgi;
     server {{
+        listen 127.0.0.1:{second};
+        location / {{ return 204; }}
+    }}
+    server {{
         listen 127.0.0.1:{port} backlog=8192;
         location / {{ return 204; }}
+        location /whole {{ proxy_pass http://127.0.0.1:{second}; client_body_buffer_size 8m; }}
     }}
 }}
 """
@@ -63,10 +68,10 @@ class Peer:
 
 
 def nginx(work, core):
-    """Reads the body and throws it away."""
+    """Reads the body and throws it away; below /whole it answers only once it has all of it."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port, config = free_port(), Path(work) / "nginx.conf"
-    config.write_text(NGINX.format(work=work, port=port))
+    config.write_text(NGINX.format(work=work, port=port, second=free_port()))
     return Peer([program, "-c", str(config), "-e", str(Path(work) / "nginx.log")], port, "/v1/rows", core,
                 subprocess.DEVNULL)
 

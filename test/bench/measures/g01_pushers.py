@@ -1,8 +1,12 @@
 """1 to 16 pushers that count rows: the daemon's own CPU time a row, and each host's. One that is stuck beside them."""
+import contextlib
+
 import bodies
 import process
 from bench import middle
 from table import Line
+
+FEW = {"HEADGATE_JOURNAL_KEEP_BYTES": "64MiB"}  # segments recycle soon
 
 
 def pushers(count, read, stuck=False):
@@ -16,28 +20,29 @@ def pushers(count, read, stuck=False):
     return env
 
 
-def hosts(g, stuck):
-    """Processes of all pushers but the stuck one."""
-    return [p["pid"] for name, p in g.pushers().items() if p.get("pid") and (name != "stuck" or stuck)]
-
-
-def run(b, count, read, stuck=False):
+def run(b, g):
     """(daemon's own CPU, that of one host) in microseconds a row, until all is delivered."""
-    with b.gateway(pushers(count, read, stuck)) as g:
-        pids = hosts(g, False)
-        b.load(g, bodies.batch(100), 16, 100, seconds=1)
-        own, theirs = process.cpu([g.pid]), process.cpu(pids)
-        rows = b.load(g, bodies.batch(100), 16, 100).rows
-        g.wait_for_all(except_for="stuck")
-        return (process.cpu([g.pid]) - own) / rows * 1e6, (process.cpu(pids) - theirs) / rows / len(pids) * 1e6
+    pids = [p["pid"] for name, p in g.pushers().items() if p.get("pid") and name != "stuck"]
+    own, theirs = process.cpu([g.pid]), process.cpu(pids)
+    rows = b.load(g, bodies.batch(100), 16, 100).rows
+    g.wait_for_all(except_for="stuck")
+    return (process.cpu([g.pid]) - own) / rows * 1e6, (process.cpu(pids) - theirs) / rows / len(pids) * 1e6
 
 
 def measure(b):
     counts = [1, 8] if b.quick else [1, 2, 4, 8, 16]
     for read, most in (("spans", 0.1), ("fields", 0.6)):
-        tasks = {str(n): lambda n=n: run(b, n, read) for n in counts}
-        tasks["8 and a stuck one"] = lambda: run(b, 8, read, True)
-        found = b.interleave(tasks)
+        with contextlib.ExitStack() as stack:
+            def gateway(count, stuck=False):
+                g = stack.enter_context(b.gateway({**FEW, **pushers(count, read, stuck)}))
+                b.load(g, bodies.batch(100), 16, 100, seconds=2)
+                g.wait_for_all(except_for="stuck")
+                return g
+
+            gateways = {str(n): gateway(n) for n in counts}
+            if read == "spans":  # its rows pile up: segments do not recycle, which costs in itself
+                gateways["8 and a stuck one"] = gateway(8, True)
+            found = b.interleave({name: lambda g=g: run(b, g) for name, g in gateways.items()})
         for name, values in found.items():
             if name != "1":
                 yield Line(f"{name} pushers reading {read}: daemon's CPU a row, of that with 1",

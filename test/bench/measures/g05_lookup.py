@@ -7,7 +7,7 @@ import process
 from bench import BUILD
 from table import Line
 
-EACH = 20000  # row sets of a request
+EACH = 10000  # row sets of a request
 
 
 def post_many(g, first, count, dead):
