@@ -12,7 +12,7 @@ enum {
     FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
     LONE_CRASHES_MAX = 3,
     LONE_OVERDUE_MAX = 3,
-    KILLS_MAX = 2, /* of the host, in a row, before less is handed out */
+    KILLS_MAX = 2,            /* of the host, in a row, before less is handed out */
     OVERDUE_REST = 10,        /* TIMEOUTs between two tries of a set-aside row that hangs */
     ADD_OVERHEAD = 320,       /* bytes of an aside record beside the row */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */

@@ -328,6 +328,17 @@ def test_a_pusher_that_is_let_fall_behind(what):
         g.gate.unlink()
         wait_until(lambda: g.pusher("chaos")["lag"]["rows"] == 0)
         assert 0 < len(got(g)) <= max(left, 1) + 1
+        # MAX_LAG ends anywhere in a row: it goes as a whole, or not at all.
+        p, metrics = g.pusher("chaos"), g.metrics()
+        assert len(got(g)) + p["given_up"] + p["dead_letters"] == 20, p
+        assert metrics["headgate_journal_damages"] == 0
+
+
+def test_part_of_a_set_expires_as_a_whole():
+    with chaos("notnow", RETRY_FOR="500ms", BATCH_ROWS="3") as g:
+        g.take(rows("a", 10))
+        wait_until(lambda: len(g.dead()) == 10, 20, lambda: g.pusher("chaos"))
+        assert g.metrics()["headgate_journal_damages"] == 0
 
 
 # contract: pause api.pause
