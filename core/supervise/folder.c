@@ -115,6 +115,8 @@ static int judge_exit(int status, struct buf *out, struct buf *errors, struct de
 {
     char line[300];
     first_line(errors, line, sizeof line);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) /* by the system, out of memory, or by somebody */
+        return err_set(e, ERR_AGAIN, "the process that looks at it was killed");
     if (WIFSIGNALED(status))
         return err_set(e, ERR_SYNTAX, "it crashes when it is loaded (%s)", strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != 0)

@@ -108,9 +108,8 @@ double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
     double waited = (double)waited_ms(s, low) / 1e3;
     const struct mark *first = &s->marks[s->mark_first];
     struct journal_segment segment; /* from before this process: by the segment's own time, unless the clock jumped */
-    if (s->mark_count > 0 && first->position > low &&
-        journal_segment_at(s->options.journal, low, &segment) == ERR_OK && segment.end <= first->position &&
-        segment.created_us > 0) {
+    if (s->mark_count > 0 && first->position > low && journal_segment_at(s->options.journal, low, &segment) == ERR_OK &&
+        segment.end <= first->position && segment.created_us > 0) {
         double age = (double)(clock_wall_us() - segment.created_us) / 1e6;
         return age > waited ? age : waited;
     }
