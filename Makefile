@@ -3,6 +3,7 @@
 #   make            build/headgate, build/headgate-host, build/plugins/*.so
 #   make run        the daemon on etc/headgate.ini with the `file` pusher and data under ./data
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
+#   make crash      kills, faults, power cuts and hostile peers at the full counts; hours (CRASH_SCALE=small: minutes)
 #   make install    PREFIX= DESTDIR=
 #
 # Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
@@ -189,7 +190,7 @@ $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli
 # Daemon and host with libc's functions, of which the n-th call fails as a test says (test/fault).
 FAULT_O := $(BUILD)/test/fault/fault.o
 FAULTS  := $(BUILD)/fault/headgate $(BUILD)/fault/headgate-host
-$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE
+$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE -fno-sanitize=all
 $(BUILD)/fault/headgate: $(FAULT_O) $(BUILD)/core/cli/main.o $(LIBCORE)
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -223,7 +224,7 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
+.PHONY: test check-build test-build unit flow hostile crash torture record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
         bench format
 test:
 	@etc/install-deps.sh run test
@@ -238,11 +239,18 @@ unit: $(UNIT) $(FIXTURE_SO) all
 flow: all $(FIXTURE_SO)
 	@$(PYTEST) -n $(JOBS) test/flow
 
-hostile: all $(FIXTURE_SO)
-	@$(PYTEST) test/hostile
+hostile: test-build
+	@$(PYTEST) -n $(JOBS) --dist loadfile test/hostile
 
+# `make test` runs the small counts; of the folder `hostile` it has a group of its own.
+CRASH_SCALE ?= full
 crash: test-build
-	@$(PYTEST) test/crash
+	@HEADGATE_CRASH_SCALE=$(CRASH_SCALE) $(PYTEST) -n $(JOBS) --dist loadfile test/crash \
+	    $(if $(filter full,$(CRASH_SCALE)),test/hostile)
+
+# The n-th allocation fails, under the address sanitizer.
+torture: all $(FAULTS)
+	@$(PYTEST) test/crash/test_alloc.py
 
 record: test-build
 	@$(PYTEST) test/record
@@ -264,7 +272,7 @@ ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
 TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread
 asan:
 	@$(ASAN_MAKE) -s -j$(JOBS) check-build
-	@$(ASAN_MAKE) -k unit flow
+	@HEADGATE_ALLOC_POINTS=60 $(ASAN_MAKE) -k unit flow torture
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow

@@ -21,9 +21,9 @@ GROUPS = [
     ("flow", ["flow"], ".", ["flow"], 20),
     ("hostile", ["hostile"], ".", ["hostile"], 15),
     ("record", ["record"], ".", ["record"], 10),
-    ("crash", ["crash"], ".", ["crash"], 25),
+    ("crash", ["crash", "CRASH_SCALE=small"], ".", ["crash"], 25),
     ("fuzz", ["fuzz"], ".", ["fuzz"], 20),
-    ("asan", ["asan"], "asan", ["unit", "flow"], 30),
+    ("asan", ["asan"], "asan", ["unit", "flow", "torture"], 30),
     ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
     ("fresh", ["fresh"], ".", ["fresh"], 25),
 ]
