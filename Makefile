@@ -6,7 +6,8 @@
 #   make crash      kills, faults, power cuts and hostile peers at the full counts; hours (CRASH_SCALE=small: minutes)
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit flow hostile crash record fuzz lint contract asan tsan fresh. Also: coverage bench format.
+# Single groups of tests: unit flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also: coverage
+# bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
 BUILD      ?= build
@@ -45,14 +46,14 @@ PLUGIN_CFLAGS  := -std=c11 $(OPT) $(WARN) $(PLUGHARD) -fPIC -fvisibility=hidden 
                   -MMD -MP $(EXTRA_CFLAGS)
 PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $(EXTRA_LDFLAGS)
 
-LAYERS  := base conf rows journal delivery host supervise http api cli
+LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
@@ -64,6 +65,13 @@ COMMON_C  := $(filter-out plugins/common/test_%,$(wildcard plugins/common/*.c))
 COMMON_O  := $(COMMON_C:%.c=$(BUILD)/pic/%.o)
 LIBPLUGIN := $(BUILD)/libplugin.a
 PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
+PLUGIN_LIBS_postgres := -lpq
+PLUGIN_LIBS_mysql := -lmariadb
+PLUGIN_LIBS_sqlite := -lsqlite3
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -153,9 +161,12 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
+TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)
@@ -164,6 +175,19 @@ $(BUILD)/fixture/%.so: $(BUILD)/pic/test/fixture/plugins/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(PLUGIN_LDFLAGS) $^ -o $@
+
+# A pusher compiled against exactly each header that was ever released; and what make lint compares the ABI with.
+RELEASED := $(patsubst sdk/released/headgate-%.h,%,$(wildcard sdk/released/headgate-*.h))
+FIXTURE_SO += $(RELEASED:%=$(BUILD)/fixture/released-%.so)
+$(BUILD)/fixture/released-%.so: test/fixture/plugins/chaos.c sdk/released/headgate-%.h $(BUILD)/flags
+	@mkdir -p $(@D) $(BUILD)/released/$*
+	$(call say,CC)
+	@cp sdk/released/headgate-$*.h $(BUILD)/released/$*/headgate.h
+	$(Q)$(CC) -I$(BUILD)/released/$* $(filter-out -MMD -MP -Isdk,$(PLUGIN_CFLAGS)) $< $(PLUGIN_LDFLAGS) -o $@
+
+.PHONY: abi
+abi:
+	@$(PYTHON) test/lint/check_abi.py --write
 
 # Programs of the crash harness, and variants of the daemon with a sys_hook of their own linked in: a recorder, and
 # seeded bugs that the tests must catch. A variant keeps the host and the plugins beside it.
@@ -224,8 +248,8 @@ $(FUZZ): %: %.o $(LIBCORE) $(LIBPLUGIN)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit flow hostile crash torture record fuzz fuzz-build fuzz-run lint contract asan tsan fresh coverage \
-        bench format
+.PHONY: test check-build test-build unit flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract asan tsan \
+        servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -262,6 +286,10 @@ fuzz:
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
 
+# Instructions, counted by callgrind: the speed that a busy machine cannot blur.
+cost: all
+	@$(PYTEST) test/cost
+
 lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
 contract:
@@ -277,20 +305,63 @@ tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
 
+# Pushers against real servers. What is here is installed on the first use: etc/install-deps.sh servers, test/servers/install.
+servers: all
+	@etc/install-deps.sh servers
+	@$(PYTEST) -n $(JOBS) test/servers
+test-servers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
+
 fresh:
 	@$(PYTEST) test/fresh
 
+# Fails where a test fails, or below the bounds of coverage.py. (gcc is less sure of what is initialized when it counts.)
+COVERAGE_MAKE = $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' \
+                EXTRA_CFLAGS='--coverage -Wno-maybe-uninitialized' EXTRA_LDFLAGS='--coverage'
 coverage:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' EXTRA_CFLAGS='--coverage' \
-	    EXTRA_LDFLAGS='--coverage' coverage-run
-.PHONY: coverage-run
-coverage-run: check-build
-	@find $(BUILD) -name '*.gcda' -delete
-	@HEADGATE_COVERAGE=1 $(MAKE) --no-print-directory -k BUILD=$(BUILD) unit flow; \
-	$(PYTHON) test/lint/coverage.py $(BUILD)
+	@$(COVERAGE_MAKE) -s -j$(JOBS) check-build
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@COUNT_LINES=1 $(COVERAGE_MAKE) -k unit flow; tests=$$?; \
+	    $(PYTHON) test/lint/coverage.py $(BUILD)/coverage && exit $$tests
 
-bench: all $(CRASH_TOOLS)
-	@HEADGATE_BUILD=$(BUILD) test/bench/run
+# Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
+# put the table there.
+BENCH_C    := $(wildcard test/bench/tool/*.c)
+BENCH_TOOL := $(BENCH_C:test/bench/tool/%.c=$(BUILD)/bench/%)
+BENCH_VENV := $(BUILD)/bench/venv
+VARIANT    := $(BUILD)/bench/jansson/headgate
+$(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+
+$(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=scan_body $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
+	@cp $(BUILD)/headgate-host $(@D)/headgate-host
+
+$(BENCH_VENV)/done: test/bench/requirements.txt
+	@rm -rf $(@D)
+	@mkdir -p $(BUILD)/bench
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip -q --disable-pip-version-check install -r $<
+	@touch $@
+
+.PHONY: bench-build bench-deps
+bench-deps:
+	@etc/install-deps.sh run bench
+bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
+bench: bench-deps
+	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
+	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
+
+# Each pusher next to its server's own tool.
+bench-pushers: all
+	@etc/install-deps.sh servers
+	@HEADGATE_BUILD=$(BUILD) $(PYTHON) -B test/bench/pushers.py
 
 # Pages that are made from the option table: `make reference` writes them, lint compares them.
 $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
@@ -325,7 +396,8 @@ install: all
 	$(INSTALL) -m 644 etc/man/headgate.1 $(D)/share/man/man1/headgate.1
 	$(INSTALL) -m 644 etc/completion/headgate.bash $(D)/share/bash-completion/completions/headgate
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
-	cp -R $(wildcard sdk/testkit*.[ch]) plugins/common $(D)/share/headgate/sdk/
+	rm -rf $(D)/share/headgate/sdk/new
+	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
 
 # Settings and data stay.
 uninstall:
@@ -340,6 +412,7 @@ clean:
 
 DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FAULT_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
-        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS))
+        $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
+        $(BUILD)/test/bench/variant/jansson.o
 .SECONDARY: $(DEPS)
 -include $(DEPS:.o=.d)

@@ -1,22 +1,43 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
-# for the tests as well. Asks dpkg first, so that it is instant and needs no network when everything is there; where the
-# libraries are there without packages (another distribution), pkg-config's word is enough for building.
+# for the tests as well, `install-deps.sh servers` for the real servers that the tests of pushers start by themselves,
+# `install-deps.sh run bench` for the benchmarks. Asks dpkg first, so that it is instant and needs no network when everything
+# is there; where the libraries are there without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
-     libinih-dev libzstd-dev zlib1g-dev libssl-dev"
-# clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image.
+     libinih-dev libzstd-dev zlib1g-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
+     libhiredis-dev librdkafka-dev"
+# clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
+# g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
+      g++ rustc gdb valgrind
       python3-venv git podman buildah runc uidmap debootstrap systemd groff-base"
-LIBRARIES="libuv libcurl jansson inih libzstd zlib libcrypto"
+# No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
+SERVERS="postgresql mariadb-server redis-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
+         python3-confluent-kafka maven default-jre-headless golang-go openssl zstd"
+# nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
+BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka"
 
 say() {
     echo "headgate: $*" >&2
 }
 
+# Tools that are often there without their package.
+there_anyway() {
+    case $1 in
+    golang-go) command -v go ;;
+    maven) command -v mvn ;;
+    default-jre-headless) command -v java ;;
+    rustc) command -v rustc ;;
+    *) return 1 ;;
+    esac >/dev/null
+}
+
 missing() {
     for package in "$@"; do
+        ! there_anyway "$package" || continue
         state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
         [ "$state" = installed ] || echo "$package"
     done
@@ -54,7 +75,9 @@ for set in "$@"; do
     case $set in
     run) wanted="$wanted $RUN" ;;
     test) wanted="$wanted $TEST" ;;
-    *) say "usage: install-deps.sh [run] [test]" && exit 64 ;;
+    servers) wanted="$wanted $SERVERS" ;;
+    bench) wanted="$wanted $BENCH" ;;
+    *) say "usage: install-deps.sh [run] [test] [servers] [bench]" && exit 64 ;;
     esac
 done
 
@@ -73,14 +96,30 @@ if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
     exit 1
 fi
 say "installing" $need
+
+# Debian's packages start their servers unless this file says no. One that is there already has its own reasons.
+policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+ended() {
+    rm -f "$log"
+    [ -z "${quiet:-}" ] || as_root rm -f "$policy"
+}
+trap ended EXIT
+quietly() {
+    [ ! -e "$policy" ] || return 0
+    quiet=yes
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+}
+case " $* " in
+*" servers "*) quietly ;;
+esac
+
 export DEBIAN_FRONTEND=noninteractive
 install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $need \
-        </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 install -y \
+        --no-install-recommends $need </dev/null
 }
 # The lists may be missing or old: then the first try fails, and they are fetched once.
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 if ! install >"$log" 2>&1; then
     as_root apt-get -qq update
     need=$(missing $(fitting $need))

@@ -90,7 +90,8 @@ enum hg_verdict {
     HG_DUPLICATE, /* was there already: as good as delivered */
     HG_SKIP,      /* not for this pusher */
     HG_RETRY,     /* this row again later; later rows of its uuid wait for it */
-    HG_REJECT     /* never: becomes a dead letter with the reason */
+    HG_REJECT,    /* never: becomes a dead letter with the reason */
+    HG_LATER      /* not known yet: settle() will tell. Only after later() */
 };
 
 /* About the call. A zero, or anything else, is taken as HG_NOT_NOW: what was forgotten is never taken for delivered. */
@@ -134,7 +135,7 @@ struct hg_value {
 };
 
 /* Grows at the end only; `size` tells how much of it this host has. Every function may be called from the thread that
- * the callback runs in; log, count, stopping and wait from any thread. */
+ * the callback runs in; log, count, time_left, stopping, wait, settle and settle_not_now from any thread. */
 struct hg_api {
     uint32_t size;
     uint32_t abi_minor; /* of the host */
@@ -182,6 +183,18 @@ struct hg_api {
     int (*state_set)(struct hg_host *host, const void *state, size_t len); /* 1, or 0: too long */
     /* 1 when a row with this id lies before everything that may be handed to this worker again. */
     int (*settled)(const struct hg_host *host, const char *row_id);
+
+    /* Verdicts after push() has returned, for a far end with a window. In push(): later() gives the token of this push
+     * (never 0, never the same twice); judge rows HG_LATER; return. The rows themselves are lent until then only. Each
+     * such row is settled once, from any thread, also while push() is still at it; the first verdict counts. When
+     * push() has returned, flush() is called at once if some rows are not settled; the worker gets no other rows until
+     * all are. What is not settled when time_left() is 0 comes again. settle_not_now() is for a far end that went away:
+     * what is not settled is not to blame, as with HG_NOT_NOW. Both: 1, or 0 when it came too late or is about no such
+     * row. */
+    uint64_t (*later)(struct hg_rows *rows);
+    int (*settle)(struct hg_host *host, uint64_t token, size_t n, uint32_t verdict, int64_t after_ms,
+                  const char *reason);
+    int (*settle_not_now)(struct hg_host *host, uint64_t token, int64_t after_ms, const char *reason);
 };
 
 /* --- what a plugin offers ----------------------------------------------------------------------------------------- */
@@ -205,7 +218,8 @@ struct hg_pusher {
     void (*close)(void *state);
     /* May block. Rows in order. Returns enum hg_result. */
     int (*push)(void *state, struct hg_rows *rows);
-    /* Optional. The host is about to stop or has nothing to do: write out what is held back. enum hg_result. */
+    /* Optional. Nothing more comes for now (the host stops, has nothing to do, or waits for rows that were judged
+     * HG_LATER): write out what is held back. HG_ALL_OK, or HG_NOT_NOW with api->fail. */
     int (*flush)(void *state);
     /* Optional. SIGUSR1: close and open files. */
     void (*reopen)(void *state);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* --- the plugin --- */
 
@@ -51,7 +52,9 @@ struct testkit *testkit_link(const struct hg_plugin *(*entry)(void))
     kit->time_left = 30000;
     kit->origin = HG_LIVE;
     kit->attempt = 1;
+    kit->host.kit = kit;
     pthread_mutex_init(&kit->host.lock, NULL);
+    pthread_cond_init(&kit->host.settled_one, NULL);
     return kit;
 }
 
@@ -106,6 +109,7 @@ int testkit_start(struct testkit *kit)
     logs_drop(&kit->host);
     kit->host.fault[0] = '\0';
     kit->host.time_left = kit->time_left;
+    kit->host.waited = 0;
     int rc = HG_OPEN_BROKEN;
     if (kit_config_fill(&kit->config, kit->plugin, kit->settings, kit->setting_count, kit->host.fault,
                         sizeof(kit->host.fault)))
@@ -122,6 +126,7 @@ int testkit_start(struct testkit *kit)
 void testkit_stop(struct testkit *kit)
 {
     const struct hg_pusher *p = kit->plugin->pusher;
+    testkit_overdue(kit);
     if (kit->opened)
         p->close(kit->worker);
     if (kit->started && p->stop)
@@ -136,6 +141,7 @@ void testkit_stop(struct testkit *kit)
 /* As the host takes it: what was not judged. */
 static void verdicts_finish(struct testkit *kit, int result)
 {
+    pthread_mutex_lock(&kit->host.lock);
     kit->forgotten = 0;
     for (size_t i = 0; i < kit->count; i++) {
         struct verdict *v = &kit->verdicts[i];
@@ -144,12 +150,53 @@ static void verdicts_finish(struct testkit *kit, int result)
         v->verdict = result == HG_ALL_OK ? HG_OK : result == HG_JUDGED ? HG_RETRY : 0;
         kit->forgotten += result == HG_JUDGED;
     }
+    pthread_mutex_unlock(&kit->host.lock);
+}
+
+/* As the host: nothing more comes until the rest is settled. */
+static void window_flush(struct testkit *kit)
+{
+    pthread_mutex_lock(&kit->host.lock);
+    size_t later = kit_later(kit);
+    uint64_t token = kit->token;
+    pthread_mutex_unlock(&kit->host.lock);
+    if (later > 0 && testkit_flush(kit) == HG_NOT_NOW)
+        kit_api.settle_not_now(&kit->host, token, 0, kit->host.fault);
+    if (later == 0)
+        kit_window_close(kit, 0);
+}
+
+int testkit_await(struct testkit *kit, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&kit->host.lock);
+    int waiting = 1;
+    while (waiting && kit_later(kit) > 0)
+        waiting = pthread_cond_timedwait(&kit->host.settled_one, &kit->host.lock, &until) == 0;
+    size_t later = kit_later(kit);
+    pthread_mutex_unlock(&kit->host.lock);
+    if (later == 0)
+        kit_window_close(kit, 0);
+    return later == 0;
+}
+
+void testkit_overdue(struct testkit *kit)
+{
+    kit_window_close(kit, HG_RETRY);
 }
 
 int testkit_push(struct testkit *kit, size_t first, size_t count)
 {
     if (!kit->opened || first > kit->row_count || count > kit->row_count - first)
         return kit_fault(kit, "not started, or no such rows");
+    testkit_overdue(kit);
     free(kit->verdicts);
     kit->verdicts = calloc(count + 1, sizeof(*kit->verdicts));
     struct hg_rows rows = {kit, calloc(count + 1, sizeof(struct hg_row)), 0, kit->verdicts};
@@ -165,6 +212,7 @@ int testkit_push(struct testkit *kit, size_t first, size_t count)
     }
     int result = ok ? kit->plugin->pusher->push(kit->worker, &rows) : kit_fault(kit, "no memory");
     verdicts_finish(kit, result);
+    window_flush(kit);
     for (size_t i = 0; i < rows.count; i++)
         kit_row_fini(&rows.rows[i]);
     free(rows.rows);
@@ -200,7 +248,11 @@ static const struct verdict *verdict_of(const struct testkit *kit, size_t row)
 
 uint32_t testkit_verdict(const struct testkit *kit, size_t row)
 {
-    return verdict_of(kit, row)->verdict;
+    struct hg_host *host = (struct hg_host *)(uintptr_t)&kit->host; /* its lock is not part of what is looked at */
+    pthread_mutex_lock(&host->lock);
+    uint32_t verdict = verdict_of(kit, row)->verdict;
+    pthread_mutex_unlock(&host->lock);
+    return verdict;
 }
 
 const char *testkit_reason(const struct testkit *kit, size_t row)
@@ -288,6 +340,11 @@ void testkit_time_left(struct testkit *kit, int64_t ms)
     kit->time_left = ms;
 }
 
+int64_t testkit_waited(const struct testkit *kit)
+{
+    return kit->host.waited;
+}
+
 void testkit_stopping(struct testkit *kit, int stopping)
 {
     pthread_mutex_lock(&kit->host.lock);
@@ -325,6 +382,7 @@ void testkit_free(struct testkit **kit)
     logs_drop(&k->host);
     free(k->rows);
     free(k->verdicts);
+    pthread_cond_destroy(&k->host.settled_one);
     pthread_mutex_destroy(&k->host.lock);
     if (k->library)
         dlclose(k->library);

@@ -16,8 +16,8 @@
  * Rows stay in the kit and keep their ids, so the same ones can be pushed again: after testkit_stop(), with an older
  * state put back, testkit_start() and the same testkit_push() are what a plugin meets after a crash.
  *
- * One thread. The plugin may call log, count, stopping and wait from others. Texts that are returned belong to the kit
- * and hold until the next call that changes them. */
+ * One thread. The plugin may call log, count, time_left, stopping, wait and settle from others. Texts that are returned
+ * belong to the kit and hold until the next call that changes them. */
 #ifndef HG_TESTKIT_H
 #define HG_TESTKIT_H
 
@@ -66,8 +66,14 @@ int testkit_flush(struct testkit *kit);
 int testkit_probe(struct testkit *kit);
 int testkit_reopen(struct testkit *kit);
 
-/* What came of the last push, as the host would take it. A row's verdict is of enum hg_verdict, or 0: comes again,
- * nothing was decided. */
+/* Rows of the last push that were judged HG_LATER: wait up to `ms` of real time until all are settled; 1, or 0 when
+ * some are not. testkit_overdue() is the end of TIMEOUT instead: what is not settled comes again, what is settled after
+ * it comes too late. The next push, and testkit_stop(), do the same first. */
+int testkit_await(struct testkit *kit, int64_t ms);
+void testkit_overdue(struct testkit *kit);
+
+/* What came of the last push, as the host would take it. A row's verdict is of enum hg_verdict (HG_LATER while it is
+ * not settled), or 0: comes again, nothing was decided. */
 uint32_t testkit_verdict(const struct testkit *kit, size_t row);
 const char *testkit_reason(const struct testkit *kit, size_t row); /* "" when none was given */
 int64_t testkit_after(const struct testkit *kit, size_t row);
@@ -82,9 +88,10 @@ void testkit_state_put(struct testkit *kit, const void *state, size_t len);
 /* settled() is true for rows before this one from now on. Begins with 0: for none. */
 void testkit_settle(struct testkit *kit, size_t row);
 
-/* What time_left() says at the beginning of each push (30000 until set); wait() does not sleep, it only takes from it.
- */
+/* The clock is the test's. What time_left() says at the beginning of each push (30000 until set); wait() does not
+ * sleep, it only takes from it. What all wait() since testkit_start() came to. */
 void testkit_time_left(struct testkit *kit, int64_t ms);
+int64_t testkit_waited(const struct testkit *kit);
 void testkit_stopping(struct testkit *kit, int stopping);
 
 /* Lines logged since testkit_start(), from 0 on (at most 1000 are kept); NULL beyond. A counter; 0 when never counted.

@@ -93,14 +93,25 @@ static int api_field(const struct hg_row *row, const char *key, struct hg_value 
     return kit_json_field(kit_text(row->data), key, out);
 }
 
-static void api_judge(struct hg_rows *rows, size_t n, uint32_t verdict, int64_t after_ms, const char *reason)
+/* The first verdict counts, and HG_LATER is none yet. With the lock held. */
+static int verdict_put(struct verdict *v, uint32_t verdict, int64_t after_ms, const char *reason)
 {
-    if (n >= rows->count || verdict < HG_OK || verdict > HG_REJECT || rows->verdicts[n].verdict != 0)
-        return; /* the first verdict counts */
-    struct verdict *v = &rows->verdicts[n];
+    if (v->verdict != 0 && (v->verdict != HG_LATER || verdict == HG_LATER))
+        return 0;
     v->verdict = verdict;
     v->after = after_ms;
     snprintf(v->reason, sizeof(v->reason), "%s", reason ? reason : "");
+    return 1;
+}
+
+static void api_judge(struct hg_rows *rows, size_t n, uint32_t verdict, int64_t after_ms, const char *reason)
+{
+    struct testkit *kit = rows->kit;
+    pthread_mutex_lock(&kit->host.lock);
+    uint32_t most = kit->token != 0 ? HG_LATER : HG_REJECT;
+    if (n < rows->count && verdict >= HG_OK && verdict <= most)
+        verdict_put(&rows->verdicts[n], verdict, after_ms, reason);
+    pthread_mutex_unlock(&kit->host.lock);
 }
 
 static int api_not_now(struct hg_rows *rows, int64_t after_ms, const char *reason)
@@ -110,6 +121,69 @@ static int api_not_now(struct hg_rows *rows, int64_t after_ms, const char *reaso
     snprintf(kit->push_reason, sizeof(kit->push_reason), "%s", reason ? reason : "");
     return HG_NOT_NOW;
 }
+
+/* --- later --- */
+
+size_t kit_later(const struct testkit *kit)
+{
+    size_t later = 0;
+    for (size_t i = 0; i < kit->count; i++)
+        later += kit->verdicts[i].verdict == HG_LATER;
+    return later;
+}
+
+void kit_window_close(struct testkit *kit, uint32_t rest)
+{
+    pthread_mutex_lock(&kit->host.lock);
+    for (size_t i = 0; kit->token != 0 && i < kit->count; i++) {
+        struct verdict *v = &kit->verdicts[i];
+        if (v->verdict == HG_LATER)
+            v->verdict = rest;
+    }
+    kit->token = 0;
+    pthread_mutex_unlock(&kit->host.lock);
+}
+
+static uint64_t api_later(struct hg_rows *rows)
+{
+    struct testkit *kit = rows->kit;
+    pthread_mutex_lock(&kit->host.lock);
+    if (kit->token == 0)
+        kit->token = ++kit->last_token;
+    uint64_t token = kit->token;
+    pthread_mutex_unlock(&kit->host.lock);
+    return token;
+}
+
+static int api_settle(struct hg_host *host, uint64_t token, size_t n, uint32_t verdict, int64_t after_ms,
+                      const char *reason)
+{
+    struct testkit *kit = host->kit;
+    pthread_mutex_lock(&host->lock);
+    int counts = token != 0 && token == kit->token && n < kit->count && verdict >= HG_OK && verdict <= HG_REJECT &&
+                 verdict_put(&kit->verdicts[n], verdict, after_ms, reason);
+    pthread_cond_broadcast(&host->settled_one);
+    pthread_mutex_unlock(&host->lock);
+    return counts;
+}
+
+static int api_settle_not_now(struct hg_host *host, uint64_t token, int64_t after_ms, const char *reason)
+{
+    struct testkit *kit = host->kit;
+    pthread_mutex_lock(&host->lock);
+    int counts = token != 0 && token == kit->token;
+    if (counts) {
+        kit->push_after = after_ms;
+        snprintf(kit->push_reason, sizeof(kit->push_reason), "%s", reason ? reason : "");
+    }
+    pthread_mutex_unlock(&host->lock);
+    if (counts)
+        kit_window_close(kit, 0);
+    pthread_cond_broadcast(&host->settled_one);
+    return counts;
+}
+
+/* --- the host --- */
 
 static const char *api_instance(const struct hg_host *host)
 {
@@ -179,6 +253,7 @@ static int api_wait(struct hg_host *host, int64_t ms)
 {
     struct hg_host *h = host_locked(host);
     h->time_left -= ms;
+    h->waited += ms;
     int over = !h->stopping;
     pthread_mutex_unlock(&h->lock);
     return over;
@@ -238,4 +313,7 @@ const struct hg_api kit_api = {
     .state_get = api_state_get,
     .state_set = api_state_set,
     .settled = api_settled,
+    .later = api_later,
+    .settle = api_settle,
+    .settle_not_now = api_settle_not_now,
 };

@@ -65,7 +65,8 @@ struct hg_host {
     char state[HG_STATE_MAX];
     size_t state_len;
     char settled[HG_ROW_ID_SIZE + 2]; /* rows with a lower id are settled */
-    int64_t time_left;
+    struct testkit *kit;
+    int64_t time_left, waited;
     int stopping;
     char fault[TEXT_SIZE];
     char *logs[LOGS_MAX];
@@ -75,6 +76,7 @@ struct hg_host {
     uint64_t counted[COUNTERS_MAX];
     size_t counter_count;
     pthread_mutex_t lock; /* of all that a plugin's other threads may reach */
+    pthread_cond_t settled_one;
 };
 
 struct testkit {
@@ -91,7 +93,8 @@ struct testkit {
     int64_t received, time_left;
     char client[TEXT_SIZE];
     uint32_t origin, attempt;
-    struct verdict *verdicts; /* of the last push */
+    struct verdict *verdicts;   /* of the last push */
+    uint64_t token, last_token; /* of its window; 0: closed */
     size_t first, count, forgotten;
     char push_reason[HG_REASON_MAX];
     int64_t push_after;
@@ -103,6 +106,11 @@ int kit_fault(struct testkit *kit, const char *format, ...) __attribute__((forma
 /* --- testkit_api.c: the table that a plugin is given --- */
 
 extern const struct hg_api kit_api;
+
+/* With the lock held: rows of the last push that are not settled. */
+size_t kit_later(const struct testkit *kit);
+/* Close the window: what is not settled gets this verdict. */
+void kit_window_close(struct testkit *kit, uint32_t rest);
 
 size_t kit_counter_find(const struct hg_host *host, const char *name); /* counter_count when it is not there */
 

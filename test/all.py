@@ -22,9 +22,11 @@ GROUPS = [
     ("hostile", ["hostile"], ".", ["hostile"], 15),
     ("record", ["record"], ".", ["record"], 10),
     ("crash", ["crash", "CRASH_SCALE=small"], ".", ["crash"], 25),
+    ("cost", ["cost"], ".", ["cost"], 10),
     ("fuzz", ["fuzz"], ".", ["fuzz"], 20),
     ("asan", ["asan"], "asan", ["unit", "flow", "torture"], 30),
     ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
+    ("servers", ["servers"], ".", ["servers"], 20),
     ("fresh", ["fresh"], ".", ["fresh"], 25),
 ]
 

@@ -5,18 +5,16 @@
 #include "base/id.h"
 #include "base/sys.h"
 
-#include <stdio.h>
-
 enum { ANSWER_KEEP = 256 * 1024 };
 
 static const char *durability_text(struct journal *j)
 {
     switch (journal_durability(j)) {
-    case DURABILITY_FSYNC: return "fsync";
-    case DURABILITY_INTERVAL: return "interval";
+    case DURABILITY_FSYNC: return ",\"durability\":\"fsync\"";
+    case DURABILITY_INTERVAL: return ",\"durability\":\"interval\"";
     case DURABILITY_NONE: break;
     }
-    return "none";
+    return ",\"durability\":\"none\"";
 }
 
 static int add_document(struct buf *b, const struct pending *p, uint32_t d, const char *durability)
@@ -32,7 +30,11 @@ static int add_document(struct buf *b, const struct pending *p, uint32_t d, cons
     if (code == ERR_OK)
         code = buf_add(b, p->text.ptr + document->uuid, document->uuid_len);
     if (code == ERR_OK)
-        code = buf_addf(b, ",\"rows\":%u,\"durability\":\"%s\"", document->rows, durability);
+        code = buf_adds(b, ",\"rows\":");
+    if (code == ERR_OK)
+        code = buf_addn(b, document->rows);
+    if (code == ERR_OK)
+        code = buf_adds(b, durability);
     if (code == ERR_OK && document->ignored_len > 0)
         code = buf_adds(b, ",\"ignored\":");
     if (code == ERR_OK && document->ignored_len > 0)
@@ -50,23 +52,27 @@ static int add_documents(struct buf *b, const struct pending *p)
     return code;
 }
 
-static void fields_of(const struct pending *p, char *out, size_t size)
+static const char location[] = "Location: /v1/batches/", replayed[] = "Idempotency-Replayed: true\r\n";
+
+enum { FIELDS_SIZE = sizeof location + BATCH_ID_LEN + 2 + sizeof replayed };
+
+static void fields_of(const struct pending *p, char out[FIELDS_SIZE])
 {
-    char id[BATCH_ID_LEN + 1];
-    size_t len = 0;
-    out[0] = '\0';
+    char *end = out;
     if (!p->ndjson && !p->older) {
-        batch_id_text(&p->entry.epoch, p->positions[0], id);
-        len = (size_t)snprintf(out, size, "Location: /v1/batches/%s\r\n", id);
+        end = mempcpy(end, location, sizeof location - 1);
+        batch_id_text(&p->entry.epoch, p->positions[0], end);
+        end = mempcpy(end + BATCH_ID_LEN, "\r\n", 2);
     }
     if (p->outcome == OUTCOME_REPLAYED)
-        snprintf(out + len, size - len, "Idempotency-Replayed: true\r\n");
+        end = mempcpy(end, replayed, sizeof replayed - 1);
+    *end = '\0';
 }
 
 static void respond(struct pending *p, int status, struct slice body)
 {
-    char fields[160];
-    fields_of(p, fields, sizeof fields);
+    char fields[FIELDS_SIZE];
+    fields_of(p, fields);
     const struct http_answer answer = {
         .status = status,
         .content_type = p->older    ? NULL

@@ -5,7 +5,9 @@
  * worker thread. Only then is it appended. A request leaves the keyring after its records can be found by key, so there
  * is no moment at which a repeat would be taken for new.
  *
- * The journal's commit thread, and other loops, wake this loop through one uv_async. */
+ * The journal's commit thread, and other loops, wake this loop through one uv_async. The first request of a turn of the
+ * loop is only put into the queue: if it stays the only one and the gateway is idle, it is written and synced on this
+ * thread, which spares the way to the commit thread and back. A second one wakes the commit thread at once. */
 #include "api/pending.h"
 
 static void finish(struct pending *p, enum outcome outcome, int code);
@@ -71,9 +73,23 @@ static void append(struct pending *p)
         .count = p->count,
         .positions = p->positions,
     };
-    int code = journal_append(p->intake->options.journal, &p->entry);
+    struct intake *i = p->intake;
+    struct journal *j = i->options.journal;
+    int code = i->appended++ == 0 ? journal_put(j, &p->entry) : journal_append(j, &p->entry);
     if (code != ERR_OK)
         finish(p, OUTCOME_FAILED, code);
+}
+
+void pending_turn(struct intake *i, bool alone)
+{
+    uint32_t appended = i->appended;
+    i->appended = 0;
+    if (appended != 1)
+        return;
+    if (!alone)
+        journal_wake(i->options.journal);
+    else if (journal_commit_here(i->options.journal, &i->committed))
+        pending_collect(i);
 }
 
 /* --- was it committed before? --- */
@@ -81,7 +97,7 @@ static void append(struct pending *p)
 static bool context_is(const struct record *record, enum context_tag tag, struct slice wanted)
 {
     struct slice value;
-    return context_get(record->context, (uint16_t)tag, &value) && slice_eq(value, wanted);
+    return context_get(record->context, (uint16_t)tag, &value) ? slice_eq(value, wanted) : wanted.len == 0;
 }
 
 static bool same_count(const struct record *record, uint32_t count)
@@ -120,7 +136,8 @@ static void look(uv_work_t *work)
     buf_init(&copy, UINT32_MAX);
     p->code = journal_read(j, p->found, &copy, &record);
     if (p->code == ERR_OK) {
-        if (!context_is(&record, CONTEXT_KEY, p->key.key) || !context_is(&record, CONTEXT_PATH, p->key.path))
+        if (!context_is(&record, CONTEXT_KEY, p->key.key) || !context_is(&record, CONTEXT_PATH, p->key.path) ||
+            !context_is(&record, CONTEXT_CLIENT, p->key.client))
             p->code = ERR_NOTFOUND; /* two keys with one hash */
         else if (!context_is(&record, CONTEXT_DIGEST, slice_make(p->key.digest, KEY_DIGEST)))
             p->code = ERR_EXISTS;

@@ -31,7 +31,8 @@ static bool filter_read(const struct http_request *r, struct filter *f)
         return false;
     if (f->uuid[0] != '\0')
         f->uuid_hash = hash_bytes(slice_of(f->uuid));
-    return http_query(r, "since", since, sizeof since) <= 0 || api_time_parse(since, &f->since_us) == ERR_OK;
+    long length = http_query(r, "since", since, sizeof since);
+    return length == -1 || length == 0 || (length > 0 && api_time_parse(since, &f->since_us) == ERR_OK);
 }
 
 static bool filter_index(const struct filter *f, const struct aside_entry *e)

@@ -9,6 +9,7 @@
 #include "api/site.h"
 #include "base/sys.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -47,16 +48,28 @@ static enum media media_type(const struct http_request *r, enum path path)
     return media_of(type);
 }
 
-/* The first thing that is wrong with a head, as status, word and sentence. */
-static bool head_refused(const struct intake *i, const struct http_request *r, enum path path, int *status,
-                         const char **word, const char **detail)
+static bool caller_refused(const struct intake *i, struct http_request *r, struct http_problem *out)
+{
+    static const struct access_need need = {.roles = ROLE_INGEST, .own = true};
+    struct access_denial why;
+    if (access_allows(i->options.access, r, i->options.auth, &need, &why))
+        return false;
+    *out =
+        (struct http_problem){.status = why.status, .word = why.word, .detail = why.detail, .challenge = why.challenge};
+    return true;
+}
+
+/* The first thing that is wrong with a head. */
+static bool head_refused(const struct intake *i, struct http_request *r, enum path path, struct http_problem *out)
 {
     struct slice key;
-#define REFUSE(s, w, d) (*status = (s), *word = (w), *detail = (d), true)
+#define REFUSE(s, w, d) (*out = refusal_plain((s), (w), (d)), true)
     if (r->method != HTTP_POST)
         return REFUSE(405, "method", "rows are sent with POST");
     if (site_foreign(r))
         return REFUSE(403, "forbidden", "a page of another site may not send rows");
+    if (caller_refused(i, r, out))
+        return true;
     const char *refusing = atomic_load(&i->refusing);
     if (refusing != NULL)
         return REFUSE(503, atomic_load(&i->refusing_word), refusing);
@@ -74,8 +87,7 @@ static int on_head(void *arg, struct http_request *r)
 {
     struct intake *i = intake_of(arg);
     enum path path = path_of(r);
-    int status;
-    const char *word, *detail;
+    struct http_problem problem;
     const struct http_routes *other = &i->options.other;
     if (path == PATH_OTHER && other->request != NULL)
         return other->head == NULL ? 0 : other->head(other->arg, r);
@@ -83,9 +95,9 @@ static int on_head(void *arg, struct http_request *r)
         refuse_plain(r, 404, "not-found", "there is nothing at this path");
         return 1;
     }
-    if (!head_refused(i, r, path, &status, &word, &detail))
+    if (!head_refused(i, r, path, &problem))
         return 0;
-    refuse_plain(r, status, word, detail);
+    http_problem(r, &problem);
     return 1;
 }
 
@@ -98,7 +110,8 @@ static bool key_take(struct pending *p)
         return true;
     p->keyed = true;
     p->key.path = r->path;
-    p->key.hash = journal_key_hash(slice_make(NULL, 0), r->path, p->key.key);
+    p->key.client = slice_of(r->caller.client);
+    p->key.hash = journal_key_hash(p->key.client, r->path, p->key.key);
     struct intake *i = p->intake;
     return EVP_DigestInit_ex(i->hash, i->sha256, NULL) == 1 &&
            EVP_DigestUpdate(i->hash, r->body.ptr, r->body.len) == 1 &&
@@ -215,6 +228,34 @@ static void on_async(uv_async_t *async)
     pending_collect(async->data);
 }
 
+/* All that was readable has been read; is there something again? */
+static bool loop_is_quiet(const uv_loop_t *loop)
+{
+    struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
+    return poll(&events, 1, 0) == 0;
+}
+
+static void on_polled(uv_check_t *polled)
+{
+    struct intake *i = polled->data;
+    if (i->appended > 0)
+        pending_turn(i, i->appended == 1 && loop_is_quiet(i->loop));
+}
+
+/* What was appended by a timer must not wait for the next event. */
+static void on_polling(uv_prepare_t *polling)
+{
+    pending_turn(polling->data, false);
+}
+
+static void handles_start(struct intake *i)
+{
+    CHECK(uv_check_init(i->loop, &i->polled) == 0 && uv_check_start(&i->polled, on_polled) == 0);
+    CHECK(uv_prepare_init(i->loop, &i->polling) == 0 && uv_prepare_start(&i->polling, on_polling) == 0);
+    i->async.data = i->polled.data = i->polling.data = i;
+    i->handles = 3;
+}
+
 static void tools_free(struct intake *i)
 {
     scan_free(&i->scan);
@@ -239,7 +280,7 @@ int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_option
     i->magic = INTAKE_MAGIC;
     i->loop = loop;
     i->options = *options;
-    i->async.data = i;
+    handles_start(i);
     i->committed.wake = wake;
     i->committed.arg = i;
     buf_init(&i->answer, ANSWER_MAX);
@@ -250,6 +291,8 @@ int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_option
 static void on_closed(uv_handle_t *handle)
 {
     struct intake *i = handle->data;
+    if (--i->handles > 0)
+        return;
     void (*closed)(void *arg) = i->closed;
     void *arg = i->closed_arg;
     pendings_free(i);
@@ -268,6 +311,8 @@ void intake_close(struct intake *i, void (*closed)(void *arg), void *arg)
     i->closed = closed;
     i->closed_arg = arg;
     uv_close((uv_handle_t *)&i->async, on_closed);
+    uv_close((uv_handle_t *)&i->polled, on_closed);
+    uv_close((uv_handle_t *)&i->polling, on_closed);
 }
 
 void intake_set_rules(struct intake *i, const struct intake_rules *rules)

@@ -58,6 +58,10 @@ struct intake {
     uv_loop_t *loop;
     struct intake_options options;
     uv_async_t async;
+    uv_check_t polled;
+    uv_prepare_t polling;
+    uint32_t handles;  /* of these three, that are not closed */
+    uint32_t appended; /* requests that went to the journal in this turn of the loop */
     struct commit_queue committed;
     _Atomic(struct pending *) joined; /* a stack: outcomes of the requests they joined; from any loop */
     struct pending *spare;
@@ -93,6 +97,9 @@ int pending_build(struct pending *p, const struct row_set *sets, uint32_t count)
 void pending_submit(struct pending *p);
 /* From the loop: what the journal and other requests have finished. */
 void pending_collect(struct intake *i);
+/* A turn of the loop has seen all that was readable; `alone`: nothing else is meanwhile. What was appended in it is
+ * committed, here if it is one request. */
+void pending_turn(struct intake *i, bool alone);
 
 /* --- acknowledge.c, refuse.c: answers --- */
 
@@ -101,6 +108,7 @@ void pending_answer(struct pending *p);
 /* Faults of the scan, in the shape of the path. `code` is scan_body's. */
 void refuse_faults(struct intake *i, struct http_request *r, int code, bool older, bool ndjson);
 /* One sentence. */
+struct http_problem refusal_plain(int status, const char *word, const char *detail);
 void refuse_plain(struct http_request *r, int status, const char *word, const char *detail);
 /* 413 or 503 for an ERR_ code of the journal. */
 void refuse_code(struct http_request *r, int code);

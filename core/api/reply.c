@@ -128,10 +128,11 @@ int api_time_parse(const char *text, int64_t *wall_us)
             for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
                 micros += (*rest - '0') * unit;
         }
-        int hours, minutes;
+        int hours, minutes, taken = 0;
         if (*rest == 'Z' || *rest == 'z') {
             rest++;
-        } else if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) == 2) {
+        } else if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &taken) == 2 &&
+                   taken == 5) {
             offset = (*rest == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
             rest += 6;
         }

@@ -64,18 +64,32 @@ int buf_addc(struct buf *b, char c)
     return buf_add(b, &c, 1);
 }
 
+int buf_addn(struct buf *b, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return buf_add(b, digits + at, sizeof digits - at);
+}
+
+/* Into the room that is there, as a rule; once more where that is too small. */
 int buf_vaddf(struct buf *b, const char *format, va_list args)
 {
     va_list again;
+    size_t room = b->cap - b->len;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
+    int len = vsnprintf(room > 0 ? b->ptr + b->len : NULL, room, format, again);
     va_end(again);
     if (len < 0)
         return ERR_INTERNAL;
     int code = buf_reserve(b, (size_t)len);
     if (code != ERR_OK)
         return code;
-    vsnprintf(b->ptr + b->len, (size_t)len + 1, format, args);
+    if ((size_t)len >= room)
+        vsnprintf(b->ptr + b->len, (size_t)len + 1, format, args);
     b->len += (size_t)len;
     return ERR_OK;
 }
@@ -122,14 +136,24 @@ static int add_json_char(struct buf *b, const unsigned char *p, size_t len)
     }
 }
 
+/* Bytes at the beginning that need no look: printable ASCII but quotes and backslashes. */
+static size_t plain_run(const unsigned char *p, size_t len)
+{
+    size_t n = 0;
+    while (n < len && p[n] >= 0x20 && p[n] < 0x7F && p[n] != '"' && p[n] != '\\')
+        n++;
+    return n;
+}
+
 int buf_add_json(struct buf *b, struct slice text)
 {
     size_t before = b->len;
     int code = buf_addc(b, '"');
     for (size_t i = 0; code == ERR_OK && i < text.len;) {
         const unsigned char *p = (const unsigned char *)text.ptr + i;
-        size_t len = utf8_length(p, text.len - i);
-        code = add_json_char(b, p, len);
+        size_t run = plain_run(p, text.len - i);
+        size_t len = run > 0 ? run : utf8_length(p, text.len - i);
+        code = run > 0 ? buf_add(b, p, run) : add_json_char(b, p, len);
         i += len == 0 ? 1 : len;
     }
     if (code == ERR_OK)

@@ -25,6 +25,7 @@ int buf_reserve(struct buf *b, size_t more) MUST_CHECK; /* room for `more` bytes
 int buf_add(struct buf *b, const void *ptr, size_t len) MUST_CHECK;
 int buf_adds(struct buf *b, const char *text) MUST_CHECK;
 int buf_addc(struct buf *b, char c) MUST_CHECK;
+int buf_addn(struct buf *b, uint64_t number) MUST_CHECK; /* in decimal */
 int buf_addf(struct buf *b, const char *format, ...) MUST_CHECK PRINTF_LIKE(2, 3);
 int buf_vaddf(struct buf *b, const char *format, va_list args) MUST_CHECK PRINTF_LIKE(2, 0);
 /* `text` as a JSON string with its quotes: control characters escaped, invalid UTF-8 replaced by U+FFFD. */

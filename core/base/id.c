@@ -26,7 +26,8 @@ int epoch_draw(struct epoch *out)
     return ERR_OK;
 }
 
-static void number_text(uint64_t value, int count, char *out)
+/* The last `count` digits of it. */
+static inline void number_text(uint64_t value, int count, char *out)
 {
     for (int i = count - 1; i >= 0; i--, value >>= 5)
         out[i] = digits[value & 31];
@@ -39,11 +40,9 @@ static void epoch_text(const struct epoch *epoch, char *out)
         hi = hi << 8 | epoch->bytes[i];
         lo = lo << 8 | epoch->bytes[8 + i];
     }
-    for (int i = EPOCH_DIGITS - 1; i >= 0; i--) {
-        out[i] = digits[lo & 31];
-        lo = lo >> 5 | hi << 59;
-        hi >>= 5;
-    }
+    number_text(hi >> 56, 2, out); /* 130 bits, of which the first two are always 0: 10 + 60 + 60 */
+    number_text(hi << 4 | lo >> 60, 12, out + 2);
+    number_text(lo, 12, out + 14);
 }
 
 void batch_id_text(const struct epoch *epoch, uint64_t position, char out[BATCH_ID_LEN + 1])
@@ -54,12 +53,19 @@ void batch_id_text(const struct epoch *epoch, uint64_t position, char out[BATCH_
     out[BATCH_ID_LEN] = '\0';
 }
 
-void row_id_text(const struct epoch *epoch, uint64_t position, uint32_t row, char out[ROW_ID_LEN + 1])
+void row_id_extend(const char batch[BATCH_ID_LEN], uint32_t row, char out[ROW_ID_LEN + 1])
 {
-    batch_id_text(epoch, position, out);
+    memcpy(out, batch, BATCH_ID_LEN);
     out[BATCH_ID_LEN] = '-';
     number_text(row, ROW_DIGITS, out + BATCH_ID_LEN + 1);
     out[ROW_ID_LEN] = '\0';
+}
+
+void row_id_text(const struct epoch *epoch, uint64_t position, uint32_t row, char out[ROW_ID_LEN + 1])
+{
+    char batch[BATCH_ID_LEN + 1];
+    batch_id_text(epoch, position, batch);
+    row_id_extend(batch, row, out);
 }
 
 static int number_parse(const char *text, int count, uint64_t *out)

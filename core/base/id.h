@@ -28,6 +28,7 @@ int epoch_draw(struct epoch *out) MUST_CHECK;
 /* Text with a NUL; `out` has room for the length plus one. */
 void batch_id_text(const struct epoch *epoch, uint64_t position, char out[BATCH_ID_LEN + 1]);
 void row_id_text(const struct epoch *epoch, uint64_t position, uint32_t row, char out[ROW_ID_LEN + 1]);
+void row_id_extend(const char batch[BATCH_ID_LEN], uint32_t row, char out[ROW_ID_LEN + 1]); /* of its batch's id */
 
 /* Back from text; ERR_SYNTAX when it is not exactly such an id. */
 int batch_id_parse(struct slice text, struct epoch *epoch, uint64_t *position) MUST_CHECK;

@@ -371,6 +371,7 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
         p->down_position = p->ops->durable(p->ops->arg).position;
     }
     p->counts.memory_kills += down->end == HOST_MEMORY;
+    p->counts.deadline_kills += down->end == HOST_DEADLINE;
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy)

@@ -397,7 +397,6 @@ static int64_t watch_deadlines(struct pusher *p, int64_t now)
     }
     if (late && !p->kill_sent && p->host != HOST_NONE) {
         p->kill_sent = true;
-        p->counts.deadline_kills++;
         p->ops->kill(p->ops->arg, p, HOST_DEADLINE);
     }
     return late ? INT64_MAX : wake;

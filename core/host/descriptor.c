@@ -93,19 +93,26 @@ static const char *kind_name(uint32_t kind)
     return kind == HG_PULLER ? "a puller" : kind == HG_PROCESSOR ? "a processor" : "of no known kind";
 }
 
+/* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
+ * there only where the plugin's own size says so. */
+#define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
+
+static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, pusher), option_1_0 = SIZE_1_0(struct hg_option, offset),
+                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe);
+
 static int versions_check(const struct hg_plugin *p, struct err *e)
 {
     if (p->abi_major != HG_ABI_MAJOR)
         return refuse_number(e, "abi_major", HG_ABI_MAJOR, p->abi_major);
     if (p->abi_minor > HG_ABI_MINOR)
         return err_set(e, ERR_DENIED, "abi_minor: expected at most %d, found %u", HG_ABI_MINOR, p->abi_minor);
-    if (p->size < sizeof *p)
-        return refuse_small(e, "size", sizeof *p, p->size);
+    if (p->size < plugin_1_0)
+        return refuse_small(e, "size", plugin_1_0, p->size);
     if (p->kind != HG_PUSHER)
         return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), found %u (%s)", HG_PUSHER, p->kind,
                        kind_name(p->kind));
-    if (p->option_size < sizeof(struct hg_option) || p->option_size % alignof(struct hg_option) != 0)
-        return refuse_small(e, "option_size", sizeof(struct hg_option), p->option_size);
+    if (p->option_size < option_1_0 || p->option_size % alignof(struct hg_option) != 0)
+        return refuse_small(e, "option_size", option_1_0, p->option_size);
     return ERR_OK;
 }
 
@@ -123,8 +130,8 @@ static int pusher_check(const struct hg_pusher *p, struct err *e)
     const uint32_t known = HG_STABLE_BATCH | HG_WHOLE_SETS | HG_MANUAL_START;
     if (p == NULL)
         return err_set(e, ERR_DENIED, "pusher: expected a table, found none");
-    if (p->size < sizeof *p)
-        return refuse_small(e, "pusher.size", sizeof *p, p->size);
+    if (p->size < pusher_1_0)
+        return refuse_small(e, "pusher.size", pusher_1_0, p->size);
     if ((p->flags & ~known) != 0)
         return err_set(e, ERR_DENIED, "pusher.flags: expected only bits of %#x, found %#x", known, p->flags);
     const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->push == NULL ? "push" : NULL;

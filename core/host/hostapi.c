@@ -31,14 +31,22 @@ static const struct hg_row *api_row(const struct hg_rows *rows, size_t n)
     return n < rows->count ? &rows->rows[n] : NULL;
 }
 
+/* The rows of a set share it, and most pushers ask for each. */
+static const char *record_id(struct lent_record *record)
+{
+    if (record->id[0] == '\0')
+        batch_id_text(&record->epoch, record->position, record->id);
+    return record->id;
+}
+
 static void api_row_id(const struct hg_row *row, char out[HG_ROW_ID_SIZE])
 {
-    row_id_text(&row->record->epoch, row->record->position, row->number, out);
+    row_id_extend(record_id(row->record), row->number, out);
 }
 
 static void api_batch_id(const struct hg_row *row, char out[HG_BATCH_ID_SIZE])
 {
-    batch_id_text(&row->record->epoch, row->record->position, out);
+    memcpy(out, record_id(row->record), BATCH_ID_LEN + 1);
 }
 
 static struct hg_text api_uuid(const struct hg_row *row)
@@ -171,14 +179,37 @@ static long api_text(struct hg_text json, char *out, size_t size)
 static void api_judge(struct hg_rows *rows, size_t n, uint32_t verdict, int64_t after_ms, const char *reason)
 {
     CHECK_MAGIC(rows, LENT_MAGIC);
+    window_lock(rows);
     lent_judge(rows, n, verdict, after_ms, reason);
+    window_unlock(rows);
 }
 
 static int api_not_now(struct hg_rows *rows, int64_t after_ms, const char *reason)
 {
     CHECK_MAGIC(rows, LENT_MAGIC);
+    window_lock(rows);
     lent_not_now(rows, after_ms, reason);
+    window_unlock(rows);
     return HG_NOT_NOW;
+}
+
+static uint64_t api_later(struct hg_rows *rows)
+{
+    CHECK_MAGIC(rows, LENT_MAGIC);
+    return window_open(rows);
+}
+
+static int api_settle(struct hg_host *w, uint64_t token, size_t n, uint32_t verdict, int64_t after_ms,
+                      const char *reason)
+{
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    return window_settle(&w->rows, token, n, verdict, after_ms, reason);
+}
+
+static int api_settle_not_now(struct hg_host *w, uint64_t token, int64_t after_ms, const char *reason)
+{
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    return window_not_now(&w->rows, token, after_ms, reason);
 }
 
 /* --- the host --- */
@@ -310,4 +341,7 @@ const struct hg_api hostapi = {
     .state_get = api_state_get,
     .state_set = api_state_set,
     .settled = api_settled,
+    .later = api_later,
+    .settle = api_settle,
+    .settle_not_now = api_settle_not_now,
 };

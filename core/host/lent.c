@@ -12,11 +12,13 @@ void lent_init(struct hg_rows *l)
     *l = (struct hg_rows){.magic = LENT_MAGIC};
     loft_init(&l->copies, LENT_BYTES_MAX);
     loft_init(&l->reasons, REASON_BYTES_MAX);
+    window_init(&l->window);
 }
 
 void lent_fini(struct hg_rows *l)
 {
     lent_reset(l, true);
+    window_fini(&l->window);
     l->magic = 0;
 }
 
@@ -92,7 +94,7 @@ int lent_add(struct hg_rows *l, const struct lent_record *like, const struct rec
         return ERR_NOMEM;
     l->rows = rows;
     struct slice extent = lent_extent(r, first, end);
-    const struct lent_record *record = lent_record_copy(l, like, r);
+    struct lent_record *record = lent_record_copy(l, like, r);
     char *bytes = record == NULL ? NULL : loft_take(&l->copies, extent.len);
     if (bytes == NULL)
         return ERR_NOMEM;
@@ -157,12 +159,13 @@ static const char *reason_keep(struct hg_rows *l, size_t n, const char *reason, 
 
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason)
 {
-    if (n >= l->count || verdict < HG_OK || verdict > HG_REJECT) {
+    bool later = verdict == HG_LATER && l->window.token != 0;
+    if (n >= l->count || verdict < HG_OK || (verdict > HG_REJECT && !later)) {
         l->misuse++;
         return;
     }
     struct hg_row *row = &l->rows[n];
-    if (row->verdict != 0)
+    if (row->verdict != 0 && (row->verdict != HG_LATER || later))
         return;
     row->verdict = verdict;
     row->after_ms = after_ms > 0 ? after_ms : 0;

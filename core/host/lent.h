@@ -3,8 +3,10 @@
 #ifndef HG_HOST_LENT_H
 #define HG_HOST_LENT_H
 
+#include "base/id.h"
 #include "headgate.h"
 #include "host/loft.h"
+#include "host/window.h"
 #include "host/wire.h"
 #include "journal/record.h"
 
@@ -24,10 +26,11 @@ struct lent_record {
     struct slice context, uuid, client;
     uint32_t rows; /* in the whole record */
     uint32_t store, attempt, origin;
+    char id[BATCH_ID_LEN + 1]; /* made when it is first asked for; empty before */
 };
 
 struct hg_row {
-    const struct lent_record *record;
+    struct lent_record *record;
     const char *data;
     uint64_t index; /* or INDEX_NONE */
     uint32_t length;
@@ -59,6 +62,7 @@ struct hg_rows {
     int64_t after_ms; /* of the call */
     uint32_t reason_length;
     char reason[HG_REASON_MAX];
+    struct window window;
 };
 
 void lent_init(struct hg_rows *l);
@@ -74,6 +78,7 @@ int lent_leave(struct hg_rows *l, const struct left_out *left) MUST_CHECK;
 /* The place the daemon knows a row by. */
 struct wire_place lent_place(const struct hg_row *row);
 
+/* Under the lock of the window, where there is one. */
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason);
 /* For a pusher whose unit is the row set: a set of which any row is to be tried again, or was not judged, is tried
  * again as a whole. `result` of the push, enum hg_result. */

@@ -184,9 +184,10 @@ static void worker_push(struct hg_host *w, struct told *told)
     w->pushing = true;
     crash_token(w->hand.head.head.token);
     int result = worker_pusher(w)->push(w->state, &w->rows);
-    crash_token(0);
     w->pushing = false;
     w->unflushed = true;
+    result = window_finish(w, result);
+    crash_token(0);
     told->push_us = (clock_ns() - began) / 1000;
     told->bad_result = result != HG_ALL_OK && result != HG_JUDGED && result != HG_NOT_NOW;
     told->result = told->bad_result ? HG_NOT_NOW : (uint32_t)result;

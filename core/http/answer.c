@@ -36,17 +36,6 @@ static const char *date_line(struct answer_date *date)
     return date->line;
 }
 
-static int add_number(struct buf *out, uint64_t number)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return buf_add(out, digits + at, sizeof digits - at);
-}
-
 static int add_line(struct buf *out, const char *name, const char *value)
 {
     int code = buf_adds(out, name);
@@ -63,7 +52,7 @@ static int add_length(struct buf *out, const struct answer_head *head)
     if (code == ERR_OK)
         code = buf_adds(out, "Content-Length: ");
     if (code == ERR_OK)
-        code = add_number(out, head->length);
+        code = buf_addn(out, head->length);
     return code != ERR_OK ? code : buf_add(out, "\r\n", 2);
 }
 
@@ -72,7 +61,7 @@ int answer_write_head(struct buf *out, struct answer_date *date, const struct an
     buf_clear(out);
     int code = buf_adds(out, "HTTP/1.1 ");
     if (code == ERR_OK)
-        code = add_number(out, (uint64_t)head->status);
+        code = buf_addn(out, (uint64_t)head->status);
     if (code == ERR_OK)
         code = add_line(out, " ", http_reason(head->status));
     if (code == ERR_OK)

@@ -1,8 +1,8 @@
 /* Committing: what piled up becomes one group, is written, synced, published and handed back; then the next pile.
  *
- * Owned by the commit thread (or a simulator): commit_step never waits for anything but the disk. There is no timer:
- * while one fdatasync runs the next pile gathers. Durable before visible: the mark moves and the entries go back only
- * after the sync (with durability `fsync`), so an answer never promises what a crash can take.
+ * Called by who has the writer, the commit thread as a rule: commit_step never waits for anything but the disk. There
+ * is no timer: while one fdatasync runs the next pile gathers. Durable before visible: the mark moves and the entries
+ * go back only after the sync (with durability `fsync`), so an answer never promises what a crash can take.
  *
  * A failed write or sync is never tried again on the same file: the kernel may have marked its pages clean. The segment
  * ends at its last durable group for good, and the next one begins beyond every byte that was ever handed to it. */
@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-enum { WAKES_MAX = 32 };
+enum { WAKES_MAX = 32, SYNC_WEIGHT = 8 };
 
 /* --- handing back --- */
 
@@ -36,14 +36,15 @@ struct journal_entry *commit_take(struct commit_queue *q)
     return oldest;
 }
 
-static void wakes_send(struct commit_queue *const *queues, int count)
+static void wakes_send(const struct writer *w, struct commit_queue *const *queues, int count)
 {
     for (int i = 0; i < count; i++)
-        queues[i]->wake(queues[i]->arg);
+        if (queues[i] != w->own)
+            queues[i]->wake(queues[i]->arg);
 }
 
 /* An entry belongs to its owner again once it is pushed. */
-static void entries_finish(struct journal_entry *list, uint32_t count, int status)
+static void entries_finish(const struct writer *w, struct journal_entry *list, uint32_t count, int status)
 {
     struct commit_queue *queues[WAKES_MAX];
     int used = 0;
@@ -57,13 +58,13 @@ static void entries_finish(struct journal_entry *list, uint32_t count, int statu
         while (i < used && queues[i] != q)
             i++;
         if (i == used && used == WAKES_MAX) {
-            wakes_send(queues, used);
+            wakes_send(w, queues, used);
             used = i = 0;
         }
         if (i == used)
             queues[used++] = q;
     }
-    wakes_send(queues, used);
+    wakes_send(w, queues, used);
 }
 
 /* --- the pile --- */
@@ -97,7 +98,7 @@ static void pile_fail(struct writer *w, int status)
     uint32_t count = 0;
     for (const struct journal_entry *e = w->pile; e != NULL; e = e->next)
         count++;
-    entries_finish(pile_cut(w, count), count, status);
+    entries_finish(w, pile_cut(w, count), count, status);
 }
 
 /* --- the head --- */
@@ -149,6 +150,7 @@ static int head_sync(struct journal *j)
     if (sys->fdatasync(w->fd) != 0)
         return err_from_errno(errno);
     int64_t spent = clock_ns() - before;
+    w->sync_ns += w->sync_ns == 0 ? spent : (spent - w->sync_ns) / SYNC_WEIGHT;
     w->unsynced = false;
     journal_lock(j);
     sync_note(j, spent);
@@ -231,6 +233,7 @@ static void group_publish(struct journal *j, const struct group_plan *plan, uint
                       e->positions[i]);
     journal_unlock(j);
     w->begun = true;
+    w->lonely = plan->entries == 1;
 }
 
 static void group_commit(struct journal *j, const struct group_plan *plan, const struct journal_options *options)
@@ -247,7 +250,7 @@ static void group_commit(struct journal *j, const struct group_plan *plan, const
     int number = errno;
     if (code != ERR_OK) {
         head_void(j, what, number);
-        entries_finish(pile_cut(w, plan->entries), plan->entries, ERR_IO);
+        entries_finish(w, pile_cut(w, plan->entries), plan->entries, ERR_IO);
         journal_tell(j);
         return;
     }
@@ -256,7 +259,7 @@ static void group_commit(struct journal *j, const struct group_plan *plan, const
         w->sync_due_ms = clock_ms() + options->interval_ms;
     }
     group_publish(j, plan, last_crc, sync);
-    entries_finish(pile_cut(w, plan->entries), plan->entries, ERR_OK);
+    entries_finish(w, pile_cut(w, plan->entries), plan->entries, ERR_OK);
 }
 
 /* A head in which at least the first waiting entry fits. */
@@ -293,7 +296,7 @@ static enum commit_state sync_when_due(struct journal *j, const struct journal_o
     return COMMIT_IDLE;
 }
 
-enum commit_state commit_step(struct journal *j)
+static enum commit_state commit(struct journal *j, bool once)
 {
     struct writer *w = &j->writer;
     journal_lock(j);
@@ -308,8 +311,22 @@ enum commit_state commit_step(struct journal *j)
             group_commit(j, &plan, &options);
         else
             pile_fail(w, code);
+        if (once && w->pile != NULL)
+            return COMMIT_MORE;
+        if (once)
+            break;
     }
     return sync_when_due(j, &options);
+}
+
+enum commit_state commit_step(struct journal *j)
+{
+    return commit(j, false);
+}
+
+enum commit_state commit_one(struct journal *j)
+{
+    return commit(j, true);
 }
 
 void commit_finish(struct journal *j)

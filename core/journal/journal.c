@@ -17,9 +17,9 @@ enum { RETRY_MS = 1000 };
 
 /* --- append --- */
 
-int journal_append(struct journal *j, struct journal_entry *entry)
+/* What can be done on the caller's thread. */
+static int entry_prepare(const struct journal *j, struct journal_entry *entry)
 {
-    CHECK_MAGIC(j, JOURNAL_MAGIC);
     CHECK(entry->count > 0);
     uint64_t length = 0;
     for (uint32_t i = 0; i < entry->count; i++) {
@@ -35,16 +35,35 @@ int journal_append(struct journal *j, struct journal_entry *entry)
         return ERR_LIMIT;
     entry->length = length;
     entry->next = NULL;
+    return ERR_OK;
+}
+
+static int entry_queue(struct journal *j, struct journal_entry *entry, bool call)
+{
+    CHECK_MAGIC(j, JOURNAL_MAGIC);
+    int code = entry_prepare(j, entry);
+    if (code != ERR_OK)
+        return code;
     journal_lock(j);
-    int code = j->closing ? ERR_CLOSED : j->intake;
+    code = j->closing ? ERR_CLOSED : j->intake;
     if (code == ERR_OK) {
-        if (j->queue == NULL)
-            commit_call(j);
         *j->queue_end = entry;
         j->queue_end = &entry->next;
+        if (call)
+            commit_call(j);
     }
     journal_unlock(j);
     return code;
+}
+
+int journal_append(struct journal *j, struct journal_entry *entry)
+{
+    return entry_queue(j, entry, true);
+}
+
+int journal_put(struct journal *j, struct journal_entry *entry)
+{
+    return entry_queue(j, entry, false);
 }
 
 void journal_reconfigure(struct journal *j, const struct journal_options *options)

@@ -77,6 +77,14 @@ struct journal_entry {
 /* Queue an entry. 0, or at once ERR_FULL (budget), ERR_IO (a disk error, no segment), ERR_CLOSED, ERR_LIMIT (larger
  * than a segment takes): then the entry is not queued. */
 int journal_append(struct journal *j, struct journal_entry *entry) MUST_CHECK;
+/* For a loop that would rather commit by itself than wake a thread. journal_put queues an entry as journal_append does,
+ * but wakes nobody; one of the other two must follow soon. journal_wake: the commit thread takes it.
+ * journal_commit_here commits it on this thread where that is sure to be quick: it is small, nothing else waits, the
+ * group before was as lonely, and fdatasync has taken less than half a millisecond of late. Then it returns true, the
+ * entry is back in `own`, and own->wake was not called. False: the commit thread was woken. */
+int journal_put(struct journal *j, struct journal_entry *entry) MUST_CHECK;
+void journal_wake(struct journal *j);
+bool journal_commit_here(struct journal *j, struct commit_queue *own) MUST_CHECK;
 /* Take all finished entries of a queue, oldest first (linked by `next`); NULL when there are none. */
 struct journal_entry *commit_take(struct commit_queue *queue);
 

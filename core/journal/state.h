@@ -1,6 +1,6 @@
 /* The inside of a journal: what its threads share. Only files of this folder include it.
  *
- * Who owns what: everything in `struct journal` is under `lock`, but what is marked as the commit thread's or the
+ * Who owns what: everything in `struct journal` is under `lock`, but what is marked as the writer's or the
  * helper's own. A segment in the table is removed and freed by the helper only, so the helper may look at its constant
  * parts without the lock; everyone else copies what it needs while holding it.
  *
@@ -26,6 +26,13 @@ enum {
     WRITE_HEADERS = 256,
 };
 
+enum commit_state {
+    COMMIT_IDLE,     /* nothing is left to do */
+    COMMIT_SEGMENT,  /* waits for the helper to make a segment, or to say that it cannot */
+    COMMIT_SYNC_DUE, /* nothing is left but a sync at writer.sync_due_ms */
+    COMMIT_MORE,     /* commit_one has left something */
+};
+
 struct segment {
     struct segment_header header; /* as on disk, or told from its groups when that is lost */
     uint64_t end;                 /* durable and valid up to here */
@@ -45,17 +52,20 @@ struct prepared {
     int fd;
 };
 
-/* The commit thread's own. */
+/* Of whoever commits: the commit thread, or for one group a loop that has taken its place (`committing`). */
 struct writer {
     int fd;               /* of the head, -1: none */
     struct segment *head; /* in the table, or (before its first group) not yet */
     bool begun;           /* its header is written */
     uint64_t at;          /* position of the next group */
     uint32_t prev_crc;
-    uint64_t rows;       /* cumulative */
-    uint64_t synced;     /* position: everything before is on the medium */
-    bool unsynced;       /* something was written after that */
-    int64_t sync_due_ms; /* DURABILITY_INTERVAL */
+    uint64_t rows;            /* cumulative */
+    uint64_t synced;          /* position: everything before is on the medium */
+    bool unsynced;            /* something was written after that */
+    int64_t sync_due_ms;      /* DURABILITY_INTERVAL */
+    int64_t sync_ns;          /* moving average of fdatasync; 0: none yet */
+    bool lonely;              /* the last group was one entry */
+    struct commit_queue *own; /* of the loop that commits: it is not woken */
     struct journal_entry *pile, **pile_end;
     struct iovec parts[WRITE_PARTS];
     unsigned char headers[WRITE_HEADERS][RECORD_HEADER];
@@ -73,6 +83,8 @@ struct journal {
     pthread_cond_t chores; /* for the helper */
     pthread_t commit_thread, helper_thread;
     bool started, closing, stopping, chores_waiting;
+    bool committing;         /* someone has the writer */
+    enum commit_state state; /* the writer's, as it was left */
 
     struct journal_entry *queue, **queue_end;
     struct segment **table; /* by base */
@@ -108,13 +120,9 @@ int journal_start(struct journal *j) MUST_CHECK; /* the threads */
 void journal_free(struct journal **j);           /* after the threads ended, or without them */
 
 /* --- steps --- */
-enum commit_state {
-    COMMIT_IDLE,     /* nothing is left to do */
-    COMMIT_SEGMENT,  /* waits for the helper to make a segment, or to say that it cannot */
-    COMMIT_SYNC_DUE, /* nothing is left but a sync at writer.sync_due_ms */
-};
 enum commit_state commit_step(struct journal *j);
-void commit_finish(struct journal *j); /* the last sync, at close */
+enum commit_state commit_one(struct journal *j); /* at most one group */
+void commit_finish(struct journal *j);           /* the last sync, at close */
 /* One piece of work; false: there is none before *wait_ms have passed (-1: until something changes). */
 bool helper_step(struct journal *j, int64_t *wait_ms);
 

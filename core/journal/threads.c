@@ -1,4 +1,5 @@
-/* The two threads of a journal: thin drivers that wait for work and call the steps.
+/* The two threads of a journal: thin drivers that wait for work and call the steps; and the loop that takes the commit
+ * thread's place for a group of one.
  *
  * Condition variables wait on the monotonic clock, so a jump of the wall clock neither hangs nor hurries anything.
  * Close lets the commit thread finish what is queued while the helper still makes segments for it, then ends the
@@ -40,46 +41,99 @@ static void wait_ms(struct journal *j, pthread_cond_t *on, int64_t ms)
 
 /* --- commit --- */
 
+enum { LONE_BYTES = 64 * 1024, LONE_SYNC_NS = 500 * 1000 };
+
 /* Under the lock. */
-static bool commit_has_work(const struct journal *j, enum commit_state state)
+static bool commit_has_work(const struct journal *j)
 {
-    if (state == COMMIT_SEGMENT)
+    if (j->state == COMMIT_SEGMENT)
         return j->prepared_count > 0 || j->intake != ERR_OK;
-    return j->queue != NULL || j->closing;
+    return j->queue != NULL || j->closing || j->state == COMMIT_MORE;
 }
 
-static void commit_wait(struct journal *j, enum commit_state state)
+/* Milliseconds until there may be something to do; 0: now, -1: not before someone says so. Under the lock. */
+static int64_t commit_due(const struct journal *j)
 {
-    int64_t ms = -1;
-    if (state == COMMIT_SYNC_DUE) {
-        ms = j->writer.sync_due_ms - clock_ms();
-        ms = ms < 0 ? 0 : ms;
-    }
+    if (j->committing)
+        return -1;
+    if (commit_has_work(j))
+        return 0;
+    if (j->state != COMMIT_SYNC_DUE)
+        return -1;
+    int64_t ms = j->writer.sync_due_ms - clock_ms();
+    return ms < 0 ? 0 : ms;
+}
+
+/* Wait for work and take the writer; false: all is done and the journal is closed. */
+static bool writer_take(struct journal *j)
+{
     journal_lock(j);
-    if (!commit_has_work(j, state))
+    for (int64_t ms = commit_due(j); ms != 0; ms = commit_due(j))
         wait_ms(j, &j->work, ms);
+    bool more = !j->closing || j->queue != NULL || j->state == COMMIT_SEGMENT || j->state == COMMIT_MORE;
+    j->committing = true;
     journal_unlock(j);
+    return more;
 }
 
-static bool commit_done(struct journal *j, enum commit_state state)
+static void writer_give(struct journal *j, enum commit_state state)
 {
     journal_lock(j);
-    bool done = j->closing && j->queue == NULL && state != COMMIT_SEGMENT;
+    j->state = state;
+    j->committing = false;
     journal_unlock(j);
-    return done;
 }
 
 static void *commit_run(void *arg)
 {
     struct journal *j = arg;
-    enum commit_state state = COMMIT_IDLE;
     CHECK_MAGIC(j, JOURNAL_MAGIC);
-    while (!commit_done(j, state)) {
-        commit_wait(j, state);
-        state = commit_step(j);
-    }
+    while (writer_take(j))
+        writer_give(j, commit_step(j));
     commit_finish(j);
     return NULL;
+}
+
+/* --- in the commit thread's place --- */
+
+void journal_wake(struct journal *j)
+{
+    journal_lock(j);
+    commit_call(j);
+    journal_unlock(j);
+}
+
+/* One small entry waits, nobody commits, the group before was no larger, and the disk is quick. Under the lock. */
+static bool commit_is_lone(const struct journal *j)
+{
+    const struct writer *w = &j->writer;
+    return !j->committing && !j->closing && j->state == COMMIT_IDLE && j->options.durability == DURABILITY_FSYNC &&
+           j->queue != NULL && j->queue->next == NULL && j->queue->length <= LONE_BYTES && w->lonely &&
+           w->sync_ns > 0 && w->sync_ns < LONE_SYNC_NS;
+}
+
+bool journal_commit_here(struct journal *j, struct commit_queue *own)
+{
+    CHECK_MAGIC(j, JOURNAL_MAGIC);
+    journal_lock(j);
+    bool lone = commit_is_lone(j) && j->queue->queue == own;
+    if (lone)
+        j->committing = true;
+    else
+        commit_call(j);
+    journal_unlock(j);
+    if (!lone)
+        return false;
+    j->writer.own = own;
+    enum commit_state state = commit_one(j);
+    j->writer.own = NULL;
+    journal_lock(j);
+    j->state = state;
+    j->committing = false;
+    if (state != COMMIT_IDLE || j->queue != NULL || j->closing)
+        commit_call(j);
+    journal_unlock(j);
+    return state != COMMIT_SEGMENT; /* there is none ready: the entry is still to be written */
 }
 
 /* --- helper --- */

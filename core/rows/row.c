@@ -9,10 +9,10 @@
 /* --- data --------------------------------------------------------------------------------------------------------- */
 
 struct data {
-    uint64_t matched; /* a bit for each key of the shape that was found */
-    uint32_t at;      /* the next one to look for */
-    bool shaped;      /* every key so far was found in the shape */
-    bool escaped;     /* a key holds a backslash: no shape can be made of it */
+    uint64_t matched[SHAPE_KEYS / 64]; /* a bit for each key of the shape that was found */
+    uint32_t at;                       /* the next one to look for */
+    bool shaped;                       /* every key so far was found in the shape */
+    bool escaped;                      /* a key holds a backslash: no shape can be made of it */
 };
 
 static bool all_alnum_bytes(const char *p, size_t len)
@@ -72,8 +72,10 @@ static void data_key_check(struct scan *s, const struct text *key, struct slice 
 static bool data_unshape(struct scan *s, struct data *d)
 {
     d->shaped = false;
-    for (uint64_t left = d->matched; left != 0; left &= left - 1) {
-        const struct shape_key *key = &s->shape.keys[__builtin_ctzll(left)];
+    for (uint32_t i = 0; i < d->at; i++) {
+        const struct shape_key *key = &s->shape.keys[i];
+        if ((d->matched[i / 64] >> i % 64 & 1) == 0)
+            continue;
         if (key_set_add(&s->keys, &frame_top(s)->keys, key->text + 1, key->len - 3) != ERR_OK) {
             scan_nomem(s);
             return false;
@@ -110,7 +112,7 @@ static inline const uint8_t *data_key(struct scan *s, const uint8_t *p, struct d
         struct frame *frame = frame_top(s);
         frame->key = p + 1;
         frame->key_len = key->len - 3;
-        d->matched |= UINT64_C(1) << i;
+        d->matched[i / 64] |= UINT64_C(1) << i % 64;
         d->at = i + 1;
         return space_skip(p + key->len, s->end);
     }

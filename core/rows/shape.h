@@ -12,10 +12,10 @@
 #endif
 
 enum {
-    SHAPE_KEYS = 64, /* one bit each in a word */
-    SHAPE_TEXT = 64, /* bytes of the longest, with quotes and colon */
-    SHAPE_AHEAD = 8, /* keys that may be left out at a time */
-    SHAPE_WAIT = 63, /* rows between two attempts, when learning has not helped */
+    SHAPE_KEYS = 256, /* more than that: each key is read and looked up; a multiple of 64 */
+    SHAPE_TEXT = 64,  /* bytes of the longest, with quotes and colon */
+    SHAPE_AHEAD = 8,  /* keys that may be left out at a time */
+    SHAPE_WAIT = 63,  /* rows between two attempts, when learning has not helped */
 };
 
 struct shape_key {

@@ -66,6 +66,7 @@ struct host_state {
     uint64_t log_lost;
     probe_answer *probe;
     void *probe_arg;
+    int64_t probe_by_ms; /* the answer must be here by then */
 };
 
 /* A runner and what it knows of its host. */

@@ -579,6 +579,8 @@ void runner_sample(struct runner *r)
     r->memory = process_memory(r->process);
     if (r->instance.common.memory_max > 0 && r->memory > r->instance.common.memory_max)
         order_kill(NULL, r->pusher, HOST_MEMORY);
+    if (state_of(r)->probe != NULL && clock_ms() >= state_of(r)->probe_by_ms)
+        order_kill(NULL, r->pusher, HOST_DEADLINE);
 }
 
 void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answer, void *arg)
@@ -591,5 +593,6 @@ void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answ
     }
     h->probe = answer;
     h->probe_arg = arg;
+    h->probe_by_ms = clock_ms() + 2 * r->pusher->settings.timeout_ms;
     runner_send_simple(r, WIRE_PROBE, 1);
 }

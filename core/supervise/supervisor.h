@@ -34,7 +34,6 @@ struct runner {
     int64_t wake_ms;          /* when pusher_step wants to be called */
     struct counter *counters; /* what the plugin counts: a list */
     uint64_t log_dropped;
-    int64_t probe_token;
 };
 
 struct counter { /* of a plugin, shown as a metric */
@@ -76,7 +75,8 @@ void supervisor_step(struct supervisor *s, struct runner *r);
 /* Let a pusher go for good: its backlog is skipped or becomes dead letters. ERR_BUSY: its plugin is still there and
  * configured; pause or remove it first. */
 int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, struct err *e) MUST_CHECK;
-/* Ask a running host's plugin for its far end; `answer` is called once, or with ERR_UNREACHABLE. */
+/* Ask a running host's plugin for its far end; `answer` is called once, with ERR_UNREACHABLE when it does not run or
+ * does not answer. A probe waits for the push under way; after twice TIMEOUT the host is killed as one that hangs. */
 typedef void probe_answer(void *arg, int code, const char *text);
 void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answer, void *arg);
 /* Why intake has to wait because of a pusher (MAX_LAG with WHEN_FULL=block), or NULL. */

@@ -3,11 +3,12 @@
  */
 #include "common/rowline.h"
 
+#include "common/jsontext.h"
 #include "common/stamp.h"
 
 #include <string.h>
 
-enum { ESCAPED_MAX = 6, PARTS_MAX = 160 }; /* \u00XX; all that is neither uuid nor data */
+enum { PARTS_MAX = 160 }; /* all that is neither uuid nor data */
 
 static char *put(char *at, const char *ptr, size_t len)
 {
@@ -16,25 +17,6 @@ static char *put(char *at, const char *ptr, size_t len)
 }
 
 #define PUT_TEXT(at, text) put((at), (text), sizeof(text) - 1)
-
-static char *put_escaped(char *at, struct hg_text text)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '"' || c == '\\') {
-            *at++ = '\\';
-            *at++ = (char)c;
-        } else if (c < 0x20) {
-            at = PUT_TEXT(at, "\\u00");
-            *at++ = digits[c >> 4];
-            *at++ = digits[c & 15];
-        } else {
-            *at++ = (char)c;
-        }
-    }
-    return at;
-}
 
 static char *put_number(char *at, int64_t value)
 {
@@ -64,13 +46,13 @@ void rowline_add(struct strbuf *out, const struct hg_api *api, const struct hg_r
     int64_t index = api->index(row);
     api->row_id(row, id);
     stamp_text(api->received(row), stamp);
-    char *at = strbuf_room(out, PARTS_MAX + HG_ROW_ID_SIZE + uuid.len * ESCAPED_MAX + data.len);
+    char *at = strbuf_room(out, PARTS_MAX + HG_ROW_ID_SIZE + uuid.len * JSONTEXT_GROWTH + data.len);
     if (!at)
         return;
     at = PUT_TEXT(at, ROWLINE_HEAD);
     at = put(at, id, strlen(id));
     at = PUT_TEXT(at, ROWLINE_SECOND);
-    at = put_escaped(at, uuid);
+    at = jsontext_put(at, uuid);
     *at++ = '"';
     if (index >= 0)
         at = put_number(PUT_TEXT(at, ",\"index\":"), index);

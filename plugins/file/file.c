@@ -8,15 +8,13 @@
 
 #include "store.h"
 
-#include "paths.h"
-
+#include "common/paths.h"
 #include "common/template.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct config {
     const char *path;
@@ -102,16 +100,6 @@ static void file_close(void *state)
     free(w);
 }
 
-static int mode_parse(const char *text, unsigned *mode)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 8);
-    if (*text == '\0' || *end != '\0' || strspn(text, "01234567") != strlen(text) || value > 0777)
-        return -1;
-    *mode = (unsigned)value;
-    return 0;
-}
-
 static int worker_setup(struct worker *w, char *why, size_t size)
 {
     const struct config *c = w->config;
@@ -125,7 +113,7 @@ static int worker_setup(struct worker *w, char *why, size_t size)
     if (!w->namer.template)
         return -1;
     w->namer.values = template_values(w->namer.template);
-    if (mode_parse(c->mode ? c->mode : "", &w->store.mode) != 0) {
+    if (path_mode(c->mode, &w->store.mode) != 0) {
         snprintf(why, size, "MODE: is not an octal number from 0 to 0777");
         return -1;
     }
@@ -246,23 +234,11 @@ static void file_reopen(void *state)
     store_close_files(&w->store);
 }
 
-/* Can something be written in the folder, or in the nearest one above that exists? Only what the name has before its
- * first variable part is looked at. */
 static int file_probe(void *state)
 {
     struct worker *w = state;
-    char why[STORE_WHY], *folder = strndup(w->config->path, strcspn(w->config->path, "%{"));
-    int rc = ENOMEM;
-    for (char *slash = folder; folder && slash;) {
-        slash = strrchr(folder, '/');
-        if (slash)
-            slash[slash == folder ? 1 : 0] = '\0';
-        const char *at = slash ? folder : ".";
-        rc = access(at, W_OK | X_OK) == 0 ? 0 : errno;
-        if (rc != ENOENT || strcmp(at, "/") == 0)
-            break;
-    }
-    free(folder);
+    char why[STORE_WHY];
+    int rc = path_writable(w->config->path);
     if (rc == 0)
         return HG_OPEN_OK;
     snprintf(why, sizeof(why), "%.300s: its folder cannot be written to: %s", w->config->path, strerror(rc));

@@ -3,7 +3,7 @@
  * no regular file, and not blocking on one, keeps a FIFO or a device from holding the worker for ever. */
 #include "outfile.h"
 
-#include "paths.h"
+#include "common/paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,7 +95,7 @@ void outfile_line_added(struct outfile *f, const char *id, size_t len)
 {
     f->next.offset = f->end.offset + f->text.len;
     f->next.line = len <= UINT32_MAX ? (uint32_t)len : 0;
-    f->next.check = place_check(id, strlen(id));
+    memcpy(f->newest, id, strlen(id) + 1);
 }
 
 static int write_at(int fd, const char *ptr, size_t len, uint64_t at)
@@ -145,8 +145,10 @@ int outfile_sync(struct outfile *f)
 
 void outfile_keep(struct outfile *f)
 {
-    if (f->text.len > 0)
+    if (f->text.len > 0) {
         f->end = f->next;
+        f->end.check = place_check(f->newest, strlen(f->newest));
+    }
     f->dirty = 0;
     strbuf_clear(&f->text);
 }

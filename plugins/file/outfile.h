@@ -12,12 +12,13 @@ struct outfile {
     char *path;
     int fd;
     uint64_t dev, ino;
-    int created;        /* 1: made by this open */
-    uint64_t used;      /* greater: used later */
-    struct place end;   /* of what is written and kept */
-    struct place next;  /* the same once `text` is written */
-    struct strbuf text; /* lines of this push */
-    int dirty;          /* 1: bytes may lie behind `end` that have to go */
+    int created;                 /* 1: made by this open */
+    uint64_t used;               /* greater: used later */
+    struct place end;            /* of what is written and kept */
+    struct place next;           /* the same once `text` is written, but for its `check` */
+    char newest[HG_ROW_ID_SIZE]; /* the row that is made of */
+    struct strbuf text;          /* lines of this push */
+    int dirty;                   /* 1: bytes may lie behind `end` that have to go */
 };
 
 /* Opens, makes it (and its folders) with `mode` when `create`, and takes a lock on it. errno or 0; ENOENT without

@@ -10,7 +10,7 @@
  * What is found is made durable once more before any of it counts as delivered. */
 #include "recover.h"
 
-#include "paths.h"
+#include "rotated.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,9 +6,10 @@
  * what has to be read after the next crash. */
 #include "store.h"
 
-#include "paths.h"
 #include "recover.h"
+#include "rotated.h"
 
+#include "common/paths.h"
 #include "common/rowline.h"
 
 #include <errno.h>

@@ -8,11 +8,14 @@
 #include "common/rowline.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct worker {
+    struct hg_host *host;
     const struct hg_api *api;
     struct strbuf text;
 };
@@ -27,6 +30,7 @@ static int stdout_open(struct hg_host *host, const struct hg_api *api, const voi
         api->fail(host, "no memory");
         return HG_OPEN_NOT_NOW;
     }
+    w->host = host;
     w->api = api;
     strbuf_init(&w->text, text_max);
     *state = w;
@@ -40,6 +44,27 @@ static void stdout_close(void *state)
     free(w);
 }
 
+enum { LOOK_MS = 100 };
+
+/* The log pipe does not block, and may be smaller than a batch: wait for whoever reads it. 0, or why not. */
+static int print(struct worker *w)
+{
+    for (size_t at = 0; at < w->text.len;) {
+        ssize_t n = write(STDOUT_FILENO, w->text.ptr + at, w->text.len - at);
+        if (n >= 0) {
+            at += (size_t)n;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN || w->api->stopping(w->host) || w->api->time_left(w->host) < 2 * LOOK_MS)
+            return errno;
+        struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        (void)poll(&out, 1, LOOK_MS);
+    }
+    return 0;
+}
+
 static int stdout_push(void *state, struct hg_rows *rows)
 {
     struct worker *w = state;
@@ -51,12 +76,8 @@ static int stdout_push(void *state, struct hg_rows *rows)
     }
     if (w->text.failed)
         return w->api->not_now(rows, 0, "no memory for the rows");
-    errno = 0;
-    if (fwrite(w->text.ptr ? w->text.ptr : "", 1, w->text.len, stdout) == w->text.len && fflush(stdout) == 0)
-        return HG_ALL_OK;
-    const char *why = strerror(errno);
-    clearerr(stdout);
-    return w->api->not_now(rows, 0, why);
+    int error = print(w);
+    return error == 0 ? HG_ALL_OK : w->api->not_now(rows, 0, strerror(error));
 }
 
 static const struct hg_pusher pusher = {

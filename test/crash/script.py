@@ -72,7 +72,8 @@ class Script(Gateway):
                         break
                     status = 0
                 if status == 202:
-                    self.note("A", uuid, json.loads(text)["id"])
+                    # (Without memory for a body the place still says it.)
+                    self.note("A", uuid, json.loads(text).get("id") or answer.getheader("Location").rsplit("/", 1)[1])
                 elif status:
                     self.note("R", uuid, status)
                     self.statuses.append(status)

@@ -51,7 +51,8 @@ def test_install_and_uninstall(tmp_path):
     make("install", f"DESTDIR={tmp_path}")
     prefix = tmp_path / "usr/local"
     for name in ("bin/headgate", "libexec/headgate-host", "lib/headgate/plugins/file.so", "lib/headgate/plugins/http.so",
-                 "lib/headgate/plugins/stdout.so", "lib/headgate/plugins/null.so", "include/headgate.h",
+                 "lib/headgate/plugins/stdout.so", "lib/headgate/plugins/null.so", "lib/headgate/plugins/postgres.so",
+                 "lib/headgate/plugins/mysql.so", "lib/headgate/plugins/sqlite.so", "include/headgate.h",
                  "lib/pkgconfig/headgate.pc", "etc/headgate/headgate.ini", "share/man/man1/headgate.1",
                  "share/bash-completion/completions/headgate", "lib/systemd/system/headgate.service",
                  "share/headgate/sdk/common"):

@@ -19,8 +19,8 @@ WHOLE = 90
 def lines_of(build):
     """{file: {line: times}} of core."""
     found = defaultdict(lambda: defaultdict(int))
-    for data in sorted(Path(build).rglob("core/**/*.gcda")):
-        done = subprocess.run(["gcov", "--json-format", "--stdout", data], cwd=ROOT, capture_output=True, check=True)
+    for notes in sorted(Path(build).rglob("core/**/*.gcno")):  # with its .gcda, if it was ever run
+        done = subprocess.run(["gcov", "--json-format", "--stdout", notes], cwd=ROOT, capture_output=True, check=True)
         for document in done.stdout.splitlines():
             for f in json.loads(document)["files"]:
                 if f["file"].startswith("core/"):

@@ -1,8 +1,10 @@
 """2xx means on disk, seen by a recorder in the table of system calls: no 202 leaves before the fdatasync that covers it
 has ended. Two seeded bugs (no sync at all, answers before the sync) must be found by the same check."""
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,8 +27,9 @@ def under_load(g, answers):
         loader.wait(30)
 
 
-def record(program, more=()):
-    with Gateway({"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "64KiB"},
+def record(program, more=(), data=None):
+    """What the judge says of a program under load. data: where it keeps its own, if not beside the rest."""
+    with Gateway({"HEADGATE_JOURNAL_SEGMENT": "1MiB", "HEADGATE_HTTP_MAX_BODY": "64KiB"}, data=data,
                  program=BUILD / "mutant" / program / "headgate", clean=False, start=False) as g:
         path = g.work / "record"
         g.env["TEST_RECORD"] = str(path)
@@ -41,7 +44,17 @@ def record(program, more=()):
             g.take(row("after-the-kill"))
             under_load(g, 500)
         g.stop(check=False)
+        if "loop" in more:
+            assert on_the_loop(path) > 20, "hardly any request was synced by the thread that answered it"
         return judge(path)
+
+
+def on_the_loop(path):
+    """How many syncs of segments were made by a thread that also answers."""
+    lines = [line.split(" ", 6) for line in path.read_text().splitlines()]
+    answering = {x[3] for x in lines if x[0] == "answer"}
+    segments = {x[5] for x in lines if x[0] in ("open", "rename") and x[6].endswith(".seg")}
+    return sum(x[0] == "sync" and x[3] in answering and x[5] in segments for x in lines)
 
 
 def test_no_answer_before_its_sync(capsys):
@@ -50,6 +63,26 @@ def test_no_answer_before_its_sync(capsys):
         print(f"\n{answers} row sets answered with 202, {syncs} syncs of segments, {len(faults)} answered too early")
     assert not faults, faults[:10]
     assert answers > 2000 and syncs > 30
+
+
+@pytest.fixture
+def memory():
+    """A folder in memory: there a sync is sure to be quick, so a lone request is synced by the loop itself."""
+    path = Path(tempfile.mkdtemp(prefix="headgate-record-", dir="/dev/shm"))
+    yield path
+    shutil.rmtree(path)
+
+
+def test_no_answer_before_its_sync_on_the_loop(memory):
+    answers, syncs, faults = record("recorder", ["kill", "loop"], memory / "data")
+    assert not faults, faults[:10]
+    assert answers > 2000 and syncs > 30
+
+
+@pytest.mark.parametrize("program", ["sync_nothing", "sync_later"])
+def test_a_seeded_bug_on_the_loop_is_caught(program, memory):
+    answers, _, faults = record(program, data=memory / "data")
+    assert answers > 500 and len(faults) > answers / 10, f"{len(faults)} of {answers}"
 
 
 @pytest.mark.parametrize("program", ["sync_nothing", "sync_later"])

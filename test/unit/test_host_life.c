@@ -451,6 +451,17 @@ static void unconfined_where_asked(void **state)
 
 /* --- by hand --- */
 
+/* A confined process of the coverage build cannot write its counts, and says so as it ends. */
+static void drop_counting(char *text)
+{
+    char *line;
+    while ((line = strstr(text, "profiling:")) != NULL) {
+        const char *end = strchr(line, '\n');
+        end = end == NULL ? line + strlen(line) : end + 1;
+        memmove(line, end, strlen(end) + 1);
+    }
+}
+
 static int run(const char *arguments, char *out, size_t size)
 {
     char command[512];
@@ -459,6 +470,7 @@ static int run(const char *arguments, char *out, size_t size)
     assert_non_null(p);
     size_t n = fread(out, 1, size - 1, p);
     out[n] = '\0';
+    drop_counting(out);
     return pclose(p);
 }
 

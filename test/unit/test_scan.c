@@ -272,6 +272,39 @@ static void test_shape_is_followed_and_left(void **state)
            1);
 }
 
+/* Three rows with the same keys; in the last one the key of that number comes once more. */
+static void wide_rows(struct buf *b, int width, int twice)
+{
+    assert_int_equal(buf_adds(b, "{\"uuid\":\"u\",\"rows\":["), ERR_OK);
+    for (int row = 0; row < 3; row++) {
+        for (int i = 0; i < width; i++)
+            assert_int_equal(buf_addf(b, "%s\"k%d\":1", i == 0 ? "{\"data\":{" : ",", i), ERR_OK);
+        if (row == 2)
+            assert_int_equal(buf_addf(b, ",\"k%d\":2", twice), ERR_OK);
+        assert_int_equal(buf_adds(b, row == 2 ? "}}]}" : "}},"), ERR_OK);
+    }
+}
+
+/* A key that was found in the shape of the row before is known when it comes again, wherever it stands. */
+static void test_wide_shapes(void **state)
+{
+    (void)state;
+    static const int widths[] = {63, 64, 65, 128, 255, 256, 257}, keys[] = {0, 1, 62, 63, 64, 127, 128, 254, 255, 256};
+    for (size_t w = 0; w < COUNT_OF(widths); w++)
+        for (size_t k = 0; k < COUNT_OF(keys); k++) {
+            struct buf b;
+            char expect[64];
+            buf_init(&b, 1 << 20);
+            wide_rows(&b, widths[w], keys[k]);
+            snprintf(expect, sizeof expect, "duplicate_key /rows/2/data/k%d", keys[k]);
+            if (keys[k] < widths[w])
+                refuse_schema(buf_str(&b), expect);
+            else
+                assert_int_equal(accept(&usual, buf_str(&b), 1)->rows, 3);
+            buf_free(&b);
+        }
+}
+
 static void test_index(void **state)
 {
     (void)state;
@@ -652,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_duplicates_in_wide_objects),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_shape_is_followed_and_left),
+        cmocka_unit_test(test_wide_shapes),
         cmocka_unit_test(test_index),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_number_bound),

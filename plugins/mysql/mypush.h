@@ -1,0 +1,25 @@
+/* One push into MariaDB or MySQL. */
+#ifndef MYSQL_MYPUSH_H
+#define MYSQL_MYPUSH_H
+
+#include "mytable.h"
+#include "myvalues.h"
+
+struct mypush {
+    struct myconn conn;
+    struct mytable table;
+    struct sqlbatch batch;
+    struct myvalues values;
+    MYSQL_STMT *insert, *look; /* of this session; NULL: not prepared */
+    struct strbuf insert_sql;  /* what `insert` was prepared from */
+    struct strbuf sql;
+    unsigned char *verdicts; /* of each row, until the commit */
+    size_t verdict_cap;
+    size_t width; /* columns of this push, with the metadata */
+};
+
+void mypush_init(struct mypush *p);
+void mypush_fini(struct mypush *p);
+int mypush_rows(struct mypush *p, struct hg_rows *rows);
+
+#endif

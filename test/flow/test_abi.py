@@ -1,0 +1,70 @@
+"""The plugin ABI: what moves is noticed, what was built against a released header runs, what cannot be loaded is named."""
+import sys
+
+import pytest
+from gateway import BUILD, ROOT, Gateway, command, rows, wait_until
+
+sys.path.insert(0, str(ROOT / "test/lint"))
+import check_abi  # noqa: E402
+
+HEADER = check_abi.HEADER.read_text()
+RELEASED = sorted(p.stem.removeprefix("headgate-") for p in check_abi.RELEASED.glob("headgate-*.h"))
+
+MOVES = {
+    "a member before others": ("    uint32_t kind;   ", "    uint32_t more;\n    uint32_t kind;   "),
+    "two members change places": ("    uint32_t type;        /* enum hg_type */\n    uint32_t flags;",
+                                  "    uint32_t flags;        /* enum hg_type */\n    uint32_t type;"),
+    "another type": ("    size_t config_size;", "    uint32_t config_size;"),
+    "a function in the middle": ("    int64_t (*received)", "    int (*more)(void);\n    int64_t (*received)"),
+    "a constant": ("    HG_SKIP,  ", "    HG_MORE, HG_SKIP,"),
+    "a member is gone": ("    int (*probe)(void *state);", ""),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_what_moves_is_noticed(move):
+    before, after = MOVES[move]
+    assert HEADER.count(before) == 1
+    now = check_abi.abi_of(HEADER.replace(before, after))
+    assert check_abi.differences(check_abi.GOLDEN.read_text().splitlines(), now)
+    assert check_abi.moved(check_abi.abi_of(HEADER), now)
+
+
+def test_what_grows_at_the_end_is_no_move():
+    grown = HEADER.replace("    int (*settle_not_now)", "    int (*settle_not_now)(void);\n    int (*more)", 1)
+    now = check_abi.abi_of(grown.replace("#define HG_ABI_MINOR 0", "#define HG_ABI_MINOR 1"))
+    assert "HG_ABI_MINOR 1" in now and not check_abi.moved(check_abi.abi_of(HEADER), now)
+    assert check_abi.differences(check_abi.GOLDEN.read_text().splitlines(), now)
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_built_against_a_released_header(version):
+    with Gateway({"PLUGIN_CHAOS_MODE": "reject", "PLUGIN_CHAOS_MATCH": "bad"}, later=["chaos"], start=False) as g:
+        g.add_plugin(f"released-{version}")
+        g.start()
+        g.take(rows("u", 4))
+        g.take(rows("v", 1, bad=True))
+        wait_until(lambda: g.dead())
+        wait_until(lambda: len(g.got_path().read_text().splitlines()) == 4)
+
+
+def refusal(folder):
+    listed = command("plugin", "list", "--plugins", str(folder), "--config", "/dev/null")
+    assert "refused" in listed.stdout, listed
+    return listed.stdout
+
+
+def test_a_missing_glibc_version_is_named(tmp_path):
+    code = (BUILD / "fixture/chaos.so").read_bytes()
+    at = code.index(b"\0GLIBC_2.") + 1
+    version = code[at:code.index(b"\0", at)]
+    (tmp_path / "chaos.so").write_bytes(code.replace(version + b"\0", version.replace(b"_2.", b"_9.") + b"\0"))
+    said = refusal(tmp_path)
+    assert version.replace(b"_2.", b"_9.").decode() in said and "cannot be loaded" in said
+
+
+def test_a_missing_library_is_named(tmp_path):
+    code = (BUILD / "fixture/chaos.so").read_bytes()
+    assert code.count(b"libc.so.6\0") == 1
+    (tmp_path / "chaos.so").write_bytes(code.replace(b"libc.so.6\0", b"libx.so.6\0"))
+    assert "libx.so.6" in refusal(tmp_path)
