@@ -306,7 +306,8 @@ static void nothing_done(uv_work_t *work, int status)
     (void)status;
 }
 
-/* libuv starts its threads with the first work, and ends the process when it cannot: better now than with rows in hand. */
+/* libuv starts its threads with the first work, and ends the process when it cannot: better now than with rows in hand.
+ */
 static void start_threads(uv_loop_t *loop)
 {
     static uv_work_t first;

@@ -99,6 +99,7 @@ def test_a_newer_cursor_is_refused_untouched(tmp_path):
         said = wait_until(lambda: [line for line in g.lines if f"version {version + 1}" in line])
         assert "newer" in said[0]
         g.take(row("another"))
-        assert g.pusher("file")["state"] == "broken" and not g.file_rows()
-        assert g.pusher("chaos")["state"] == "running"
+        g.wait_state("file", "broken")
+        g.wait_state("chaos", "running")
+        assert not g.file_rows()
     assert cursor.read_bytes() == before
