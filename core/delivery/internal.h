@@ -68,6 +68,8 @@ void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint3
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
 /* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
+/* Give up what a forgotten pusher still has. */
+void pusher_forget_rows(struct pusher *p);
 /* The cursor at once, without what a checkpoint brings with it; blocks. */
 int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 

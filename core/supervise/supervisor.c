@@ -535,9 +535,9 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     if (r->process != NULL || writing || (dead_letter && !pusher_quiet(r->pusher)))
         return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
     if (dead_letter) {
-        pusher_forget(r->pusher, journal_durable(s->options.journal));
+        int code = pusher_forget(r->pusher, journal_durable(s->options.journal), e);
         runner_step(r);
-        return ERR_OK;
+        return code;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s", r->pusher->dir);
