@@ -3,6 +3,7 @@
 #   make            build/headgate, build/headgate-host, build/plugins/*.so
 #   make run        the daemon on etc/headgate.ini with the `file` pusher and data under ./data
 #   make test       everything that .ci/run runs; ends with 'N passed, N failed'
+#   make crash      kills, faults, power cuts and hostile peers at the full counts; hours (CRASH_SCALE=small: minutes)
 #   make install    PREFIX= DESTDIR=
 #
 # Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also:
@@ -214,7 +215,7 @@ $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli
 # Daemon and host with libc's functions, of which the n-th call fails as a test says (test/fault).
 FAULT_O := $(BUILD)/test/fault/fault.o
 FAULTS  := $(BUILD)/fault/headgate $(BUILD)/fault/headgate-host
-$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE
+$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE -fno-sanitize=all
 $(BUILD)/fault/headgate: $(FAULT_O) $(BUILD)/core/cli/main.o $(LIBCORE)
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -258,8 +259,8 @@ $(BUILD)/sim: $(SIM_O) $(LIBCORE)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit sim flow hostile crash record cost fuzz fuzz-build fuzz-run lint contract asan \
-        tsan servers test-servers fresh coverage bench bench-pushers format
+.PHONY: test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
+        asan tsan servers test-servers fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -276,11 +277,18 @@ sim: $(BUILD)/sim
 flow: all $(FIXTURE_SO)
 	@$(PYTEST) -n $(JOBS) test/flow
 
-hostile: all $(FIXTURE_SO)
-	@$(PYTEST) test/hostile
+hostile: test-build
+	@$(PYTEST) -n $(JOBS) --dist loadfile test/hostile
 
+# `make test` runs the small counts; of the folder `hostile` it has a group of its own.
+CRASH_SCALE ?= full
 crash: test-build
-	@$(PYTEST) test/crash
+	@HEADGATE_CRASH_SCALE=$(CRASH_SCALE) $(PYTEST) -n $(JOBS) --dist loadfile test/crash \
+	    $(if $(filter full,$(CRASH_SCALE)),test/hostile)
+
+# The n-th allocation fails, under the address sanitizer.
+torture: all $(FAULTS)
+	@$(PYTEST) test/crash/test_alloc.py
 
 record: test-build
 	@$(PYTEST) test/record
@@ -306,7 +314,7 @@ ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
 TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread
 asan:
 	@$(ASAN_MAKE) -s -j$(JOBS) check-build
-	@$(ASAN_MAKE) -k unit flow
+	@HEADGATE_ALLOC_POINTS=60 $(ASAN_MAKE) -k unit flow torture
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow

@@ -50,7 +50,7 @@ int err_from_errno(int number)
 
 bool err_passes(int code)
 {
-    return code == ERR_NOMEM || code == ERR_FILES || code == ERR_IO || code == ERR_AGAIN;
+    return code == ERR_NOMEM || code == ERR_FILES || code == ERR_FULL || code == ERR_IO || code == ERR_AGAIN;
 }
 
 int err_set(struct err *e, int code, const char *format, ...)

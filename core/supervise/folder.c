@@ -115,6 +115,8 @@ static int judge_exit(int status, struct buf *out, struct buf *errors, struct de
 {
     char line[300];
     first_line(errors, line, sizeof line);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) /* by the system, out of memory, or by somebody */
+        return err_set(e, ERR_AGAIN, "the process that looks at it was killed");
     if (WIFSIGNALED(status))
         return err_set(e, ERR_SYNTAX, "it crashes when it is loaded (%s)", strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != 0)
@@ -270,29 +272,39 @@ static struct plugin_file *file_new(const struct folder_options *o, const char *
     return f;
 }
 
+/* The file as it is now; or, while it cannot be looked at, what was known of it, and another look in a second. NULL:
+ * there is nothing to say of it. */
+static struct plugin_file *file_look(const struct folder_options *o, const char *path, const struct folder *before,
+                                     bool *again)
+{
+    struct stat st = {0};
+    if (sys->stat(path, &st) != 0) {
+        if (errno != ENOMEM && errno != EIO && errno != EINTR)
+            return NULL; /* it is gone */
+        *again = true;
+        return known(before, path, &st, true);
+    }
+    struct plugin_file *f = S_ISREG(st.st_mode) ? known(before, path, &st, false) : NULL;
+    if (f != NULL || !S_ISREG(st.st_mode))
+        return f;
+    int64_t age = clock_wall_us() * 1000 - changed_ns(&st);
+    bool young = !o->any_age && age >= 0 && age < YOUNG_NS; /* it may still be being written */
+    f = young ? NULL : file_new(o, path, &st);
+    if (f != NULL && !f->unsure)
+        return f;
+    struct plugin_file *old = known(before, path, &st, true);
+    *again = true;
+    if (old == NULL)
+        return f;
+    plugin_file_drop(&f);
+    return old;
+}
+
 static int add_file(const struct folder_options *o, const char *path, const struct folder *before, struct folder *out)
 {
-    struct stat st;
-    if (sys->stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    struct plugin_file *f = file_look(o, path, before, &out->again);
+    if (f == NULL)
         return ERR_OK;
-    struct plugin_file *f = known(before, path, &st, false);
-    if (f == NULL) {
-        int64_t age = clock_wall_us() * 1000 - changed_ns(&st);
-        bool young =
-            !o->any_age && age >= 0 && age < YOUNG_NS; /* it may still be being written: what was known of it stays */
-        f = young ? NULL : file_new(o, path, &st);
-        if (!young && f == NULL)
-            return ERR_NOMEM;
-        if (young || f->unsure) {
-            struct plugin_file *old = known(before, path, &st, true);
-            out->again = true;
-            if (old != NULL)
-                plugin_file_drop(&f);
-            f = old != NULL ? old : f;
-        }
-        if (f == NULL)
-            return ERR_OK;
-    }
     struct folder_entry *grown = realloc(out->entries, (out->count + 1) * sizeof *grown);
     if (grown == NULL) {
         plugin_file_drop(&f);

@@ -112,3 +112,19 @@ def test_every_call_fails_in_every_way(capsys):
     with capsys.disabled():
         print(f"\nseed {SEED}: {sum(fired.values())} of {len(chosen)} faults came, of {len(points)} pairs: {dict(fired)}")
     assert not bad, f"{len(bad)} of {len(chosen)}:\n" + "\n\n".join(bad[:20])
+
+
+def test_a_failed_sync_is_never_tried_again():
+    """503 for who waits, nothing more is written to that file or synced, and a fresh segment takes rows."""
+    with Faulty() as s:
+        s.begin()
+        s.post_all(20)
+        page = s.daemon_page
+        key, met = next((k, n) for k, (n, name) in page.sites().items()
+                        if name.startswith("fdatasync") and " head_sync " in page.where(name))
+        page.arm(key, met + 1, EIO)
+        s.post_all(40)
+        assert page.get("fired") == 1 and 503 in s.statuses
+        s.post_all(40)
+        assert page.get("spoiled") and page.get("spoiled_use") == 0
+        assert not s.close() and s.exits == [0]

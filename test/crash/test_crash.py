@@ -1,14 +1,11 @@
 """SIGKILL of the daemon, its host, or both, under load: every acknowledged row is in the file exactly once. And the
 other way round: three seeded bugs are each caught by the same harness."""
-import os
-import time
-
 import pytest
+from counts import SEED, count
 from crash import MOMENTS, Crash
 from gateway import BUILD
 
-CYCLES = int(os.environ.get("HEADGATE_CRASH_CYCLES", "300"))
-SEED = int(os.environ.get("HEADGATE_CRASH_SEED") or time.time_ns() % 1000000)
+CYCLES = count("CRASH_CYCLES", 300, 10000)
 
 
 # contract: file.crash

@@ -21,7 +21,8 @@ def program(tmp_path, name, text):
 # contract: make.test
 def test_failures_are_counted(tmp_path):
     (tmp_path / "test_x.py").write_text("import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n"
-                                        "@pytest.mark.skip\ndef test_c(): pass\n")
+                                        "@pytest.mark.skip\ndef test_c(): pass\n"
+                                        "def test_d(): pytest.skip('not here: no right to do it')\n")
     assert tally(tmp_path, "pytest", tmp_path / "test_x.py") == (1, (1, 2))
     good = program(tmp_path, "good", "echo '[       OK ] one'; echo '[       OK ] two'")
     bad = program(tmp_path, "bad", "echo '[       OK ] one'; echo '[  FAILED  ] two'; exit 1")

@@ -6,6 +6,7 @@ import struct
 import subprocess
 
 import pytest
+from gateway import wait_until
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2
@@ -53,8 +54,13 @@ class Disk:
         self.mounted = True
 
     def unmount(self, lazy=False):
-        if self.mounted and (run("umount", self.path, check=not lazy) or run("umount", "-l", self.path)):
-            self.mounted = False
+        if not self.mounted:
+            return
+        if lazy:
+            run("umount", self.path, check=False) or run("umount", "-l", self.path)
+        else:  # who was killed a moment ago may still hold it
+            wait_until(lambda: run("umount", self.path, check=False), what=f"{self.path} to be let go")
+        self.mounted = False
 
     def cut(self):
         """The power goes: what is not on the medium by now will never be, and every call fails."""

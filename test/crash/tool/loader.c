@@ -184,7 +184,8 @@ static int try_once(struct client *c)
     if (c->fd < 0)
         return -1;
     int status = send_all(c) ? read_answer(c) : 0;
-    if (status == 0 || strcasestr(c->answer, "\r\nConnection: close") != NULL)
+    /* 404: it is not the daemon's address for rows any more; its port was given to another listener meanwhile. */
+    if (status == 0 || status == 404 || strcasestr(c->answer, "\r\nConnection: close") != NULL)
         hang_up(c);
     return status;
 }
