@@ -156,6 +156,7 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
