@@ -45,14 +45,14 @@ PLUGIN_CFLAGS  := -std=c11 $(OPT) $(WARN) $(PLUGHARD) -fPIC -fvisibility=hidden 
                   -MMD -MP $(EXTRA_CFLAGS)
 PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--exclude-libs,ALL $(SANLINK) $(EXTRA_LDFLAGS)
 
-LAYERS  := base conf rows journal delivery host supervise http api cli
+LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
@@ -67,6 +67,10 @@ PLUGIN_LIBS_http := -lcurl -ljansson -lcrypto -lz
 PLUGIN_LIBS_postgres := -lpq
 PLUGIN_LIBS_mysql := -lmariadb
 PLUGIN_LIBS_sqlite := -lsqlite3
+PLUGIN_LIBS_redis := -lhiredis -lssl -lcrypto
+PLUGIN_LIBS_elasticsearch := -lcurl -ljansson -lz
+PLUGIN_LIBS_s3 := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -156,10 +160,12 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_redis := -lhiredis
+TEST_LIBS_test_kafka := -lrdkafka
 TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka -lssl $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(DAEMON_LIBS) $(TEST_LIBS_$(@F))
 
 # Broken and odd plugins: test/fixture/plugins/NAME.c makes fixture/NAME.so.
 FIXTURE_C  := $(wildcard test/fixture/plugins/*.c)
@@ -204,6 +210,19 @@ $(BUILD)/mutant/%/headgate: $(BUILD)/test/mutant/%.o $(HOOK_O) $(BUILD)/core/cli
 	$(Q)$(CC) $(LDFLAGS) $(filter-out %/headgate-host,$^) -o $@ $(DAEMON_LIBS)
 	@cp $(BUILD)/headgate-host $(@D)/headgate-host
 
+# Daemon and host with libc's functions, of which the n-th call fails as a test says (test/fault).
+FAULT_O := $(BUILD)/test/fault/fault.o
+FAULTS  := $(BUILD)/fault/headgate $(BUILD)/fault/headgate-host
+$(FAULT_O): private CFLAGS += -fno-builtin -U_FORTIFY_SOURCE
+$(BUILD)/fault/headgate: $(FAULT_O) $(BUILD)/core/cli/main.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(DAEMON_LIBS)
+$(BUILD)/fault/headgate-host: $(FAULT_O) $(BUILD)/core/host/main.o $(LIBCORE)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(HOST_LIBS)
+
 # The real `file` pusher behind a table of functions that lies to it: its hg_plugin() becomes real_plugin().
 FILE_O := $(patsubst %.c,$(BUILD)/pic/%.o,$(call PLUGIN_C,file))
 $(BUILD)/mutant/file.o: $(FILE_O) $(LIBPLUGIN)
@@ -235,7 +254,7 @@ test:
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
 
 check-build: all $(UNIT) $(FIXTURE_SO)
-test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
+test-build: check-build $(CRASH_TOOLS) $(MUTANTS) $(FAULTS) $(if $(wildcard plugins/file/file.c),$(MUTANT_SO))
 
 unit: $(UNIT) $(FIXTURE_SO) all
 	@SANITIZE=$(SANITIZE) $(PYTHON) test/lib/tally.py unit $(RESULT) --jobs $(JOBS) $(UNIT)
@@ -383,7 +402,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FUZZ:%=%.o) \
+DEPS := $(CORE_O) $(MAIN_O) $(PLUGIN_O) $(COMMON_O) $(UNIT:%=%.o) $(TESTLIB_O) $(HOOK_O) $(FAULT_O) $(FUZZ:%=%.o) \
         $(BUILD)/test/lint/gen_reference.o $(MUTANT_C:%.c=$(BUILD)/%.o) $(patsubst %.c,$(BUILD)/pic/%.o,$(FIXTURE_C) $(MUTANT_SO_C)) \
         $(patsubst $(BUILD)/crash/%,$(BUILD)/test/crash/tool/%.o,$(CRASH_TOOLS)) $(BENCH_C:%.c=$(BUILD)/%.o) \
         $(BUILD)/test/bench/variant/jansson.o

@@ -4,6 +4,7 @@
 #ifndef HG_API_API_H
 #define HG_API_API_H
 
+#include "access/access.h"
 #include "http/http.h"
 #include "journal/journal.h"
 #include "supervise/supervisor.h"
@@ -17,7 +18,9 @@ struct api {
     struct journal *journal;
     struct supervisor *supervisor;
     struct daemon *daemon;
-    uint64_t generation; /* of the settings: 1 at start, more with each reload */
+    struct access *access;
+    unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
+    uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
@@ -84,7 +87,9 @@ void receipts_wait(struct api *api, struct receipt_waiter *w);
 /* Something was settled, or time has passed: look who need not wait any longer. */
 void receipts_look(struct api *api);
 
-/* router.c: the request of one of the operation's routes. Answers always; 404 and 405 too. */
+/* router.c: at the head: may it? 0, or it was answered. Any loop's thread, on listeners of that loop. */
+int api_admit(struct api *api, struct http_request *r);
+/* The request of one of the operation's routes. Answers always; 404 and 405 too. */
 void api_dispatch(struct api *api, struct http_request *r);
 
 #endif

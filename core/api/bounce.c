@@ -46,6 +46,12 @@ static void ask_main(struct mail *mail)
     api_dispatch(b->way->api, b->request);
 }
 
+int bounce_head(void *arg, struct http_request *r)
+{
+    const struct bounce_way *way = arg;
+    return api_admit(way->api, r);
+}
+
 void bounce_request(void *way, struct http_request *r)
 {
     struct bounce *b = calloc(1, sizeof *b);
@@ -123,8 +129,8 @@ void bounce_answer(void *bounce, const struct http_answer *answer)
 void bounce_problem(void *bounce, const struct http_problem *problem)
 {
     struct bounce *b = bounce_of(bounce);
-    b->texts =
-        malloc(1 + problem->errors.len + size_of(problem->word) + size_of(problem->detail) + size_of(problem->allow));
+    b->texts = malloc(1 + problem->errors.len + size_of(problem->word) + size_of(problem->detail) +
+                      size_of(problem->allow) + size_of(problem->challenge));
     if (b->texts == NULL) {
         send_without(b);
         return;
@@ -136,6 +142,7 @@ void bounce_problem(void *bounce, const struct http_problem *problem)
     keep(&at, &b->problem.word);
     keep(&at, &b->problem.detail);
     keep(&at, &b->problem.allow);
+    keep(&at, &b->problem.challenge);
     send_home(b);
 }
 

@@ -17,6 +17,7 @@ struct bounce_way {
 };
 
 /* For intake_options.other and .wait; `way` is a struct bounce_way. The intake loop's thread. */
+int bounce_head(void *way, struct http_request *r);
 void bounce_request(void *way, struct http_request *r);
 void bounce_wait(void *way, struct intake_wait *wish);
 

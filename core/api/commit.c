@@ -97,7 +97,7 @@ void pending_turn(struct intake *i, bool alone)
 static bool context_is(const struct record *record, enum context_tag tag, struct slice wanted)
 {
     struct slice value;
-    return context_get(record->context, (uint16_t)tag, &value) && slice_eq(value, wanted);
+    return context_get(record->context, (uint16_t)tag, &value) ? slice_eq(value, wanted) : wanted.len == 0;
 }
 
 static bool same_count(const struct record *record, uint32_t count)
@@ -136,7 +136,8 @@ static void look(uv_work_t *work)
     buf_init(&copy, UINT32_MAX);
     p->code = journal_read(j, p->found, &copy, &record);
     if (p->code == ERR_OK) {
-        if (!context_is(&record, CONTEXT_KEY, p->key.key) || !context_is(&record, CONTEXT_PATH, p->key.path))
+        if (!context_is(&record, CONTEXT_KEY, p->key.key) || !context_is(&record, CONTEXT_PATH, p->key.path) ||
+            !context_is(&record, CONTEXT_CLIENT, p->key.client))
             p->code = ERR_NOTFOUND; /* two keys with one hash */
         else if (!context_is(&record, CONTEXT_DIGEST, slice_make(p->key.digest, KEY_DIGEST)))
             p->code = ERR_EXISTS;

@@ -339,7 +339,7 @@ static const struct {
     {"POST", "/v1/rows", "rows"},
     {"POST", "/data", "data"},
     {"POST", "/data/batch", "data_batch"},
-#define ROUTE(method, pattern, where, run) {#method, pattern, #run},
+#define ROUTE(method, pattern, where, may, run) {#method, pattern, #run},
 #include "api/routes.def"
 #undef ROUTE
 };

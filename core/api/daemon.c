@@ -156,6 +156,8 @@ static void on_look(uv_timer_t *timer)
     struct daemon *d = timer->data;
     tell_damages(d);
     daemon_look(d);
+    daemon_look_access(d);
+    daemon_look_tls(d);
     receipts_look(&d->api);
 }
 
@@ -192,6 +194,8 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     d->settings = conf_settings(fresh);
     conf_free(&before);
     daemon_set_log(d->settings);
+    daemon_look_access(d);
+    daemon_look_tls(d);
     struct http_limits limits = daemon_limits(d->settings);
     http_server_limits(d->rows, &limits);
     http_server_limits(d->operation, &limits);
@@ -227,10 +231,12 @@ static void open_handles(struct daemon *d)
 static void hint(const struct daemon *d)
 {
     const char *rows = d->rows_count > 0 ? d->rows_bound[0] : "-";
-    printf("rows go to   http://%s/v1/rows\nlook at      http://%s/v1/pushers\n"
-           "try          curl -sS http://%s/v1/rows -H 'Content-Type: application/json' -d "
+    const char *in = daemon_tls(d, LISTENER_ROWS) == NULL ? "http" : "https";
+    const char *admin = daemon_tls(d, LISTENER_ADMIN) == NULL ? "http" : "https";
+    printf("rows go to   %s://%s/v1/rows\nlook at      %s://%s/v1/pushers\n"
+           "try          curl -sS %s://%s/v1/rows -H 'Content-Type: application/json' -d "
            "'{\"uuid\":\"first\",\"row\":{\"data\":{\"hello\":\"world\"}}}'\n",
-           rows, d->admin_count > 0 ? d->admin_bound[0] : "-", rows);
+           in, rows, admin, d->admin_count > 0 ? d->admin_bound[0] : "-", in, rows);
     fflush(stdout);
 }
 
@@ -240,9 +246,19 @@ static int bring_up(struct daemon *d)
     int code = daemon_open_journal(d, &fresh);
     if (code != EXIT_OK)
         return code;
-    code = daemon_open_supervisor(d, fresh);
-    d->api = (struct api){
-        .loop = &d->loop, .journal = d->journal, .supervisor = d->supervisor, .daemon = d, .generation = 1};
+    code = daemon_open_access(d);
+    if (code == EXIT_OK)
+        code = daemon_open_tls(d);
+    if (code == EXIT_OK)
+        code = daemon_open_supervisor(d, fresh);
+    d->api = (struct api){.loop = &d->loop,
+                          .journal = d->journal,
+                          .supervisor = d->supervisor,
+                          .daemon = d,
+                          .generation = 1,
+                          .access = d->access,
+                          .rows_auth = d->settings->http_auth,
+                          .admin_auth = d->settings->admin_auth};
     if (code == EXIT_OK)
         code = daemon_open_intake(d);
     if (code == EXIT_OK)
@@ -270,11 +286,32 @@ static int run(struct daemon *d)
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     supervisor_free(&d->supervisor);
     keyring_free(&d->keyring);
+    daemon_close_access(d);
+    daemon_close_tls(d);
     refusals_free(&d->refusals);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);
     LOG(LOG_INFO, "stopped", "headgate has stopped");
     return EXIT_OK;
+}
+
+static void nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void nothing_done(uv_work_t *work, int status)
+{
+    (void)work;
+    (void)status;
+}
+
+/* libuv starts its threads with the first work, and ends the process when it cannot: better now than with rows in hand.
+ */
+static void start_threads(uv_loop_t *loop)
+{
+    static uv_work_t first;
+    CHECK(uv_queue_work(loop, &first, nothing, nothing_done) == 0);
 }
 
 int daemon_run(const struct daemon_options *options)
@@ -287,10 +324,13 @@ int daemon_run(const struct daemon_options *options)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
-    CHECK(uv_loop_init(&d->loop) == 0);
-    open_handles(d); /* a signal from now on waits until the loop runs */
-    CHECK(uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) == 0);
+    if (uv_loop_init(&d->loop) != 0 || uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
+        LOG(LOG_ERROR, "loop.not_opened", "no memory or no descriptors for an event loop");
+        return EXIT_INTERNAL_FAULT;
+    }
     d->journal_changed.data = d;
+    start_threads(&d->loop);
+    open_handles(d); /* a signal from now on waits until the loop runs */
     int code = daemon_load_settings(d);
     if (code != EXIT_OK)
         return code;

@@ -32,6 +32,8 @@ bool daemon_host_allowed(const struct daemon *d, struct slice host, struct slice
 uint64_t daemon_rows_received(const struct daemon *d);
 double daemon_uptime(const struct daemon *d);
 uint32_t daemon_connections(const struct daemon *d);
+bool daemon_encrypts(const struct daemon *d);
+double daemon_tls_left(const struct daemon *d); /* seconds until the certificate ends; only where it encrypts */
 const struct conf *daemon_conf(const struct daemon *d);
 void daemon_counts(const struct daemon *d, struct intake_counts *sum); /* of all intakes */
 struct refusals *daemon_refusals(struct daemon *d);

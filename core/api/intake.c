@@ -9,7 +9,6 @@
 #include "api/site.h"
 #include "base/sys.h"
 
-#include <openssl/evp.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -49,16 +48,28 @@ static enum media media_type(const struct http_request *r, enum path path)
     return media_of(type);
 }
 
-/* The first thing that is wrong with a head, as status, word and sentence. */
-static bool head_refused(const struct intake *i, const struct http_request *r, enum path path, int *status,
-                         const char **word, const char **detail)
+static bool caller_refused(const struct intake *i, struct http_request *r, struct http_problem *out)
+{
+    static const struct access_need need = {.roles = ROLE_INGEST, .own = true};
+    struct access_denial why;
+    if (access_allows(i->options.access, r, i->options.auth, &need, &why))
+        return false;
+    *out =
+        (struct http_problem){.status = why.status, .word = why.word, .detail = why.detail, .challenge = why.challenge};
+    return true;
+}
+
+/* The first thing that is wrong with a head. */
+static bool head_refused(const struct intake *i, struct http_request *r, enum path path, struct http_problem *out)
 {
     struct slice key;
-#define REFUSE(s, w, d) (*status = (s), *word = (w), *detail = (d), true)
+#define REFUSE(s, w, d) (*out = refusal_plain((s), (w), (d)), true)
     if (r->method != HTTP_POST)
         return REFUSE(405, "method", "rows are sent with POST");
     if (site_foreign(r))
         return REFUSE(403, "forbidden", "a page of another site may not send rows");
+    if (caller_refused(i, r, out))
+        return true;
     const char *refusing = atomic_load(&i->refusing);
     if (refusing != NULL)
         return REFUSE(503, atomic_load(&i->refusing_word), refusing);
@@ -76,8 +87,7 @@ static int on_head(void *arg, struct http_request *r)
 {
     struct intake *i = intake_of(arg);
     enum path path = path_of(r);
-    int status;
-    const char *word, *detail;
+    struct http_problem problem;
     const struct http_routes *other = &i->options.other;
     if (path == PATH_OTHER && other->request != NULL)
         return other->head == NULL ? 0 : other->head(other->arg, r);
@@ -85,9 +95,9 @@ static int on_head(void *arg, struct http_request *r)
         refuse_plain(r, 404, "not-found", "there is nothing at this path");
         return 1;
     }
-    if (!head_refused(i, r, path, &status, &word, &detail))
+    if (!head_refused(i, r, path, &problem))
         return 0;
-    refuse_plain(r, status, word, detail);
+    http_problem(r, &problem);
     return 1;
 }
 
@@ -100,8 +110,12 @@ static bool key_take(struct pending *p)
         return true;
     p->keyed = true;
     p->key.path = r->path;
-    p->key.hash = journal_key_hash(slice_make(NULL, 0), r->path, p->key.key);
-    return EVP_Digest(r->body.ptr, r->body.len, p->key.digest, NULL, EVP_sha256(), NULL) == 1;
+    p->key.client = slice_of(r->caller.client);
+    p->key.hash = journal_key_hash(p->key.client, r->path, p->key.key);
+    struct intake *i = p->intake;
+    return EVP_DigestInit_ex(i->hash, i->sha256, NULL) == 1 &&
+           EVP_DigestUpdate(i->hash, r->body.ptr, r->body.len) == 1 &&
+           EVP_DigestFinal_ex(i->hash, p->key.digest, NULL) == 1;
 }
 
 static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
@@ -242,14 +256,24 @@ static void handles_start(struct intake *i)
     i->handles = 3;
 }
 
+static void tools_free(struct intake *i)
+{
+    scan_free(&i->scan);
+    EVP_MD_CTX_free(i->hash);
+    EVP_MD_free(i->sha256);
+}
+
 int intake_open(struct intake **out, uv_loop_t *loop, const struct intake_options *options)
 {
     struct intake *i = calloc(1, sizeof *i);
     if (i == NULL)
         return ERR_NOMEM;
     i->scan = scan_new();
-    if (i->scan == NULL || uv_async_init(loop, &i->async, on_async) != 0) {
-        scan_free(&i->scan);
+    i->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    i->hash = EVP_MD_CTX_new();
+    if (i->scan == NULL || i->sha256 == NULL || i->hash == NULL || EVP_DigestInit_ex(i->hash, i->sha256, NULL) != 1 ||
+        uv_async_init(loop, &i->async, on_async) != 0) {
+        tools_free(i);
         free(i);
         return ERR_NOMEM;
     }
@@ -272,7 +296,7 @@ static void on_closed(uv_handle_t *handle)
     void (*closed)(void *arg) = i->closed;
     void *arg = i->closed_arg;
     pendings_free(i);
-    scan_free(&i->scan);
+    tools_free(i);
     buf_free(&i->answer);
     i->magic = 0;
     free(i);

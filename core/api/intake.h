@@ -7,6 +7,7 @@
 #ifndef HG_API_INTAKE_H
 #define HG_API_INTAKE_H
 
+#include "access/access.h"
 #include "api/keyring.h"
 #include "api/refusals.h"
 #include "http/http.h"
@@ -40,6 +41,8 @@ struct intake_options {
     struct keyring *keyring;
     struct refusals *refusals;
     struct intake_rules rules;
+    struct access *access; /* with `auth` neither unset nor none */
+    unsigned auth;         /* bits of enum auth */
     /* Where requests for other paths go (the operation's routes on this listener). `request` NULL: 404. `head` NULL:
      * every head is accepted. Its `gone` and `answered` are not used. */
     struct http_routes other;

@@ -34,7 +34,8 @@ void keyring_free(struct keyring **k)
 
 static bool same_key(const struct keyring_entry *a, const struct keyring_entry *b)
 {
-    return a->hash == b->hash && slice_eq(a->path, b->path) && slice_eq(a->key, b->key);
+    return a->hash == b->hash && slice_eq(a->client, b->client) && slice_eq(a->path, b->path) &&
+           slice_eq(a->key, b->key);
 }
 
 static void join(struct keyring_entry *first, struct keyring_entry *e)

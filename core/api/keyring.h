@@ -14,8 +14,8 @@ struct keyring;
 
 /* One request with a key; its owner's memory. The slices must live as long as it is entered or joined. */
 struct keyring_entry {
-    uint64_t hash; /* of the key in its scope: journal_key_hash */
-    struct slice path, key;
+    uint64_t hash;                    /* of the key in its scope: journal_key_hash */
+    struct slice client, path, key;   /* the scope, and the key */
     unsigned char digest[KEY_DIGEST]; /* of the decoded body */
     struct keyring_entry *next;       /* the keyring's; after keyring_leave: the next joined one */
     struct keyring_entry *joined;     /* the keyring's */

@@ -122,8 +122,11 @@ static int loop_listen(struct loop *loop, const struct loops_options *options, s
 {
     int code = ERR_OK;
     for (uint32_t i = 0; code == ERR_OK && i < options->address_count; i++) {
-        const struct http_listen listen = {
-            .address = options->addresses[i], .listener = LISTENER_ROWS, .reuse_port = true, .socket_group = -1};
+        const struct http_listen listen = {.address = options->addresses[i],
+                                           .listener = LISTENER_ROWS,
+                                           .reuse_port = true,
+                                           .socket_group = -1,
+                                           .tls = options->tls};
         code = http_server_listen(loop->server, &listen, NULL, e);
     }
     return code;
@@ -136,7 +139,9 @@ static int loop_intake(struct loop *loop, const struct loops_options *options)
         .keyring = options->keyring,
         .refusals = options->refusals,
         .rules = options->rules,
-        .other = {.request = bounce_request, .arg = &loop->way},
+        .other = {.head = bounce_head, .request = bounce_request, .arg = &loop->way},
+        .access = options->api->access,
+        .auth = options->api->rows_auth,
         .wait = bounce_wait,
         .wait_arg = &loop->way,
     };

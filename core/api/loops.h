@@ -20,6 +20,7 @@ struct loops_options {
     _Atomic uint32_t *places; /* http_server_share, with the main loop's server */
     struct http_limits limits;
     struct intake_rules rules;
+    struct tls *tls;                        /* of the addresses; NULL: plain */
     const char (*addresses)[LOOPS_ADDRESS]; /* as bound by the main loop with `share_port` */
     uint32_t address_count;
     uint32_t count; /* of threads, at least 1 */

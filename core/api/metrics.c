@@ -355,6 +355,10 @@ static void say_requests(struct text *t, struct api *api)
     sample(t, M_rows_received, "", (double)c.rows);
     family(t, M_request_seconds);
     histogram(t, M_request_seconds, "", request_bounds, c.seconds, REQUEST_BUCKETS, c.seconds_sum);
+    if (daemon_encrypts(api->daemon)) {
+        family(t, M_tls_expires_seconds);
+        sample(t, M_tls_expires_seconds, "", daemon_tls_left(api->daemon));
+    }
     family(t, M_connections);
     sample(t, M_connections, "", daemon_connections(api->daemon));
 }

@@ -28,6 +28,8 @@ struct daemon {
     struct loops *loops; /* NULL: http.threads is 1 */
     struct refusals *refusals;
     struct keyring *keyring;
+    struct access *access;
+    struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;
     struct http_server *rows, *operation;
     struct http_budget budget;
@@ -38,7 +40,7 @@ struct daemon {
     uv_async_t journal_changed;
     uv_timer_t rest, look;
     uint64_t announced; /* position passed on to the pushers */
-    int64_t began_ms, phase_until_ms;
+    int64_t began_ms, phase_until_ms, used_saved_ms;
     enum phase phase;
     bool draining, supervisor_done;
     int journal_intake; /* as logged last */
@@ -55,6 +57,19 @@ void daemon_set_log(const struct settings *s);
 int daemon_load_settings(struct daemon *d);
 int daemon_open_journal(struct daemon *d, bool *fresh);
 struct journal_options daemon_journal_options(struct daemon *d, const char *dir, uint64_t has);
+
+/* callers.c: keys of callers */
+int daemon_open_access(struct daemon *d);
+void daemon_look_access(struct daemon *d);  /* files that have changed, and when keys were used */
+void daemon_close_access(struct daemon *d); /* nothing uses it any more */
+/* Of listeners that have no intake: refused callers are noted. */
+void daemon_note_refused(void *arg, const struct http_request *r, int status, struct slice detail);
+
+/* encrypt.c: certificate of the listeners */
+int daemon_open_tls(struct daemon *d);
+struct tls *daemon_tls(const struct daemon *d, enum listener listener);
+void daemon_look_tls(struct daemon *d); /* files that have changed */
+void daemon_close_tls(struct daemon *d);
 
 /* servers.c: pushers, intake, listeners */
 int daemon_open_supervisor(struct daemon *d, bool fresh);

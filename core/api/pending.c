@@ -141,7 +141,10 @@ static int add_key(struct pending *p)
 static int add_context(struct pending *p, const struct row_set *set, bool first)
 {
     struct slice trace;
+    const char *client = p->request->caller.client;
     int code = context_add(&p->text, CONTEXT_UUID, set->uuid);
+    if (code == ERR_OK && client[0] != '\0')
+        code = context_add(&p->text, CONTEXT_CLIENT, slice_of(client));
     for (uint32_t t = 0; code == ERR_OK && t < set->tag_count; t++)
         code = context_add_tag(&p->text, set->tags[t].name, set->tags[t].value);
     if (code == ERR_OK && traceparent_of(p->request, &trace))

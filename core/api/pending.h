@@ -6,6 +6,7 @@
 #include "api/media.h"
 #include "base/list.h"
 
+#include <openssl/evp.h>
 #include <stdatomic.h>
 
 struct intake;
@@ -66,6 +67,8 @@ struct intake {
     struct pending *spare;
     uint32_t spare_count, busy;
     struct scan *scan;
+    EVP_MD *sha256; /* fetched before the first request: libcrypto does not survive its own start without memory */
+    EVP_MD_CTX *hash;
     struct buf answer; /* scratch */
     _Atomic(const char *) refusing, refusing_word;
     struct refusal_note note; /* of the refusal that is being answered */
@@ -105,6 +108,7 @@ void pending_answer(struct pending *p);
 /* Faults of the scan, in the shape of the path. `code` is scan_body's. */
 void refuse_faults(struct intake *i, struct http_request *r, int code, bool older, bool ndjson);
 /* One sentence. */
+struct http_problem refusal_plain(int status, const char *word, const char *detail);
 void refuse_plain(struct http_request *r, int status, const char *word, const char *detail);
 /* 413 or 503 for an ERR_ code of the journal. */
 void refuse_code(struct http_request *r, int code);

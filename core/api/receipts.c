@@ -50,6 +50,7 @@ struct receipt_job {
     struct picture *pictures; /* of batch `done` */
     size_t picture_count;
     bool by_uuid;
+    char client[CLIENT_MAX + 1]; /* "": of whomever they are */
     struct buf uuid;
     uint64_t before, next;
     struct buf out;
@@ -60,6 +61,13 @@ struct receipt_job {
 };
 
 /* --- step 1: the records (worker thread) --- */
+
+static bool theirs(const struct receipt_job *job, const struct record *record)
+{
+    struct slice client;
+    return job->client[0] == '\0' ||
+           (context_get(record->context, CONTEXT_CLIENT, &client) && slice_is(client, job->client));
+}
 
 static int load_batch(struct receipt_job *job, uint64_t position, struct slice want_uuid)
 {
@@ -75,6 +83,8 @@ static int load_batch(struct receipt_job *job, uint64_t position, struct slice w
     struct slice uuid = {"", 0};
     if (code == ERR_OK &&
         (!context_get(record.context, CONTEXT_UUID, &uuid) || (want_uuid.ptr != NULL && !slice_eq(uuid, want_uuid))))
+        code = ERR_NOTFOUND;
+    if (code == ERR_OK && !theirs(job, &record))
         code = ERR_NOTFOUND;
     if (code == ERR_OK) {
         b->position = position;
@@ -378,6 +388,15 @@ static struct receipt_job *job_new(struct api *api, void (*answer)(struct receip
     return job;
 }
 
+/* For this request's answer: a caller that is bound to a client is shown that client's only. */
+static struct receipt_job *job_for(struct api *api, void (*answer)(struct receipt_job *job), struct http_request *r)
+{
+    struct receipt_job *job = job_new(api, answer, r);
+    if (job != NULL)
+        memcpy(job->client, r->caller.client, sizeof job->client);
+    return job;
+}
+
 static void job_start(struct receipt_job *job)
 {
     job->api->works++;
@@ -417,7 +436,7 @@ void api_batch(struct api *api, struct http_request *r, const struct api_params 
         api_error(r, code, code == ERR_GONE ? gone : unknown);
         return;
     }
-    struct receipt_job *job = job_new(api, answer_batch, r);
+    struct receipt_job *job = job_for(api, answer_batch, r);
     if (job == NULL) {
         api_error(r, ERR_NOMEM, "out of memory");
         return;
@@ -454,7 +473,7 @@ static void answer_page(struct receipt_job *job)
 void api_receipts(struct api *api, struct http_request *r, const struct api_params *params)
 {
     char after[32];
-    struct receipt_job *job = job_new(api, answer_page, r);
+    struct receipt_job *job = job_for(api, answer_page, r);
     if (job == NULL || buf_adds(&job->uuid, params->text[0]) != ERR_OK) {
         if (job != NULL)
             job_free(job);

@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-void refuse_plain(struct http_request *r, int status, const char *word, const char *detail)
+struct http_problem refusal_plain(int status, const char *word, const char *detail)
 {
-    const struct http_problem problem = {
+    return (struct http_problem){
         .status = status,
         .word = word,
         .detail = detail,
@@ -15,6 +15,11 @@ void refuse_plain(struct http_request *r, int status, const char *word, const ch
         .retry_after = status == 503 ? 1 : 0,
         .close = status == 411, /* whatever follows is not a request */
     };
+}
+
+void refuse_plain(struct http_request *r, int status, const char *word, const char *detail)
+{
+    const struct http_problem problem = refusal_plain(status, word, detail);
     http_problem(r, &problem);
 }
 

@@ -1,7 +1,9 @@
-/* The routes of operation: one table; which listeners show a route; what a foreign web page may not do.
+/* The routes of operation: one table; which listeners show a route, and to whom; what a foreign web page may not do.
  *
  * A browser on the bench machine must not be able to steer or post: a foreign Origin or a cross-site fetch is refused
- * everywhere, and on the admin listener a Host that is not listed (DNS rebinding). */
+ * everywhere, and on the admin listener a Host that is not listed (DNS rebinding).
+ *
+ * Both this and the caller are looked at when the head has come, before a byte of the body is taken. */
 #include "api/api.h"
 #include "api/daemon.h"
 #include "api/site.h"
@@ -10,16 +12,17 @@
 #include <string.h>
 
 enum { ON_ROWS = 1, ON_ADMIN = 2, ON_PROBES = 4 };
+enum { EVERYBODY = 0, ANYBODY = ROLE_ALL, OWN = 1 << ROLE_COUNT };
 
 struct route {
     enum http_method method;
     const char *pattern;
-    int where;
+    int where, may;
     api_route *run;
 };
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, where, run) {HTTP_##method, pattern, where, run},
+#define ROUTE(method, pattern, where, may, run) {HTTP_##method, pattern, where, may, run},
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -85,20 +88,55 @@ static void add_allow(char *allow, size_t size, enum http_method method)
     snprintf(allow + len, size - len, "%s%s", len > 0 ? ", " : "", names[method]);
 }
 
-void api_dispatch(struct api *api, struct http_request *r)
+static enum http_method method_of(const struct http_request *r)
 {
+    return r->method == HTTP_HEAD ? HTTP_GET : r->method;
+}
+
+static bool leads_to(const struct route *route, const struct http_request *r, struct api_params *params)
+{
+    return (route->where & where_of(r)) != 0 && match(route->pattern, r->path, params);
+}
+
+/* What is asked of the caller; where there is no such route, that there is one at all: whoever may not look is not told
+ * either what is there. */
+static struct access_need need_of(const struct http_request *r)
+{
+    struct api_params params;
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        if (routes[i].method == method_of(r) && leads_to(&routes[i], r, &params))
+            return (struct access_need){.roles = (unsigned)routes[i].may & ROLE_ALL, .own = (routes[i].may & OWN) != 0};
+    return (struct access_need){.roles = ROLE_ALL, .own = true};
+}
+
+int api_admit(struct api *api, struct http_request *r)
+{
+    struct access_denial why;
     const char *fault = refused_from_outside(api, r);
     if (fault != NULL) {
         api_problem(r, 403, "forbidden", fault);
-        return;
+        return 1;
     }
+    const struct access_need need = need_of(r);
+    const unsigned auth = r->listener == LISTENER_ROWS    ? api->rows_auth
+                          : r->listener == LISTENER_ADMIN ? api->admin_auth
+                                                          : (unsigned)AUTH_NONE;
+    if (access_allows(api->access, r, auth, &need, &why))
+        return 0;
+    const struct http_problem problem = {
+        .status = why.status, .word = why.word, .detail = why.detail, .challenge = why.challenge};
+    api_send_problem(r, &problem);
+    return 1;
+}
+
+void api_dispatch(struct api *api, struct http_request *r)
+{
     char allow[64] = "";
-    enum http_method method = r->method == HTTP_HEAD ? HTTP_GET : r->method;
+    struct api_params params;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        struct api_params params;
-        if ((routes[i].where & where_of(r)) == 0 || !match(routes[i].pattern, r->path, &params))
+        if (!leads_to(&routes[i], r, &params))
             continue;
-        if (routes[i].method == method) {
+        if (routes[i].method == method_of(r)) {
             routes[i].run(api, r, &params);
             return;
         }

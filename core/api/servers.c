@@ -4,6 +4,12 @@
 #include <grp.h>
 #include <stdlib.h>
 
+static int on_operation_head(void *arg, struct http_request *r)
+{
+    struct daemon *d = arg;
+    return api_admit(&d->api, r);
+}
+
 static void on_operation(void *arg, struct http_request *r)
 {
     struct daemon *d = arg;
@@ -83,7 +89,8 @@ static int listen_on(struct daemon *d, struct http_server *server, const char *c
                                      .listener = (int)listener,
                                      .share_port = listener == LISTENER_ROWS && d->settings->http_threads > 1,
                                      .socket_mode = d->settings->http_socket_mode,
-                                     .socket_group = group};
+                                     .socket_group = group,
+                                     .tls = strncmp(*addresses, "unix:", 5) == 0 ? NULL : daemon_tls(d, listener)};
         if (group == -2 || http_server_listen(server, &listen, bound, &e) != ERR_OK) {
             LOG(LOG_ERROR, "listen.failed", e.text, LOG_S("listener", word), LOG_S("address", *addresses));
             return EXIT_CONFIG_FAULT;
@@ -101,7 +108,10 @@ int daemon_open_servers(struct daemon *d)
 {
     const struct settings *s = d->settings;
     struct http_limits limits = daemon_limits(s);
-    struct http_routes rows = intake_routes(d->intake), operation = {.request = on_operation, .arg = d};
+    struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
+                                                                     .request = on_operation,
+                                                                     .answered = daemon_note_refused,
+                                                                     .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
         http_server_new(&d->operation, &d->loop, &limits, &d->budget, &operation) != ERR_OK) {
@@ -135,6 +145,7 @@ int daemon_open_loops(struct daemon *d)
         .places = &d->places,
         .limits = daemon_limits(d->settings),
         .rules = daemon_rules(d->settings),
+        .tls = daemon_tls(d, LISTENER_ROWS),
         .addresses = (const char(*)[LOOPS_ADDRESS])d->rows_bound,
         .address_count = d->rows_count,
         .count = d->settings->http_threads - 1,
@@ -152,7 +163,9 @@ int daemon_open_intake(struct daemon *d)
         .keyring = d->keyring,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
-        .other = {.request = on_operation, .arg = d},
+        .access = d->access,
+        .auth = d->settings->http_auth,
+        .other = {.head = on_operation_head, .request = on_operation, .arg = d},
         .wait = begin_wait,
         .wait_arg = d,
     };

@@ -38,7 +38,7 @@ int err_from_errno(int number)
     case ENOENT: return ERR_NOTFOUND;
     case EEXIST: return ERR_EXISTS;
     case EMFILE:
-    case ENFILE: return ERR_LIMIT;
+    case ENFILE: return ERR_FILES;
     case EWOULDBLOCK: return ERR_AGAIN;
     case ETIMEDOUT: return ERR_TIMEOUT;
     case ECONNREFUSED: return ERR_UNREACHABLE;
@@ -46,6 +46,11 @@ int err_from_errno(int number)
     case ECONNRESET: return ERR_CLOSED;
     default: return ERR_IO;
     }
+}
+
+bool err_passes(int code)
+{
+    return code == ERR_NOMEM || code == ERR_FILES || code == ERR_IO || code == ERR_AGAIN;
 }
 
 int err_set(struct err *e, int code, const char *format, ...)

@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
+
 enum err_code {
     ERR_OK = 0,
 #define ERR(name, text) ERR_##name,
@@ -28,6 +30,10 @@ int err_errno(struct err *e, int number, const char *format, ...) PRINTF_LIKE(3,
 
 /* The code for an errno value: ENOSPC and EDQUOT are ERR_FULL, ENOMEM is ERR_NOMEM, and so on. */
 int err_from_errno(int number);
+
+/* Whether the same may go well in a moment without anybody mending anything: memory or descriptors were short, a read
+ * failed. */
+bool err_passes(int code);
 
 /* The fixed text of a code. */
 const char *err_text(int code);

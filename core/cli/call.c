@@ -49,9 +49,19 @@ static int call_authorize(struct call *c, const char *token, struct err *e)
     return ERR_OK;
 }
 
-int call_open(struct call *c, const struct target *target, const char *token, struct err *e)
+/* Empty is unset, as everywhere. */
+static const char *environment(const char *name)
 {
-    *c = (struct call){.target = *target};
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+int call_open(struct call *c, const struct target *target, const char *token, const char *ca, struct err *e)
+{
+    *c = (struct call){.target = *target,
+                       .ca = ca != NULL ? ca : environment("HEADGATE_CA"),
+                       .cert = environment("HEADGATE_CERT"),
+                       .cert_key = environment("HEADGATE_CERT_KEY")};
     buf_init(&c->body, ANSWER_MAX);
     int code = call_authorize(c, token, e);
     if (code != ERR_OK)
@@ -119,6 +129,14 @@ static void call_setup(struct call *c, const struct call_request *r, const char 
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, call_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, c->fault);
+    if (c->ca != NULL) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* this one, and no other */
+    }
+    if (c->cert != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, c->cert);
+    if (c->cert_key != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, c->cert_key);
     if (c->target.socket[0] != '\0')
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->target.socket);
     if (r->timeout_ms > 0) {
@@ -146,9 +164,11 @@ static int call_failed(const struct call *c, CURLcode got, struct err *e)
         code = ERR_LIMIT;
     else if (got == CURLE_OPERATION_TIMEDOUT)
         code = ERR_TIMEOUT;
-    else if (got == CURLE_COULDNT_CONNECT || got == CURLE_COULDNT_RESOLVE_HOST || got == CURLE_PEER_FAILED_VERIFICATION)
+    else if (got == CURLE_COULDNT_CONNECT || got == CURLE_COULDNT_RESOLVE_HOST ||
+             got == CURLE_PEER_FAILED_VERIFICATION || got == CURLE_SSL_CONNECT_ERROR)
         code = ERR_UNREACHABLE;
-    else if (got == CURLE_UNSUPPORTED_PROTOCOL || got == CURLE_URL_MALFORMAT)
+    else if (got == CURLE_UNSUPPORTED_PROTOCOL || got == CURLE_URL_MALFORMAT || got == CURLE_SSL_CACERT_BADFILE ||
+             got == CURLE_SSL_CERTPROBLEM)
         code = ERR_SYNTAX;
     return err_set(e, code, "%s", why);
 }

@@ -13,7 +13,8 @@
 struct call {
     CURL *curl;
     struct target target;
-    char *authorization; /* a whole header line, or NULL */
+    char *authorization;              /* a whole header line, or NULL */
+    const char *ca, *cert, *cert_key; /* files, borrowed; NULL: the system's authorities, no certificate of our own */
     /* of the last answer: */
     long status;
     struct buf body;
@@ -31,8 +32,9 @@ struct call_request {
     int64_t timeout_ms; /* of the whole exchange; 0: only while bytes move */
 };
 
-/* `token` NULL: none. ERR_SYNTAX: the token has characters that no header can carry. */
-int call_open(struct call *c, const struct target *target, const char *token, struct err *e) MUST_CHECK;
+/* `token` NULL: none. `ca` NULL: HEADGATE_CA, else the system's; a certificate of our own is named by HEADGATE_CERT and
+ * HEADGATE_CERT_KEY. ERR_SYNTAX: the token has characters that no header can carry. */
+int call_open(struct call *c, const struct target *target, const char *token, const char *ca, struct err *e) MUST_CHECK;
 void call_close(struct call *c);
 /* 0 with status and body, whatever the status; ERR_UNREACHABLE (no connection), ERR_TIMEOUT, ERR_CLOSED (broke off;
  * unknown whether it was taken), ERR_LIMIT (the answer is too large), ERR_NOMEM. */

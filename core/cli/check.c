@@ -118,6 +118,7 @@ static int check_all(struct report *r)
     }
     int code = names_of(r->folders, &names, &uses, &count, &faults, &notices);
     if (code == ERR_OK || code == ERR_CONFIG) {
+        say_notes(buf_str(&notices));
         say_lines(r, NULL, &faults);
         for (size_t i = 0; i < count; i++)
             check_instance(r, names[i], uses[i]);

@@ -20,7 +20,8 @@ static int add(struct flags *f, const struct args *a, enum option_id option, con
         any = true;
         if (code != ERR_OK) {
             buf_free(&text);
-            return say_error(EXIT_USAGE, "--%s is too long", option_rows[option].name);
+            return code == ERR_NOMEM ? say_error(EXIT_INTERNAL, "out of memory")
+                                     : say_error(EXIT_USAGE, "--%s is too long", option_rows[option].name);
         }
     }
     if (any)
@@ -59,23 +60,14 @@ void flags_fini(struct flags *f)
     f->count = 0;
 }
 
-static void say_lines(struct buf *lines)
-{
-    for (const char *at = buf_str(lines); *at != '\0';) {
-        size_t len = strcspn(at, "\n");
-        say_note("%.*s", (int)len, at);
-        at += len + (at[len] == '\n');
-    }
-}
-
 int flags_load(const struct flags *f, struct conf **conf)
 {
     struct buf faults, notices;
     buf_init(&faults, 1 << 20);
     buf_init(&notices, 1 << 20);
     int code = conf_load(&f->input, conf, &faults, &notices);
-    say_lines(&notices);
-    say_lines(&faults);
+    say_notes(buf_str(&notices));
+    say_notes(buf_str(&faults));
     buf_free(&faults);
     buf_free(&notices);
     return code == ERR_OK ? EXIT_DONE : code == ERR_CONFIG ? (int)EXIT_CONFIG : exit_of(code);

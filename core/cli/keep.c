@@ -39,7 +39,7 @@ void keep_ask(const struct args *a, struct keep *out)
                              : remote_target("admin.listen", "HEADGATE_ADMIN_LISTEN", "127.0.0.1:8081", &target, NULL);
     if (code != ERR_OK || call_token(&token, NULL) != ERR_OK)
         return;
-    if (call_open(&call, &target, token, NULL) == ERR_OK) {
+    if (call_open(&call, &target, token, args_value(a, OPT_CA, NULL), NULL) == ERR_OK) {
         struct call_request request = {.method = "GET", .path = "/v1/config", .timeout_ms = KEEP_TIMEOUT_MS};
         json_t *answer = NULL;
         if (call_send(&call, &request, NULL) == ERR_OK && call.status == 200)

@@ -12,7 +12,7 @@
 enum { DAEMON_TIMEOUT_MS = 2000 };
 
 /* The pushers of the daemon, in the caller's ownership; NULL: none answered, which is said. */
-static json_t *pushers_of(const char *address, int *exit)
+static json_t *pushers_of(const struct folders *f, const struct args *a, const char *address, int *exit)
 {
     struct err e = {0};
     struct target target;
@@ -21,8 +21,10 @@ static json_t *pushers_of(const char *address, int *exit)
     char *token = NULL;
     json_t *answer = NULL, *pushers = NULL;
     *exit = EXIT_UNREACHABLE;
-    if (remote_target_parse(address, &target, &e) != ERR_OK || call_token(&token, &e) != ERR_OK ||
-        call_open(&call, &target, token, &e) != ERR_OK) {
+    int code = args_has(a, OPT_ADMIN) ? remote_target_parse(address, &target, &e)
+                                      : remote_reached(conf_settings(f->conf), "admin.listen", address, &target, &e);
+    if (code != ERR_OK || call_token(&token, &e) != ERR_OK ||
+        call_open(&call, &target, token, args_value(a, OPT_CA, NULL), &e) != ERR_OK) {
         say_note("%s: %s", address, e.text);
     } else if (call_send(&call, &request, &e) != ERR_OK) {
         say_note("no daemon answers at %s: this is what the folders hold", target.shown);
@@ -146,7 +148,7 @@ static int run_list(const struct folders *f, const struct args *a)
     int asked = EXIT_DONE, exit = EXIT_DONE;
     const char *const *admin = conf_settings(f->conf)->admin_listen;
     const char *address = args_value(a, OPT_ADMIN, admin[0]);
-    json_t *pushers = address == NULL ? NULL : pushers_of(address, &asked);
+    json_t *pushers = address == NULL ? NULL : pushers_of(f, a, address, &asked);
     if (args_has(a, OPT_JSON))
         exit = list_json(f, pushers);
     else

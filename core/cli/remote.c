@@ -9,6 +9,23 @@
 
 enum { ASK_TIMEOUT_MS = 30000, ERRORS_SHOWN = 20 };
 
+int remote_reached(const struct settings *s, const char *setting, const char *address, struct target *out,
+                   struct err *e)
+{
+    char whole[TARGET_BASE_MAX];
+    bool tls = strncmp(setting, "admin.", 6) == 0 ? s->admin_tls : s->http_tls;
+    struct target plain;
+    int code = remote_target_parse(address, &plain, e);
+    if (code != ERR_OK || s->tls_certificate == NULL || !tls || strncmp(plain.base, "http://", 7) != 0 ||
+        plain.socket[0] != '\0') {
+        if (code == ERR_OK)
+            *out = plain;
+        return code;
+    }
+    snprintf(whole, sizeof whole, "https://%.280s", plain.base + 7);
+    return remote_target_parse(whole, out, e);
+}
+
 /* The settings may be broken or unreadable for whoever asks: then the default address is as good as any. */
 static bool setting_read(const char *setting, struct target *out)
 {
@@ -21,7 +38,8 @@ static bool setting_read(const char *setting, struct target *out)
     if (conf_load(&input, &conf, &faults, &notices) == ERR_OK) {
         struct conf_line line;
         for (size_t at = 0; !found && conf_next(conf, &at, &line);)
-            found = strcmp(line.key, setting) == 0 && remote_target_parse(line.value, out, NULL) == ERR_OK;
+            found = strcmp(line.key, setting) == 0 &&
+                    remote_reached(conf_settings(conf), setting, line.value, out, NULL) == ERR_OK;
     }
     conf_free(&conf);
     buf_free(&faults);
@@ -32,11 +50,9 @@ static bool setting_read(const char *setting, struct target *out)
 int remote_target(const char *setting, const char *variable, const char *otherwise, struct target *out, struct err *e)
 {
     const char *text = getenv(variable);
-    if (text != NULL && text[0] != '\0')
-        return remote_target_parse(text, out, e);
     if (setting_read(setting, out))
         return ERR_OK;
-    return remote_target_parse(otherwise, out, e);
+    return remote_target_parse(text != NULL && text[0] != '\0' ? text : otherwise, out, e);
 }
 
 int remote_open(struct remote *r, const struct args *a)
@@ -52,7 +68,7 @@ int remote_open(struct remote *r, const struct args *a)
         return say_error(EXIT_USAGE, "admin address: %s", e.text);
     code = call_token(&token, &e);
     if (code == ERR_OK)
-        code = call_open(&r->call, &target, token, &e);
+        code = call_open(&r->call, &target, token, args_value(a, OPT_CA, NULL), &e);
     free(token);
     if (code == ERR_OK)
         return EXIT_DONE;

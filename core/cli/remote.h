@@ -31,4 +31,9 @@ int remote_problem(const struct call *c);
 int remote_target(const char *setting, const char *variable, const char *otherwise, struct target *out,
                   struct err *e) MUST_CHECK;
 
+/* An address of that setting, as these settings say it is reached: with https:// where its listener encrypts. */
+struct settings;
+int remote_reached(const struct settings *s, const char *setting, const char *address, struct target *out,
+                   struct err *e) MUST_CHECK;
+
 #endif

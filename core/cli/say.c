@@ -34,6 +34,15 @@ void say_note(const char *format, ...)
     va_end(args);
 }
 
+void say_notes(const char *lines)
+{
+    while (*lines != '\0') {
+        size_t len = strcspn(lines, "\n");
+        say_note("%.*s", (int)len, lines);
+        lines += len + (lines[len] == '\n');
+    }
+}
+
 /* Bytes of the character at `text`; 0 when it must be shown as '?' (control, or not UTF-8). */
 static size_t character_size(const unsigned char *text)
 {

@@ -16,6 +16,7 @@
 int say_error(int exit, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same without the exit code: notes and warnings. */
 void say_note(const char *format, ...) PRINTF_LIKE(1, 2);
+void say_notes(const char *lines); /* one for each line */
 
 /* `text` into `out` without control characters; cut with "~" (at a character's border) beyond `columns`. Returns the
  * columns used. */

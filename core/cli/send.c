@@ -99,7 +99,7 @@ static int send_connect(struct send *s)
         return say_error(EXIT_USAGE, "send: %s", e.text);
     code = call_token(&token, &e);
     if (code == ERR_OK)
-        code = call_open(&s->post.call, &target, token, &e);
+        code = call_open(&s->post.call, &target, token, args_value(&s->args, OPT_CA, NULL), &e);
     free(token);
     return code == ERR_OK ? EXIT_DONE : say_error(code == ERR_NOMEM ? EXIT_INTERNAL : EXIT_CONFIG, "%s", e.text);
 }

@@ -204,7 +204,7 @@ static int status_watch(struct remote *r, const char *path, bool one, bool json)
         json_decref(answer);
         if (exit != EXIT_DONE && exit != EXIT_UNREACHABLE)
             return exit;
-        if (fflush(stdout) != 0)
+        if (fflush(stdout) != 0 || ferror(stdout) != 0)
             return EXIT_DISK;
         nap_ms(SAMPLE_MS);
         if (!screen && !json)

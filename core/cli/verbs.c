@@ -49,6 +49,7 @@ int exit_of(int code)
     case ERR_CONFIG: return EXIT_CONFIG;
     case ERR_USAGE: return EXIT_USAGE;
     case ERR_NOMEM:
+    case ERR_FILES:
     case ERR_INTERNAL:
     case ERR_COUNT: return EXIT_INTERNAL;
     }

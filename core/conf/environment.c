@@ -54,7 +54,7 @@ static bool is_kubernetes(const char *rest)
 
 enum environment_kind environment_kind(const char *name, size_t *option)
 {
-    static const char *const client[] = {"CONFIG", "TOKEN", "TOKEN_FILE"};
+    static const char *const client[] = {"CONFIG", "TOKEN", "TOKEN_FILE", "CA", "CERT", "CERT_KEY"};
     const char *rest = after(name, ours);
     if (rest == NULL)
         return after(name, plugins) != NULL ? ENVIRONMENT_PLUGIN : ENVIRONMENT_FOREIGN;

@@ -241,14 +241,35 @@ static int set_switch(const struct opt *o, const char *text, void *base, struct 
     return set_choice(o, text, base, e);
 }
 
+static const char *const auth_words[AUTH_COUNT] = {
+#define AUTH_WORD(id, word) word,
+    AUTH_WORDS(AUTH_WORD)
+#undef AUTH_WORD
+};
+
+#define AUTH_CHOICE(id, word) "|" word
+static const char auth_choices[] = "" AUTH_WORDS(AUTH_CHOICE);
+
 static int set_auth(const struct opt *o, const char *text, void *base, struct err *e)
 {
-    int ignored = 0;
-    if (value_choice(text, "keys|oidc|mtls", &ignored, NULL) == ERR_OK)
-        return err_set(e, ERR_UNKNOWN, "`%s` comes with a later version; this one knows `none` only", text);
-    if (*text != '\0' && strcmp(text, "none") != 0)
-        return err_set(e, ERR_UNKNOWN, "\"%.60s\" is not `none`, the one word this version knows", text);
-    PUT(member(o, base), int, *text == '\0' ? AUTH_UNSET : AUTH_NONE);
+    unsigned bits = 0;
+    while (*text != '\0') {
+        char word[16];
+        int n = 0;
+        text += strspn(text, " \t");
+        size_t len = strcspn(text, ", \t");
+        snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), text);
+        int code = value_choice(word, auth_choices + 1, &n, e);
+        if (code != ERR_OK)
+            return code;
+        bits |= 1u << n;
+        text += len;
+        text += strspn(text, " \t");
+        if (*text == ',' && text[1 + strspn(text + 1, " \t")] == '\0')
+            return err_set(e, ERR_SYNTAX, "an item of the list is empty: remove the `,` too many");
+        text += *text == ',';
+    }
+    PUT(member(o, base), unsigned, bits);
     return ERR_OK;
 }
 
@@ -342,6 +363,19 @@ static int show_choice(const struct opt *o, int n, struct buf *out)
     return buf_add(out, p, (size_t)(strchrnul(p, '|') - p));
 }
 
+static int show_auth(unsigned bits, struct buf *out)
+{
+    bool more = false;
+    int code = ERR_OK;
+    for (unsigned i = 0; code == ERR_OK && i < AUTH_COUNT; i++) {
+        if ((bits & 1u << i) == 0)
+            continue;
+        code = buf_addf(out, "%s%s", more ? ", " : "", auth_words[i]);
+        more = true;
+    }
+    return code;
+}
+
 static int show_durability(int kind, int64_t ms, struct buf *out)
 {
     char text[32];
@@ -401,8 +435,8 @@ int opt_show(const struct opt *o, const void *base, struct buf *out)
         return show_choice(o, n, out);
     }
     case OPT_AUTH: {
-        GET(at, int, n);
-        return buf_adds(out, n == AUTH_NONE ? "none" : "");
+        GET(at, unsigned, bits);
+        return show_auth(bits, out);
     }
     case OPT_DURABILITY: {
         GET(at, int, kind);

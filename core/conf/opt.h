@@ -23,7 +23,7 @@ enum opt_type {
     OPT_LAG,       /* uint64_t, and int64_t milliseconds in `also` */
     OPT_CHOICE,    /* an enum, in the order of `limits` */
     OPT_SWITCH,    /* the same for auto|yes|no, with the other words for yes and no */
-    OPT_AUTH,      /* enum choice_auth */
+    OPT_AUTH,      /* unsigned, bits of enum auth; commas between the words */
     OPT_DURABILITY /* enum choice_durability, and int64_t milliseconds in `also` */
 };
 

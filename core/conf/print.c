@@ -8,6 +8,8 @@
 
 enum { INI_WIDTH = 100 };
 
+#define AUTH_CHOICE(id, word) "|" word
+
 /* Writing stops at the first failure; `code` keeps it. */
 struct page {
     struct buf *out;
@@ -75,7 +77,7 @@ static const char *accepted(const struct opt *o, char *out, size_t size)
     case OPT_PATHS: snprintf(out, size, "folders"); break;
     case OPT_FLAG: snprintf(out, size, "yes, no"); break;
     case OPT_MODE: snprintf(out, size, "0000 to 0777"); break;
-    case OPT_AUTH: snprintf(out, size, "none"); break;
+    case OPT_AUTH: list_choices(&(AUTH_WORDS(AUTH_CHOICE))[1], out, size); break;
     case OPT_LAG: snprintf(out, size, "a size, a duration"); break;
     case OPT_DURABILITY: snprintf(out, size, "fsync, interval:100ms, none"); break;
     case OPT_CHOICE:
@@ -199,8 +201,9 @@ static void add_head(struct page *p)
            "- Everything that is wrong is listed at once, with the nearest valid name; the exit code is 78. A name "
            "that is\n"
            "  not known is a fault, in the file and in `HEADGATE_...`, but for `HEADGATE_CONFIG`, `HEADGATE_TOKEN`,\n"
-           "  `HEADGATE_TOKEN_FILE` and what Kubernetes sets for a Service called headgate (`HEADGATE_SERVICE_HOST`,\n"
-           "  `HEADGATE_SERVICE_PORT...`, `HEADGATE_PORT`, `HEADGATE_PORT_<n>_TCP...`), which is ignored.\n"
+           "  `HEADGATE_TOKEN_FILE`, `HEADGATE_CA`, `HEADGATE_CERT`, `HEADGATE_CERT_KEY` (of client verbs) and what\n"
+           "  Kubernetes sets for a Service called headgate (`HEADGATE_SERVICE_HOST`, `HEADGATE_SERVICE_PORT...`,\n"
+           "  `HEADGATE_PORT`, `HEADGATE_PORT_<n>_TCP...`), which is ignored.\n"
            "- \"reload\": SIGHUP or `headgate reload` puts a change in force; \"restart\": it needs a new start.\n\n"
            "The file has sections, `key = value` lines, and comments (`#` or `;`) on lines of their own. A line has at "
            "most\n"

@@ -47,7 +47,7 @@ const struct opt settings_table[SETTINGS_COUNT] = {
 };
 
 /* Choices are written into their members as an int, and log.level is handed to base/log as it is. */
-_Static_assert(sizeof(enum choice_auth) == sizeof(int), "enums are as large as int");
+_Static_assert(sizeof(enum choice_rows_keys) == sizeof(int), "enums are as large as int");
 _Static_assert((int)LOG_LEVEL_ERROR == (int)LOG_ERROR && (int)LOG_LEVEL_DEBUG == (int)LOG_DEBUG, "the order of log.h");
 
 bool settings_reloadable(const char *key)
@@ -68,14 +68,46 @@ char *settings_fallback(const struct opt *o)
 
 /* --- rules --- */
 
-static void check_reach(const char *const *addresses, enum choice_auth auth, const char *section, struct lines *faults)
+static void check_reach(const char *const *addresses, unsigned auth, const char *section, struct lines *faults)
 {
     for (size_t i = 0; auth == AUTH_UNSET && addresses[i] != NULL; i++)
         if (!address_is_local(addresses[i]))
             lines_add(faults,
                       "%s.listen: %s can be reached from other machines, but %s.auth is not written out; set %s.auth = "
-                      "none to let everybody in, or listen on 127.0.0.1 or a unix socket",
+                      "keys, or none to let everybody in, or listen on 127.0.0.1 or a unix socket",
                       section, addresses[i], section, section);
+}
+
+static bool any_remote(const char *const *addresses)
+{
+    for (size_t i = 0; addresses[i] != NULL; i++)
+        if (!address_is_local(addresses[i]))
+            return true;
+    return false;
+}
+
+static void check_auth(const struct settings *s, const char *section, unsigned auth, bool tls,
+                       const char *const *addresses, struct lines *faults, struct lines *notices)
+{
+    bool encrypted = s->tls_certificate != NULL && tls;
+    if ((auth & AUTH_MTLS) != 0 && (!encrypted || s->tls_client_ca == NULL || s->tls_client_roles == NULL))
+        lines_add(faults, "%s.auth: `mtls` needs %s.tls = yes, tls.certificate, tls.client_ca and tls.client_roles",
+                  section, section);
+    if ((auth & AUTH_KEYS) != 0 && !encrypted && any_remote(addresses))
+        lines_add(notices, "%s.auth: keys travel readable without TLS (tls.certificate); see to it that nobody listens",
+                  section);
+}
+
+static void check_tls(const struct settings *s, struct lines *faults, struct lines *notices)
+{
+    if ((s->tls_certificate == NULL) != (s->tls_key == NULL))
+        lines_add(faults, "tls.certificate and tls.key belong together; set both or neither");
+    if (s->tls_certificate == NULL && (s->tls_client_ca != NULL || s->tls_client_roles != NULL))
+        lines_add(faults, "tls.client_ca and tls.client_roles mean nothing without tls.certificate");
+    if (s->tls_client_required && s->tls_client_ca == NULL)
+        lines_add(faults, "tls.client_required: name those who sign the certificates in tls.client_ca");
+    check_auth(s, "http", s->http_auth, s->http_tls, s->http_listen, faults, notices);
+    check_auth(s, "admin", s->admin_auth, s->admin_tls, s->admin_listen, faults, notices);
 }
 
 /* Port 0 is a new port each time, so it may be written twice. */
@@ -145,6 +177,7 @@ void settings_finish(struct settings *s, struct lines *faults, struct lines *not
         s->http_max_memory = memory_default();
     check_reach(s->http_listen, s->http_auth, "http", faults);
     check_reach(s->admin_listen, s->admin_auth, "admin", faults);
+    check_tls(s, faults, notices);
     check_twice(s, faults);
     check_journal(s, faults);
     check_body(s, notices);

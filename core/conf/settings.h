@@ -5,7 +5,8 @@
  *     FLAG COUNT MODE        bool, uint32_t, uint32_t
  *     SIZE DURATION          uint64_t bytes, int64_t milliseconds
  *     SHARE                  uint64_t bytes; or, when that is 0, int <name>_percent; both 0: `auto`
- *     CHOICE AUTH            an enum
+ *     CHOICE                 an enum
+ *     AUTH                   unsigned, bits of enum auth
  *     DURABILITY             an enum, and int64_t <name>_ms for `interval:`
  *
  * Texts are owned by the `struct conf` it belongs to. */
@@ -19,15 +20,31 @@
 #define CHOICES_rows_keys(C) C(ROWS_KEYS_CAMEL, "camel") C(ROWS_KEYS_ANY, "any")
 #define CHOICES_log_level(C)                                                                                           \
     C(LOG_LEVEL_ERROR, "error") C(LOG_LEVEL_WARN, "warn") C(LOG_LEVEL_INFO, "info") C(LOG_LEVEL_DEBUG, "debug")
-#define CHOICES_log_format(C) C(LOG_FORMAT_AUTO, "auto") C(LOG_FORMAT_TEXT, "text") C(LOG_FORMAT_JSON, "json")
+#define CHOICES_tls_minimum(C) C(TLS_MINIMUM_12, "1.2") C(TLS_MINIMUM_13, "1.3")
+#define CHOICES_log_format(C)  C(LOG_FORMAT_AUTO, "auto") C(LOG_FORMAT_TEXT, "text") C(LOG_FORMAT_JSON, "json")
 
 #define CHOICE_ID(id, text) id,
 enum choice_rows_keys { CHOICES_rows_keys(CHOICE_ID) };
 enum choice_log_level { CHOICES_log_level(CHOICE_ID) };
+enum choice_tls_minimum { CHOICES_tls_minimum(CHOICE_ID) };
 enum choice_log_format { CHOICES_log_format(CHOICE_ID) };
 #undef CHOICE_ID
 
-enum choice_auth { AUTH_UNSET, AUTH_NONE };
+/* Ways to let somebody in; any of them together. */
+#define AUTH_WORDS(A) A(NONE, "none") A(KEYS, "keys") A(MTLS, "mtls")
+enum auth_number {
+#define AUTH_NUMBER(id, word) AUTH_NUMBER_##id,
+    AUTH_WORDS(AUTH_NUMBER)
+#undef AUTH_NUMBER
+        AUTH_COUNT
+};
+enum auth {
+    AUTH_UNSET = 0,
+#define AUTH_BIT(id, word) AUTH_##id = 1 << AUTH_NUMBER_##id,
+    AUTH_WORDS(AUTH_BIT)
+#undef AUTH_BIT
+};
+
 /* In the order of `enum durability` of the journal. */
 enum choice_durability { DURABLE_FSYNC, DURABLE_INTERVAL, DURABLE_NONE };
 
@@ -44,7 +61,7 @@ enum choice_durability { DURABLE_FSYNC, DURABLE_INTERVAL, DURABLE_NONE };
     uint64_t name;                                                                                                     \
     int name##_percent;
 #define MEMBER_CHOICE(name) enum choice_##name name;
-#define MEMBER_AUTH(name)   enum choice_auth name;
+#define MEMBER_AUTH(name)   unsigned name;
 #define MEMBER_DURABILITY(name)                                                                                        \
     enum choice_durability name;                                                                                       \
     int64_t name##_ms;

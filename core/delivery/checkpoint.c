@@ -81,22 +81,25 @@ static int sweep_set(struct checkpoint *cp, struct sweep *s, void **session)
     return code == ERR_DAMAGED || code == ERR_NOTFOUND || code == ERR_GONE ? ERR_OK : code;
 }
 
+/* It ends between two row sets, at or behind `to`: nothing could be read from the middle of one. */
 static int sweep_lane(struct checkpoint *cp, struct sweep *s, void **session)
 {
     uint64_t at = s->from.position;
-    uint64_t stop = s->limit - at > SWEEP_BYTES ? at + SWEEP_BYTES : s->limit;
+    uint64_t stop = s->to - at > SWEEP_BYTES ? at + SWEEP_BYTES : s->to;
     struct record r;
     int code = ERR_OK;
     while (code == ERR_OK && at < stop && s->rows < SWEEP_ROWS) {
         code = cp->source->next(cp->source->arg, session, &at, s->limit, &r);
-        if (code == ERR_OK)
+        if (code == ERR_OK && r.position >= s->to)
+            at = r.position; /* the first that stays */
+        else if (code == ERR_OK)
             code = sweep_record(cp, s, &r);
     }
     if (code == ERR_NOTFOUND) { /* nothing more up to the limit */
         at = s->limit;
         code = ERR_OK;
     }
-    s->end = (struct place){at < s->limit ? at : s->limit, 0};
+    s->end = (struct place){at, 0};
     return code;
 }
 

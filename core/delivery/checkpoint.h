@@ -38,7 +38,8 @@ struct sweep {
     bool spread; /* shard by position, not by uuid */
     bool dead;   /* set aside as dead letters; else skipped */
     struct place from;
-    uint64_t limit; /* a group's end, in the segment `base` */
+    uint64_t limit; /* how far can be read: a group's end, in the segment `base` */
+    uint64_t to;    /* any position: row sets that begin before it */
     uint64_t base;
     struct epoch epoch;
     char why[160];

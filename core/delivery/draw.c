@@ -134,10 +134,11 @@ static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
     struct place from = lane->next;
     if (from.position < segment.first)
         from = (struct place){segment.first, 0};
-    uint64_t limit = lane->give_up < segment.end ? lane->give_up : segment.end;
+    uint64_t limit = segment.end;
     if (p->reshard_at != 0 && limit > p->reshard_at)
         limit = p->reshard_at; /* the lanes meet there */
-    if (limit <= from.position) {
+    uint64_t to = lane->give_up < limit ? lane->give_up : limit;
+    if (to <= from.position) {
         if (lane->give_up <= from.position)
             lane->give_up = 0;
         return;
@@ -151,6 +152,7 @@ static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
         .dead = lane->give_up_dead,
         .from = from,
         .limit = limit,
+        .to = to,
         .base = segment.base,
         .epoch = segment.epoch,
     };

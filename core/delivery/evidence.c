@@ -186,7 +186,7 @@ static void crash_aside(struct pusher *p, struct handed *h, bool lone, int signa
 
 /* --- deadlines --- */
 
-static void overdue_range(struct pusher *p, struct handed *h, int64_t now)
+static void overdue_range(struct pusher *p, struct handed *h, const struct host_down *down, int64_t now)
 {
     struct lane *lane = &p->lanes[h->lane];
     if (!alone(p, h)) {
@@ -204,7 +204,7 @@ static void overdue_range(struct pusher *p, struct handed *h, int64_t now)
         return;
     row->c.attempts = PARK_ATTEMPTS;
     row->due_ms = now + pusher_backoff(p, row->c.attempts);
-    snprintf(row->reason, sizeof row->reason, "push() took longer than TIMEOUT with this row alone, three times");
+    snprintf(row->reason, sizeof row->reason, "three times with this row alone: %s", down->reason);
 }
 
 static void overdue_rows(struct pusher *p, struct handed *h, int64_t now)
@@ -285,16 +285,24 @@ static void judge_crash(struct pusher *p, struct handed *h, int signal, int64_t 
     }
 }
 
-static void judge_deadline(struct pusher *p, struct handed *h, int64_t now)
+static void judge_deadline(struct pusher *p, struct handed *h, const struct host_down *down, int64_t now)
 {
     if (!h->taken || h->rows == 0)
         return; /* nothing was pushed: the host, or the disk, hangs */
     switch (h->what) {
-    case HANDED_RANGE: overdue_range(p, h, now); break;
+    case HANDED_RANGE: overdue_range(p, h, down, now); break;
     case HANDED_ROWS: overdue_rows(p, h, now); break;
     case HANDED_ASIDE: overdue_aside(p, h, now); break;
     case HANDED_REPLAY: break;
     }
+}
+
+/* Killed over and over with nothing passing, by the system that is out of memory, or by us for MEMORY_MAX: no evidence,
+ * but what a row may bring about. As after a deadline, less is handed out each time until it is found and stands aside,
+ * so that the others pass. */
+static bool killed_again(const struct pusher *p, const struct host_down *down)
+{
+    return (down->end == HOST_KILLED || down->end == HOST_MEMORY) && p->deaths >= KILLS_MAX;
 }
 
 static bool pushing(const struct handed *h)
@@ -368,8 +376,8 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
         struct handed *h = &p->workers[i];
         if (!h->busy)
             continue;
-        if (down->end == HOST_DEADLINE && h->deadline_passed)
-            judge_deadline(p, h, now);
+        if ((down->end == HOST_DEADLINE && h->deadline_passed) || killed_again(p, down))
+            judge_deadline(p, h, down, now);
         take_back(p, h, now);
     }
     if (down->end == HOST_BROKEN && !p->broken)

@@ -12,6 +12,7 @@ enum {
     FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
     LONE_CRASHES_MAX = 3,
     LONE_OVERDUE_MAX = 3,
+    KILLS_MAX = 2,            /* of the host, in a row, before less is handed out */
     OVERDUE_REST = 10,        /* TIMEOUTs between two tries of a set-aside row that hangs */
     ADD_OVERHEAD = 320,       /* bytes of an aside record beside the row */
     PARK_ATTEMPTS = 5,        /* a row that failed so often while others passed is parked */
@@ -67,6 +68,8 @@ void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint3
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
 /* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
+/* Give up what a forgotten pusher still has. */
+void pusher_forget_rows(struct pusher *p);
 /* The cursor at once, without what a checkpoint brings with it; blocks. */
 int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 

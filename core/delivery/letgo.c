@@ -29,18 +29,31 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
     pusher_dirty(p, true);
 }
 
-void pusher_forget(struct pusher *p, struct journal_mark end)
+void pusher_forget_rows(struct pusher *p)
 {
     static const char why[] = "given up: its pusher was forgotten";
-    p->forgotten = true;
-    p->give_up_to = end.position;
-    p->give_up_row = end.rows;
     for (size_t i = 0; i < p->aside.count && !p->broken; i++) {
         struct aside_entry *entry = &p->aside.entries[i];
         if (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING)
             (void)pusher_aside_dead(p, entry, why); /* without room it stays parked, and waits for one */
     }
-    pusher_give_up(p, end.position, true, why);
+    pusher_give_up(p, p->give_up_to, true, why);
+}
+
+int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e)
+{
+    CHECK(pusher_quiet(p));
+    p->forgotten = true;
+    p->give_up_to = end.position;
+    p->give_up_row = end.rows;
+    int code = pusher_write_cursor(p, e);
+    if (code == ERR_OK) {
+        pusher_forget_rows(p);
+    } else {
+        p->forgotten = false;
+        p->give_up_to = 0;
+    }
+    return code;
 }
 
 int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e)

@@ -246,8 +246,10 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
         return code;
     }
     lanes_settle_count(p);
-    if (p->forgotten && p->give_up_to > 0)
-        pusher_forget(p, (struct journal_mark){p->give_up_to, p->ops->durable(p->ops->arg).rows});
+    if (p->forgotten && p->give_up_to > 0) {
+        p->give_up_row = p->ops->durable(p->ops->arg).rows;
+        pusher_forget_rows(p);
+    }
     *out = p;
     return ERR_OK;
 }

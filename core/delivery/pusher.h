@@ -300,8 +300,8 @@ bool pusher_quiet(const struct pusher *p);                     /* nothing with a
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
 /* What is before `end` becomes dead letters, parked rows too; what comes later is not for it; nothing is delivered any
- * more, also after a restart. Its host has ended, and it is quiet. */
-void pusher_forget(struct pusher *p, struct journal_mark end);
+ * more, also after a restart. Its host has ended, and it is quiet. Blocks until that is on disk; the rows follow. */
+int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e) MUST_CHECK;
 /* One that was let go is wanted again: it registers as a new one does, and keeps its dead letters. Blocks. */
 int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e) MUST_CHECK;
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;

@@ -102,13 +102,15 @@ static int rules_allow(struct rules *r, const char *path, uint64_t allowed, stru
 {
     int fd = sys->open(path, O_PATH, 0);
     if (fd < 0)
-        return errno == ENOMEM || errno == EMFILE ? err_errno(e, errno, "cannot open %s", path) : ERR_OK;
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
+                   ? ERR_OK
+                   : err_errno(e, errno, "cannot open %s", path);
     struct stat st;
-    int code = ERR_OK;
-    if (sys->fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+    int code = sys->fstat(fd, &st) == 0 ? ERR_OK : err_errno(e, errno, "cannot look at %s", path);
+    if (code == ERR_OK && !S_ISDIR(st.st_mode))
         allowed &= ACCESS_FILE_READ | ACCESS_FILE_WRITE;
     const struct landlock_path_beneath_attr rule = {.allowed_access = allowed & r->handled, .parent_fd = fd};
-    if (syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
+    if (code == ERR_OK && syscall(SYS_landlock_add_rule, r->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
         code = err_errno(e, errno, "landlock_add_rule for %s", path);
     sys->close(fd);
     return code;
@@ -116,9 +118,10 @@ static int rules_allow(struct rules *r, const char *path, uint64_t allowed, stru
 
 static int rules_enforce(struct rules *r, struct err *e)
 {
-    if (syscall(SYS_landlock_restrict_self, r->fd, 0) != 0)
-        return err_errno(e, errno, "landlock_restrict_self");
-    return ERR_OK;
+    if (syscall(SYS_landlock_restrict_self, r->fd, 0) == 0)
+        return ERR_OK;
+    int number = errno, code = err_errno(e, number, "landlock_restrict_self");
+    return number == ENOMEM ? code : ERR_VERSION; /* too many layers, or forbidden: it will not be otherwise */
 }
 
 /* --- folders --- */

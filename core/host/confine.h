@@ -14,11 +14,13 @@ struct confine_path {
 };
 
 /* Landlock: files of `paths`, the plugin's own file, system libraries and what TLS and name resolution read. Folders
- * that are written are made first. ERR_VERSION: this kernel has no Landlock, ERR_DENIED: it refuses, ERR_NOMEM. */
+ * that are written are made first. ERR_VERSION: this kernel has no Landlock, or not for us; ERR_DENIED: it refuses; any
+ * other: not at this moment. */
 int confine_files(const char *plugin, const struct confine_path *paths, size_t count, struct err *e) MUST_CHECK;
 /* Landlock, for looking at a plugin: everything may be read, nothing written, no TCP. The same errors. */
 int confine_reading(struct err *e) MUST_CHECK;
-/* seccomp: calls that no plugin needs answer EPERM. Needs PR_SET_NO_NEW_PRIVS. ERR_DENIED, ERR_VERSION. */
+/* seccomp: calls that no plugin needs answer EPERM. Needs PR_SET_NO_NEW_PRIVS. ERR_VERSION: the kernel cannot;
+ * ERR_NOMEM. */
 int confine_calls(struct err *e) MUST_CHECK;
 
 /* The folder that has to be there before `path` can be written: everything before the last component, or before the

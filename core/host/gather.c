@@ -367,7 +367,7 @@ static int list_item(struct gather *g, const struct wire_item *item, const struc
 
 static bool may_pass(int code)
 {
-    return code == ERR_IO || code == ERR_NOMEM || code == ERR_LIMIT || code == ERR_VERSION;
+    return err_passes(code) || code == ERR_LIMIT || code == ERR_VERSION;
 }
 
 static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,

@@ -48,7 +48,8 @@ struct life {
 void life_wake(struct host *h)
 {
     const uint64_t one = 1;
-    (void)!sys->write(h->wake, &one, sizeof one);
+    while (sys->write(h->wake, &one, sizeof one) < 0 && errno == EINTR)
+        ;
 }
 
 void life_stop(struct host *h)
@@ -216,21 +217,26 @@ static int life_confine_as(struct life *l, const struct described *d)
     return code == ERR_OK ? confine_calls(&l->e) : code;
 }
 
-/* Goes on without where the kernel cannot: READY says so. A plugin that cannot even be described is refused by the
- * loader in a moment, and better. */
-static void life_confine(struct life *l)
+/* Whether the plugin's paths are `asked` for. Goes on without confinement where the kernel cannot: READY says so. Where
+ * it only cannot at this moment there is another try: a plugin is never let loose, nor shut out of its own files,
+ * because memory or descriptors were short. */
+static int life_confine(struct life *l, bool *asked)
 {
     struct described d = {0};
+    *asked = true;
     if (!l->h.setup.confine)
-        return;
-    int code = look_ask(l->h.setup.plugin, l->h.outlet.fd, &d, &l->e);
-    if (code != ERR_OK)
+        return ERR_OK;
+    if (look_ask(l->h.setup.plugin, l->h.outlet.fd, &d, &l->e) != ERR_OK) {
         hostlog(HG_LOG_DEBUG, "%s", l->e.text);
-    code = life_confine_as(l, &d);
-    if (code != ERR_OK)
+        *asked = false;
+    }
+    int code = life_confine_as(l, &d);
+    described_fini(&d);
+    bool cannot = code == ERR_VERSION || code == ERR_DENIED;
+    if (cannot)
         hostlog(HG_LOG_WARN, "not confined: %s", l->e.text);
     l->h.confined = code == ERR_OK;
-    described_fini(&d);
+    return cannot ? ERR_OK : code;
 }
 
 static int life_fill(struct life *l)
@@ -254,11 +260,16 @@ static int life_load(struct life *l)
     int code = life_lock(l);
     if (code != ERR_OK)
         return code;
-    life_confine(l);
+    bool asked;
+    code = life_confine(l, &asked);
+    if (code != ERR_OK)
+        return code;
     if (life_stopping(l))
         return ERR_CLOSED;
     l->refusal = HG_OPEN_BROKEN;
     code = loader_open(l->h.setup.plugin, &l->h.plugin, &l->e);
+    if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
+        return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
     return code != ERR_OK ? code : life_fill(l);
 }
 
@@ -421,6 +432,8 @@ int life_run(void)
     int code = life_init(&l);
     if (code == ERR_OK)
         code = life_live(&l);
+    if (err_passes(code))
+        l.refusal = HG_OPEN_NOT_NOW; /* no fault of the plugin's */
     if (code != ERR_OK && code != ERR_CLOSED)
         tell_outcome(&l.h, WIRE_OPEN_FAILED, 0, 0, l.refusal == 0 ? HG_OPEN_NOT_NOW : l.refusal, l.e.text);
     life_fini(&l);

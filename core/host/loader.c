@@ -5,6 +5,7 @@
 #include "host/descriptor.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 typedef const struct hg_plugin *entry_function(void);
@@ -23,12 +24,28 @@ static int loader_describe(void *handle, const struct hg_plugin **out, struct er
     return code;
 }
 
+/* The loader gives its reason as a text that ends with that of the system. */
+static int loader_code(const char *why)
+{
+    static const int passing[] = {ENOMEM, EMFILE, ENFILE, EIO};
+    char text[128];
+    for (size_t i = 0; i < COUNT_OF(passing); i++) {
+        const char *end = strerror_r(passing[i], text, sizeof text);
+        size_t len = strlen(why), tail = strlen(end);
+        if (len >= tail && strcmp(why + len - tail, end) == 0)
+            return err_from_errno(passing[i]);
+    }
+    return ERR_DENIED;
+}
+
 int loader_open(const char *path, struct loaded *out, struct err *e)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
         const char *why = dlerror();
-        return err_set(e, ERR_DENIED, "cannot be loaded: %s", why == NULL ? "no reason given" : why);
+        if (why == NULL)
+            return err_set(e, ERR_NOMEM, "cannot be loaded, and there is no memory for the reason");
+        return err_set(e, loader_code(why), "cannot be loaded: %s", why);
     }
     const struct hg_plugin *plugin = NULL;
     int code = loader_describe(handle, &plugin, e);

@@ -66,7 +66,7 @@ int look_print(const char *path)
     int out = dup(STDOUT_FILENO);
     if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
         fprintf(stderr, "no standard output\n");
-        return LOOK_REFUSED;
+        return LOOK_AGAIN;
     }
     const struct rlimit none = {0, 0};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -81,7 +81,7 @@ int look_print(const char *path)
         fprintf(stderr, "%s\n", e.text);
     buf_free(&text);
     close(out);
-    return code == ERR_OK ? 0 : LOOK_REFUSED;
+    return code == ERR_OK ? 0 : err_passes(code) ? LOOK_AGAIN : LOOK_REFUSED;
 }
 
 /* --- in the asking process --- */

@@ -5,7 +5,8 @@
 #include "base/err.h"
 #include "host/setup.h"
 
-enum { LOOK_REFUSED = 65 }; /* exit status: not a plugin that this host can run */
+/* Exit status: not a plugin that this host can run; or it cannot be said at this moment. */
+enum { LOOK_REFUSED = 65, LOOK_AGAIN = 75 };
 
 /* Load FILE, print its description on standard output; or one sentence on standard error. The exit status. */
 int look_print(const char *path);

@@ -111,9 +111,10 @@ int confine_calls(struct err *e)
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     CHECK(n <= FILTER_LENGTH);
     const struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-        return err_errno(e, errno, "seccomp");
-    return ERR_OK;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0)
+        return ERR_OK;
+    int number = errno, result = err_errno(e, number, "seccomp");
+    return number == ENOMEM ? result : ERR_VERSION;
 }
 
 #else

@@ -188,7 +188,7 @@ static const struct channel_events events = {
 
 /* --- beginning and end --- */
 
-bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
+bool conn_accept(struct http_server *s, uv_stream_t *listener, int number, struct tls *tls)
 {
     struct conn *c = server_conn_take(s);
     if (c == NULL)
@@ -197,7 +197,7 @@ bool conn_accept(struct http_server *s, uv_stream_t *listener, int number)
     c->first = true;
     c->request.server = s;
     c->request.listener = number;
-    if (channel_init(&c->channel, s->loop, listener, &events) != ERR_OK) {
+    if (channel_init(&c->channel, s->loop, listener, tls, &events) != ERR_OK) {
         server_conn_give(s, c);
         return false;
     }

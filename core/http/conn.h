@@ -64,8 +64,9 @@ struct conn {
     struct head head;
 };
 
-/* Take a connection from a listener. False when there was no memory: it is still the listener's, try again later. */
-bool conn_accept(struct http_server *s, uv_stream_t *listener, int number);
+/* Take a connection from a listener, with TLS or (NULL) without. False when there was no memory: it is still the
+ * listener's, try again later. */
+bool conn_accept(struct http_server *s, uv_stream_t *listener, int number, struct tls *tls);
 /* Do what can be done with what has come. Does nothing when it is at work already. */
 void conn_advance(struct conn *c);
 /* Look at the deadlines. */

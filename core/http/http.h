@@ -2,7 +2,7 @@
  * every dimension. Knows nothing of rows; routes live in core/api.
  *
  * A server belongs to one loop and is used only from that loop's thread. Several servers (one a loop) may share a
- * `struct http_budget`. Over a transport table (plain sockets now, TLS later): see http/transport.h. */
+ * `struct http_budget`. Plain sockets or TLS: see http/transport.h. */
 #ifndef HG_HTTP_HTTP_H
 #define HG_HTTP_HTTP_H
 
@@ -17,6 +17,8 @@
 
 struct http_server;
 struct http_request;
+struct tls;
+struct x509_st;
 
 /* Memory for bodies of all servers together. `max` bytes; a quarter is kept for bodies up to 64 KiB. */
 struct http_budget {
@@ -39,8 +41,14 @@ struct http_field {
     struct slice value;
 };
 
+/* Who sends a request, as the routes have found out at its head; nobody before. */
+struct http_caller {
+    unsigned roles;  /* bits of access/role.h */
+    char client[65]; /* whose rows these are; "": nobody's in particular */
+};
+
 /* One request. Lives from the head until http_respond(), also when the peer has gone meanwhile; then the answer is
- * dropped silently. Everything here is read-only for routes, but `route`. */
+ * dropped silently. Everything here is read-only for routes, but `route` and `caller`. */
 struct http_request {
     struct http_server *server;
     int listener; /* the number given to http_listen */
@@ -51,15 +59,20 @@ struct http_request {
     bool http10;
     const struct http_field *fields;
     uint32_t field_count;
-    struct slice body; /* decoded (chunks joined, gzip/zstd undone); empty until `request` is called */
-    bool has_body;     /* a length or chunks were declared */
-    char peer[64];     /* address of the other end, "unix" for a unix socket */
-    int64_t began_ns;  /* monotonic, first byte of the request */
-    void *route;       /* belongs to the routes */
+    struct slice body;         /* decoded (chunks joined, gzip/zstd undone); empty until `request` is called */
+    bool has_body;             /* a length or chunks were declared */
+    char peer[64];             /* address of the other end, "unix" for a unix socket */
+    int64_t began_ns;          /* monotonic, first byte of the request */
+    void *route;               /* belongs to the routes */
+    struct http_caller caller; /* so does this; empty at the head */
 };
 
+bool http_name_is(const struct http_field *field, const char *name); /* compared without case */
 /* First field with the name (compared without case); false when there is none. */
 bool http_field(const struct http_request *r, const char *name, struct slice *value);
+/* The certificate that the client has shown over TLS and that was found good, or NULL. Borrowed; the server's thread,
+ * and only while the connection is there (`head`, `request`). */
+const struct x509_st *http_certificate(const struct http_request *r);
 /* The address that the client connected to, as `peer` is written. Only until the answer. */
 void http_local(struct http_request *r, char *out, size_t size);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
@@ -71,12 +84,13 @@ long http_unescape(struct slice text, char *out, size_t size);
  * and the `type` ("/problems/<word>"). */
 struct http_problem {
     int status;
-    const char *word;     /* last segment of `type`: the words of api/problems.def: "budget", "schema", … */
-    const char *detail;   /* one sentence */
-    struct slice errors;  /* a JSON array, or empty */
-    const char *allow;    /* for 405 */
-    uint32_t retry_after; /* seconds, 0: none */
-    bool close;           /* close the connection after it */
+    const char *word;      /* last segment of `type`: the words of api/problems.def: "budget", "schema", … */
+    const char *detail;    /* one sentence */
+    struct slice errors;   /* a JSON array, or empty */
+    const char *allow;     /* for 405 */
+    const char *challenge; /* WWW-Authenticate, for 401 and 403 */
+    uint32_t retry_after;  /* seconds, 0: none */
+    bool close;            /* close the connection after it */
 };
 
 struct http_answer {
@@ -124,6 +138,7 @@ struct http_listen {
     bool share_port;      /* take the address for itself, then let others join */
     unsigned socket_mode; /* of a unix socket */
     long socket_group;    /* gid, -1: leave */
+    struct tls *tls;      /* http/tls.h; NULL: plain. Must outlive the server's connections */
 };
 /* Count its connections together with those of other servers, on other loops perhaps. Before it listens. */
 void http_server_share(struct http_server *s, _Atomic uint32_t *connections);

@@ -30,7 +30,7 @@ void listener_close(struct listener *l)
 
 void listener_retry(struct listener *l)
 {
-    l->pending = !conn_accept(l->server, &l->uv.stream, l->number);
+    l->pending = !conn_accept(l->server, &l->uv.stream, l->number, l->tls);
     if (l->pending)
         server_tick_on(l->server);
 }
@@ -144,14 +144,15 @@ static int pipe_bind(struct listener *l, const struct http_listen *listen)
 
 /* --- either --- */
 
-static struct listener *listener_new(struct http_server *s, int number)
+static struct listener *listener_new(struct http_server *s, const struct http_listen *listen)
 {
     struct listener *l = calloc(1, sizeof *l);
     if (l == NULL)
         return NULL;
     link_init(&l->link);
     l->server = s;
-    l->number = number;
+    l->number = listen->listener;
+    l->tls = listen->tls;
     return l;
 }
 
@@ -173,7 +174,7 @@ static int listener_settle(struct listener *l, int status)
 
 static int listen_unix(struct http_server *s, const struct http_listen *listen, char *bound, struct err *e)
 {
-    struct listener *l = listener_new(s, listen->listener);
+    struct listener *l = listener_new(s, listen);
     if (l == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     int status = listener_settle(l, pipe_bind(l, listen));
@@ -198,7 +199,7 @@ static int listen_tcp(struct http_server *s, const struct http_listen *listen, c
         return err_set(e, ERR_UNREACHABLE, "%s: %s", listen->address, gai_strerror(status));
     status = UV_EADDRNOTAVAIL;
     for (const struct addrinfo *info = all; info != NULL && status != 0; info = info->ai_next) {
-        struct listener *l = listener_new(s, listen->listener);
+        struct listener *l = listener_new(s, listen);
         status = l == NULL ? UV_ENOMEM : listener_settle(l, tcp_bind(l, info, listen));
         if (status == 0 && bound != NULL)
             tcp_bound(l, bound);

@@ -8,7 +8,8 @@ struct listener {
     struct link link;
     struct http_server *server;
     int number;
-    bool pending; /* a connection waits because there was no memory for it */
+    struct tls *tls; /* NULL: plain */
+    bool pending;    /* a connection waits because there was no memory for it */
     union {
         uv_handle_t handle;
         uv_stream_t stream;

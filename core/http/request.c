@@ -45,6 +45,7 @@ static void describe(struct conn *c)
     r->has_body = h->chunked || h->has_length;
     r->body = slice_make(NULL, 0);
     r->route = NULL;
+    r->caller = (struct http_caller){.roles = 0};
 }
 
 /* Would the body fit behind its head if the request stood at the front of the buffer, but not where it stands? */

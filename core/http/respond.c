@@ -1,6 +1,7 @@
 /* Answers: http_respond and http_problem. The head and the body are offered to the kernel at once; only what it does
  * not take is copied and left to the loop. Whether the connection stays open is decided here, in one place. */
 #include "base/sys.h"
+#include "http/bytes.h"
 #include "http/server.h"
 
 #include <errno.h>
@@ -101,13 +102,15 @@ static void problem_fields(const struct http_problem *problem, char *out, size_t
     if (problem->allow != NULL)
         len = (size_t)snprintf(out, size, "Allow: %s\r\n", problem->allow);
     if (problem->retry_after > 0 && len < size)
-        snprintf(out + len, size - len, "Retry-After: %u\r\n", problem->retry_after);
+        len += (size_t)snprintf(out + len, size - len, "Retry-After: %u\r\n", problem->retry_after);
+    if (problem->challenge != NULL && len < size)
+        snprintf(out + len, size - len, "WWW-Authenticate: %s\r\n", problem->challenge);
 }
 
 void http_problem(struct http_request *r, const struct http_problem *problem)
 {
     struct http_server *s = r->server;
-    char fields[256];
+    char fields[512];
     problem_fields(problem, fields, sizeof fields);
     bool written = answer_write_problem(&s->problem, problem) == ERR_OK; /* else: the status alone */
     const struct http_answer answer = {
@@ -118,6 +121,18 @@ void http_problem(struct http_request *r, const struct http_problem *problem)
         .close = problem->close,
     };
     respond(r, &answer, slice_of(problem->detail));
+}
+
+const struct x509_st *http_certificate(const struct http_request *r)
+{
+    const struct conn *c = container_of((struct http_request *)(uintptr_t)r, struct conn, request);
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c->state == CONN_CLOSED ? NULL : channel_certificate(&c->channel);
+}
+
+bool http_name_is(const struct http_field *field, const char *name)
+{
+    return slice_same(field->name, slice_of(name));
 }
 
 void http_local(struct http_request *r, char *out, size_t size)

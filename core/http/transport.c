@@ -9,14 +9,16 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, const struct channel_events *events)
+int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, struct tls *with,
+                 const struct channel_events *events)
 {
-    *c = (struct channel){.transport = &transport_plain, .events = events, .fd = -1};
+    *c = (struct channel){
+        .transport = with == NULL ? &transport_plain : &transport_tls, .events = events, .fd = -1, .with = with};
     int status = listener->type == UV_TCP ? uv_tcp_init(loop, &c->uv.tcp) : uv_pipe_init(loop, &c->uv.pipe, 0);
     return status == 0 ? ERR_OK : ERR_NOMEM;
 }
 
-static int plain_accept(struct channel *c, uv_stream_t *listener)
+int channel_accept(struct channel *c, uv_stream_t *listener)
 {
     uv_os_fd_t fd;
     if (uv_accept(listener, &c->uv.stream) != 0 || uv_fileno(&c->uv.handle, &fd) != 0)
@@ -43,7 +45,7 @@ static void address_text(const struct sockaddr_storage *address, char *out, size
     }
 }
 
-static void plain_address(const struct channel *c, bool peer, char *out, size_t size)
+void channel_address(const struct channel *c, bool peer, char *out, size_t size)
 {
     struct sockaddr_storage address;
     int len = sizeof address;
@@ -142,8 +144,8 @@ static void plain_close(struct channel *c)
 }
 
 const struct transport transport_plain = {
-    .accept = plain_accept,
-    .address = plain_address,
+    .accept = channel_accept,
+    .address = channel_address,
     .read = plain_read,
     .answer = plain_answer,
     .write = plain_write,

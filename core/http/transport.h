@@ -1,5 +1,5 @@
 /* One accepted connection as the HTTP code sees it: bytes in, bytes out, close; and the table behind which plain
- * sockets stand. A transport that encrypts brings its own table. Loop thread only. Internal to core/http. */
+ * sockets and TLS stand. Loop thread only. Internal to core/http. */
 #ifndef HG_HTTP_TRANSPORT_H
 #define HG_HTTP_TRANSPORT_H
 
@@ -24,6 +24,8 @@ struct channel_events {
 };
 
 struct transport;
+struct channel_tls;
+struct tls;
 
 struct channel {
     const struct transport *transport;
@@ -37,7 +39,9 @@ struct channel {
     uv_write_t write;
     uv_shutdown_t shutdown;
     bool reading;
-    int fd; /* borrowed from the handle */
+    int fd;                  /* borrowed from the handle */
+    struct tls *with;        /* NULL: plain */
+    struct channel_tls *tls; /* transport_tls's, while it is open */
 };
 
 struct transport {
@@ -57,10 +61,16 @@ struct transport {
     void (*close)(struct channel *c);
 };
 
-extern const struct transport transport_plain;
+extern const struct transport transport_plain, transport_tls;
 
-/* Make the handle in `c` for a connection of `listener`'s kind. 0 or an ERR_ code (then nothing is to be closed). */
-int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener,
+/* Make the handle in `c` for a connection of `listener`'s kind, `with` TLS or plain. 0 or an ERR_ code (then nothing is
+ * to be closed). */
+int channel_init(struct channel *c, uv_loop_t *loop, uv_stream_t *listener, struct tls *with,
                  const struct channel_events *events) MUST_CHECK;
+/* What both transports do. */
+int channel_accept(struct channel *c, uv_stream_t *listener) MUST_CHECK;
+void channel_address(const struct channel *c, bool peer, char *out, size_t size);
+/* The certificate that the other end has shown, and that was found good; NULL: none. Borrowed. */
+struct x509_st *channel_certificate(const struct channel *c);
 
 #endif

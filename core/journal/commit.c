@@ -296,17 +296,25 @@ static enum commit_state sync_when_due(struct journal *j, const struct journal_o
     return COMMIT_IDLE;
 }
 
-static enum commit_state commit(struct journal *j, bool once)
+/* The settings in force: they may change while there is always something waiting, so each group asks. */
+static struct journal_options options_now(struct journal *j)
 {
-    struct writer *w = &j->writer;
     journal_lock(j);
     struct journal_options options = j->options;
     journal_unlock(j);
+    return options;
+}
+
+static enum commit_state commit(struct journal *j, bool once)
+{
+    struct writer *w = &j->writer;
+    struct journal_options options = options_now(j);
     for (pile_take(j); w->pile != NULL; pile_take(j)) {
         struct group_plan plan;
         int code = head_with_room(j, &plan);
         if (code == ERR_AGAIN)
             return COMMIT_SEGMENT;
+        options = options_now(j);
         if (code == ERR_OK)
             group_commit(j, &plan, &options);
         else

@@ -5,6 +5,7 @@
 #include "supervise/folder.h"
 
 #include "base/sys.h"
+#include "host/look.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -117,7 +118,8 @@ static int judge_exit(int status, struct buf *out, struct buf *errors, struct de
     if (WIFSIGNALED(status))
         return err_set(e, ERR_SYNTAX, "it crashes when it is loaded (%s)", strsignal(WTERMSIG(status)));
     if (WEXITSTATUS(status) != 0)
-        return err_set(e, ERR_SYNTAX, "%s", line[0] != '\0' ? line : "it could not be loaded");
+        return err_set(e, WEXITSTATUS(status) == LOOK_AGAIN ? ERR_AGAIN : ERR_SYNTAX, "%s",
+                       line[0] != '\0' ? line : "it could not be loaded");
     return described_read(buf_slice(out), about, e);
 }
 
@@ -223,6 +225,7 @@ static void look(const struct folder_options *o, struct plugin_file *f, const st
     if (f->described)
         return;
     f->refused = strdup(e.text);
+    f->unsure = f->refused == NULL || err_passes(e.code);
     if (f->copy != NULL)
         (void)sys->unlink(f->copy);
     free(f->copy);
@@ -239,7 +242,7 @@ static struct plugin_file *known(const struct folder *before, const char *path, 
 {
     for (size_t i = 0; i < before->count; i++) {
         struct plugin_file *old = before->entries[i].file;
-        if (strcmp(old->path, path) != 0)
+        if (strcmp(old->path, path) != 0 || old->unsure)
             continue;
         if (changed || (old->dev == st->st_dev && old->ino == st->st_ino && old->changed_ns == changed_ns(st) &&
                         old->size == st->st_size))
@@ -277,10 +280,18 @@ static int add_file(const struct folder_options *o, const char *path, const stru
         int64_t age = clock_wall_us() * 1000 - changed_ns(&st);
         bool young =
             !o->any_age && age >= 0 && age < YOUNG_NS; /* it may still be being written: what was known of it stays */
-        out->young = out->young || young;
-        f = young ? known(before, path, &st, true) : file_new(o, path, &st);
+        f = young ? NULL : file_new(o, path, &st);
+        if (!young && f == NULL)
+            return ERR_NOMEM;
+        if (young || f->unsure) {
+            struct plugin_file *old = known(before, path, &st, true);
+            out->again = true;
+            if (old != NULL)
+                plugin_file_drop(&f);
+            f = old != NULL ? old : f;
+        }
         if (f == NULL)
-            return young ? ERR_OK : ERR_NOMEM;
+            return ERR_OK;
     }
     struct folder_entry *grown = realloc(out->entries, (out->count + 1) * sizeof *grown);
     if (grown == NULL) {

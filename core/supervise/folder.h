@@ -21,6 +21,7 @@ struct plugin_file {
     char *refused;  /* why it is no plugin that can be used; NULL when it is one */
     bool described; /* `about` is filled */
     struct described about;
+    bool unsure; /* refused, but only because something was short: to be looked at again */
     dev_t dev;
     ino_t ino;
     int64_t changed_ns; /* ctime */
@@ -38,7 +39,7 @@ struct folder_entry {
 struct folder {
     struct folder_entry *entries;
     size_t count;
-    bool young; /* a file was too new to be looked at: scan again in a second */
+    bool again; /* a file was too new to be looked at, or could not be: scan again in a second */
 };
 
 struct folder_options {
@@ -55,7 +56,7 @@ void folder_fini(struct folder *f);
 /* Why the entry's file cannot be used, into `out`; false: it can. */
 bool folder_refused(const struct folder_entry *entry, char *out, size_t size);
 
-/* Run `host --describe path` with a deadline; ERR_SYNTAX with the refusal's sentence in `e`. */
+/* Run `host --describe path` with a deadline; ERR_SYNTAX with the refusal's sentence in `e`, or what err_passes. */
 int folder_describe(const char *host, const char *path, struct described *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -128,8 +128,10 @@ static enum pusher_state judge_instance(struct runner *r, const struct described
     const struct instance *i = &r->instance;
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     bool missing = false;
-    if (settings == NULL)
+    if (settings == NULL) {
+        r->owner->scan_again = true;
         return PUSHER_BROKEN;
+    }
     for (size_t k = 0; k < i->count; k++)
         settings[k] = (struct setting){i->values[k].name, i->values[k].value};
     size_t faults = described_check(about, settings, i->count, why, &missing);
@@ -198,6 +200,12 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
     buf_init(&why, 64 * 1024);
     struct instance fresh = {0};
     int code = resolve(r->name, file, use, conf, &fresh, &why);
+    if (code == ERR_NOMEM) { /* nothing is known of its settings now: it stays as it is until the next look */
+        s->scan_again = true;
+        instance_fini(&fresh);
+        buf_free(&why);
+        return false;
+    }
     bool same = r->file == file && instance_equal(&r->instance, &fresh) && !r->config_bad;
     adopt(r, &fresh);
     set_file(r, file);
@@ -216,6 +224,7 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
     flatten(&why);
     if (state != PUSHER_UNCONFIGURED || registered(s, r->name)) {
         if (make_pusher(s, r, &file->about, &e) != ERR_OK) {
+            s->scan_again = s->scan_again || err_passes(e.code);
             runner_idle(r, PUSHER_BROKEN, e.text);
             LOG(LOG_ERROR, "pusher.not_loaded", e.text, LOG_S("pusher", r->name));
             state = PUSHER_BROKEN;
@@ -399,8 +408,10 @@ void instances_again(struct supervisor *s)
     struct buf faults;
     uint32_t running;
     buf_init(&faults, 64 * 1024);
-    if (instances_apply(s, s->conf, NULL, &faults, &running) != ERR_OK)
+    if (instances_apply(s, s->conf, NULL, &faults, &running) != ERR_OK) {
         LOG(LOG_ERROR, "plugins.not_applied", "out of memory");
+        s->scan_again = true;
+    }
     if (faults.len > 0)
         LOG(LOG_WARN, "settings.faults", buf_str(&faults));
     buf_free(&faults);
@@ -429,13 +440,16 @@ static void scan_done(uv_work_t *work, int status)
     (void)status;
     s->works--;
     s->scanning = false;
-    if (w->status != ERR_OK)
+    if (w->status == ERR_OK) {
+        folder_fini(&s->folder);
+        s->folder = w->after;
+        if (!s->stopping)
+            instances_again(s);
+    } else { /* half a look: what was known stays, nothing is taken for gone */
         LOG(LOG_ERROR, "plugins.scan_failed", w->err.text);
-    folder_fini(&s->folder);
-    s->folder = w->after;
-    if (!s->stopping)
-        instances_again(s);
-    s->scan_again = s->scan_again || s->folder.young;
+        folder_fini(&w->after);
+    }
+    s->scan_again = s->scan_again || s->folder.again || w->status != ERR_OK;
     free(w);
 }
 

@@ -344,7 +344,7 @@ static int setup_file(struct slice text, int *out)
     return ERR_OK;
 }
 
-static int spawn(struct process *p, const struct process_start *start, int theirs, int setup)
+static int spawn(struct process *p, const struct process_start *start, int theirs, int setup, int output)
 {
     char title[128];
     snprintf(title, sizeof title, "headgate-host:%s", start->name); /* for ps */
@@ -354,14 +354,10 @@ static int spawn(struct process *p, const struct process_start *start, int their
     snprintf(zone, sizeof zone, "TZ=%s", tz == NULL ? "" : tz);
     char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "LANG=C.UTF-8",
                    tz == NULL ? NULL : zone, NULL};
-    uv_file ends[2];
-    if (uv_pipe(ends, UV_NONBLOCK_PIPE, 0) != 0)
-        return ERR_LIMIT;
-    CHECK(uv_pipe_open(&p->log, ends[0]) == 0);
     uv_stdio_container_t stdio[5] = {
         {.flags = UV_IGNORE},
-        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
-        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
+        {.flags = UV_INHERIT_FD, .data.fd = output},
+        {.flags = UV_INHERIT_FD, .data.fd = output},
         {.flags = UV_INHERIT_FD, .data.fd = theirs},
         {.flags = UV_INHERIT_FD, .data.fd = setup},
     };
@@ -374,26 +370,27 @@ static int spawn(struct process *p, const struct process_start *start, int their
         .stdio_count = 5,
     };
     int code = uv_spawn(start->loop, &p->handle, &options);
-    sys->close(ends[1]);
     return code == 0 ? ERR_OK : err_from_errno(-code);
 }
 
 int process_start(struct process **out, const struct process_start *start, struct err *e)
 {
-    int pair[2], setup = -1;
+    int pair[2], setup = -1, code;
+    uv_file ends[2];
     struct process *p = calloc(1, sizeof *p);
     if (p == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a host process");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-        free(p);
-        return err_errno(e, errno, "cannot make a control channel");
+        code = err_errno(e, errno, "cannot make a control channel");
+        goto no_channel;
     }
-    int code = setup_file(start->setup, &setup);
-    if (code != ERR_OK) {
-        sys->close(pair[0]);
-        sys->close(pair[1]);
-        free(p);
-        return err_set(e, code, "cannot hand over the settings: %s", err_text(code));
+    if ((code = setup_file(start->setup, &setup)) != ERR_OK) {
+        err_set(e, code, "cannot hand over the settings: %s", err_text(code));
+        goto no_setup;
+    }
+    if ((code = uv_pipe(ends, UV_NONBLOCK_PIPE, 0)) != 0) {
+        code = err_errno(e, -code, "cannot make a pipe for the log");
+        goto no_log;
     }
     p->magic = PROCESS_MAGIC;
     p->events = start->events;
@@ -402,7 +399,9 @@ int process_start(struct process **out, const struct process_start *start, struc
     p->last = &p->first;
     p->handle.data = p->channel.data = p->log.data = p;
     CHECK(uv_pipe_init(start->loop, &p->log, 0) == 0);
-    code = spawn(p, start, pair[1], setup);
+    CHECK(uv_pipe_open(&p->log, ends[0]) == 0);
+    code = spawn(p, start, pair[1], setup, ends[1]);
+    sys->close(ends[1]);
     sys->close(pair[1]);
     sys->close(setup);
     p->log_open = true;
@@ -421,4 +420,12 @@ int process_start(struct process **out, const struct process_start *start, struc
     CHECK(uv_read_start((uv_stream_t *)&p->log, log_buffer, log_ready) == 0);
     *out = p;
     return ERR_OK;
+no_log:
+    sys->close(setup);
+no_setup:
+    sys->close(pair[0]);
+    sys->close(pair[1]);
+no_channel:
+    free(p);
+    return code;
 }

@@ -87,6 +87,17 @@ void supervisor_durable(struct supervisor *s)
     }
 }
 
+/* How long what follows `low` has been waiting, as far as this process has seen. */
+static int64_t waited_ms(const struct supervisor *s, uint64_t low)
+{
+    for (size_t i = 0; i < s->mark_count; i++) {
+        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
+        if (m->position > low)
+            return clock_ms() - m->ms;
+    }
+    return 0;
+}
+
 double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
 {
     if (r->pusher == NULL)
@@ -94,18 +105,15 @@ double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
     uint64_t low = pusher_low(r->pusher);
     if (low >= pusher_end(r->pusher).position)
         return 0;
-    int64_t now = clock_ms();
-    for (size_t i = 0; i < s->mark_count; i++) {
-        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
-        if (m->position <= low)
-            continue;
-        struct journal_segment segment; /* from before this process: by the segment's own time */
-        if (i == 0 && journal_segment_at(s->options.journal, low, &segment) == ERR_OK && segment.end <= m->position &&
-            segment.created_us > 0)
-            return (double)(clock_wall_us() - segment.created_us) / 1e6;
-        return (double)(now - m->ms) / 1e3;
+    double waited = (double)waited_ms(s, low) / 1e3;
+    const struct mark *first = &s->marks[s->mark_first];
+    struct journal_segment segment; /* from before this process: by the segment's own time, unless the clock jumped */
+    if (s->mark_count > 0 && first->position > low && journal_segment_at(s->options.journal, low, &segment) == ERR_OK &&
+        segment.end <= first->position && segment.created_us > 0) {
+        double age = (double)(clock_wall_us() - segment.created_us) / 1e6;
+        return age > waited ? age : waited;
     }
-    return 0;
+    return waited;
 }
 
 void supervisor_settled(struct supervisor *s)
@@ -187,7 +195,8 @@ static bool too_far(struct supervisor *s, const struct runner *r, uint64_t *unti
         *until = mark.position - c->max_lag_bytes;
         return true;
     }
-    if (c->max_lag_ms == 0 || supervisor_lag_seconds(s, r) * 1000 <= (double)c->max_lag_ms)
+    /* Rows are given up for what was really waited, never because the wall clock jumped. */
+    if (c->max_lag_ms == 0 || low >= pusher_end(r->pusher).position || waited_ms(s, low) <= c->max_lag_ms)
         return false;
     *until = low + 1;
     for (size_t i = 0; i < s->mark_count; i++) {
@@ -358,7 +367,7 @@ static int copy_dirs(struct supervisor *s)
     return ERR_OK;
 }
 
-/* At start a file that is younger than a second is waited for. */
+/* At start a file that is younger than a second, or cannot be looked at, is waited for. */
 static int first_scan(struct supervisor *s, struct err *e)
 {
     s->folder_options = (struct folder_options){.dirs = s->dirs, .copies = s->copies, .host = s->options.host};
@@ -367,7 +376,7 @@ static int first_scan(struct supervisor *s, struct err *e)
         int code = folder_scan(&s->folder_options, &s->folder, &found, e);
         folder_fini(&s->folder);
         s->folder = found;
-        if (code != ERR_OK || !found.young)
+        if (code != ERR_OK || !found.again)
             return code;
         (void)poll(NULL, 0, 1000);
     }
@@ -526,9 +535,9 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     if (r->process != NULL || writing || (dead_letter && !pusher_quiet(r->pusher)))
         return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
     if (dead_letter) {
-        pusher_forget(r->pusher, journal_durable(s->options.journal));
+        int code = pusher_forget(r->pusher, journal_durable(s->options.journal), e);
         runner_step(r);
-        return ERR_OK;
+        return code;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s", r->pusher->dir);

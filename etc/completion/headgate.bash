@@ -5,33 +5,36 @@ _headgate_options() {
     case $1 in
     run) echo --config --listen --admin --data --plugins ;;
     check) echo --config --data --plugins --probe ;;
-    config) echo --offline --config --json --admin ;;
-    'plugin list') echo --config --plugins --json --admin ;;
+    config) echo --offline --config --json --ca --admin ;;
+    'plugin list') echo --config --plugins --json --ca --admin ;;
     'plugin describe') echo --config --plugins --json ;;
     'plugin new') echo --kind ;;
     'plugin check') echo --ini --set --live --only --json ;;
     'plugin run') echo --set --uuid --format --batch --timeout --fault --gdb --valgrind ;;
-    'plugin forget') echo --dead-letter --admin ;;
-    status) echo --watch --json --admin ;;
-    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --admin ;;
-    receipt) echo --json --after --admin ;;
-    'dead list') echo --pusher --reason --uuid --since --limit --after --json --admin ;;
-    'dead show') echo --json --admin ;;
-    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
-    'dead drop') echo --pusher --reason --uuid --since --all --dry-run --admin ;;
-    'dead export') echo --pusher --reason --uuid --since --all --admin ;;
-    replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --admin ;;
-    'replay list') echo --json --admin ;;
-    'replay stop') echo --admin ;;
-    pause) echo --admin ;;
-    resume) echo --admin ;;
-    reload) echo --json --admin ;;
-    drain) echo --wait --admin ;;
-    probe) echo --admin ;;
-    refusals) echo --json --admin ;;
+    'plugin forget') echo --dead-letter --ca --admin ;;
+    status) echo --watch --json --ca --admin ;;
+    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
+    receipt) echo --json --after --ca --admin ;;
+    'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
+    'dead show') echo --json --ca --admin ;;
+    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
+    'dead drop') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
+    'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
+    replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --ca --admin ;;
+    'replay list') echo --json --ca --admin ;;
+    'replay stop') echo --ca --admin ;;
+    pause) echo --ca --admin ;;
+    resume) echo --ca --admin ;;
+    reload) echo --json --ca --admin ;;
+    drain) echo --wait --ca --admin ;;
+    probe) echo --ca --admin ;;
+    refusals) echo --json --ca --admin ;;
     'journal verify') echo --config --json ;;
     'journal dump') echo --config --rows ;;
     'journal repair') echo --config --into ;;
+    'key add') echo --role --client --expires --config --data --json ;;
+    'key list') echo --config --data --json ;;
+    'key revoke') echo --config --data ;;
     *) return 1 ;;
     esac
 }
@@ -40,12 +43,14 @@ _headgate_options() {
 _headgate_words() {
     case $1 in
     '') echo help --help --version run check config plugin status send receipt dead replay pause resume reload drain \
-        probe refusals journal ;;
-    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal ;;
+        probe refusals journal key ;;
+    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal \
+        key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
     journal) echo verify dump repair ;;
+    key) echo add list revoke ;;
     probe) echo live ready ;;
     esac
 }
@@ -53,13 +58,14 @@ _headgate_words() {
 # The value of the option before the cursor; fails when it is a switch or no option.
 _headgate_value() {
     case $1 in
-    --config | --ini) COMPREPLY=($(compgen -f -- "$2")) ;;
+    --config | --ini | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
     --kind) COMPREPLY=($(compgen -W 'pusher' -- "$2")) ;;
+    --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
     --listen | --admin | --to | --uuid | --decimal | --types | --index | --batch | --retry-for | --pusher | --reason | \
-        --since | --limit | --after | --from | --rate | --wait | --set | --only | --timeout | --fault) COMPREPLY=() ;;
+        --client | --expires | --since | --limit | --after | --from | --rate | --wait | --set | --only | --timeout | --fault) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }

@@ -2,6 +2,7 @@
  * control character in a setting could otherwise forge fields. */
 #include "common/http_client.h"
 
+#include "common/http_status.h"
 #include "common/retry_after.h"
 
 #include <curl/curl.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_GRACE_MS = 2000, MARGIN_MS = 100 };
+enum { STOP_GRACE_MS = 2000, MARGIN_MS = 100, REASON_BODY_MAX = 500 };
 
 /* What belongs to the client, or to the frame of the message. */
 static const char *const own_fields[] = {
@@ -151,15 +152,32 @@ static size_t on_body(char *ptr, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* The value of the field `name` (with its colon), spaces around it left out; NULL: it is another one. */
+static const char *field_value(const char *line, size_t len, const char *name, size_t *value_len)
+{
+    size_t skip = strlen(name);
+    if (len <= skip || strncasecmp(line, name, skip) != 0)
+        return NULL;
+    while (skip < len && (line[skip] == ' ' || line[skip] == '\t'))
+        skip++;
+    while (len > skip && strchr(" \t\r\n", line[len - 1]))
+        len--;
+    *value_len = len - skip;
+    return line + skip;
+}
+
 static size_t on_field(char *ptr, size_t size, size_t count, void *arg)
 {
-    static const char name[] = "retry-after:";
     struct http_answer *a = ((struct http_client *)arg)->answer;
-    size_t len = size * count, skip = sizeof(name) - 1;
-    if (len > 5 && memcmp(ptr, "HTTP/", 5) == 0)
+    size_t len = size * count, value_len;
+    const char *value;
+    if (len > 5 && memcmp(ptr, "HTTP/", 5) == 0) {
         a->retry_after = 0; /* another head: what an interim answer said does not count */
-    else if (len > skip && strncasecmp(ptr, name, skip) == 0)
-        a->retry_after = retry_after_ms(ptr + skip, len - skip, (int64_t)time(NULL));
+        a->etag[0] = '\0';
+    } else if ((value = field_value(ptr, len, "retry-after:", &value_len)))
+        a->retry_after = retry_after_ms(value, value_len, (int64_t)time(NULL));
+    else if ((value = field_value(ptr, len, "etag:", &value_len)) && value_len < sizeof(a->etag))
+        snprintf(a->etag, sizeof(a->etag), "%.*s", (int)value_len, value);
     return len;
 }
 
@@ -187,8 +205,8 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl
 static int handle_route(struct http_client *c)
 {
     const struct http_settings *s = &c->settings;
-    SET(c, CURLOPT_URL, s->url);
     SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(c, CURLOPT_PATH_AS_IS, 1L);
     SET(c, CURLOPT_FOLLOWLOCATION, 0L);
     SET(c, CURLOPT_PROXY, s->proxy ? s->proxy : ""); /* "" also turns the environment's off */
     SET(c, CURLOPT_NOPROXY, "");
@@ -313,6 +331,25 @@ void http_answer_fini(struct http_answer *a)
     strbuf_fini(&a->body);
 }
 
+void http_answer_reason(const struct http_answer *answer, char *out, size_t size)
+{
+    const char *name = http_status_text(answer->status);
+    int used = snprintf(out, size, "HTTP %ld%s%s", answer->status, *name ? " " : "", name);
+    size_t len = answer->body.len < REASON_BODY_MAX ? answer->body.len : REASON_BODY_MAX;
+    if (len == 0 || used < 0 || (size_t)used + len + 3 > size)
+        return;
+    while (len > 0 && len < answer->body.len && ((unsigned char)answer->body.ptr[len] & 0xc0) == 0x80)
+        len--; /* not in the middle of a character */
+    char *at = out + used;
+    *at++ = ':';
+    *at++ = ' ';
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)answer->body.ptr[i];
+        *at++ = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+    }
+    *at = '\0';
+}
+
 /* --- one request --- */
 
 static int request_set(struct http_client *c, const struct http_request *r, struct curl_slist *fields, int64_t ms)
@@ -324,6 +361,7 @@ static int request_set(struct http_client *c, const struct http_request *r, stru
         SET(c, CURLOPT_POSTFIELDS, r->len ? r->body : "");
         SET(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
     }
+    SET(c, CURLOPT_URL, r->url ? r->url : c->settings.url);
     SET(c, CURLOPT_CUSTOMREQUEST, r->method);
     SET(c, CURLOPT_HTTPHEADER, fields);
     SET(c, CURLOPT_TIMEOUT_MS, (long)ms);
@@ -371,6 +409,7 @@ int http_client_send(struct http_client *c, const struct http_request *request, 
     answer->status = 0;
     answer->overlong = 0;
     answer->retry_after = 0;
+    answer->etag[0] = '\0';
     snprintf(answer->error, sizeof(answer->error), "no memory");
     if (ms <= 0) {
         snprintf(answer->error, sizeof(answer->error), "no time left for a request");

@@ -25,6 +25,7 @@ struct http_request {
     size_t len;
     const char *const *fields; /* whole lines, "Name: value" */
     size_t field_count;
+    const char *url; /* NULL: that of the settings. On the same server: the password goes along */
 };
 
 struct http_answer {
@@ -32,6 +33,7 @@ struct http_answer {
     struct strbuf body;
     int overlong;        /* 1: the rest of the body was left out */
     int64_t retry_after; /* milliseconds; 0: not said */
+    char etag[128];      /* with its quotes; "" when there is none, or a longer one */
     char error[256];     /* why there is no answer */
 };
 
@@ -47,6 +49,9 @@ void http_client_free(struct http_client **c);
 
 void http_answer_init(struct http_answer *a, size_t body_max);
 void http_answer_fini(struct http_answer *a);
+
+/* One line for a person: status, its name, and the first bytes of the body without control characters. */
+void http_answer_reason(const struct http_answer *answer, char *out, size_t size);
 
 /* Sends and waits, no longer than the settings and api->time_left() allow; a stop leaves it a short while. 0: a whole
  * answer came. -1: none did, see error; whether the far end took the request is unknown. */

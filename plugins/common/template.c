@@ -5,6 +5,7 @@
 
 #include "common/percent.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ static int text_parse(struct template *t, const char **at, char *why, size_t siz
 
 struct template *template_new(const char *text, char *why, size_t why_size)
 {
+    errno = 0;
     struct template *t = calloc(1, sizeof(*t));
     if (!t) {
         snprintf(why, why_size, "no memory");

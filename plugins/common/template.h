@@ -9,7 +9,8 @@
 
 struct template;
 
-/* NULL when the text is no template: `why` then holds one sentence. Freed with template_free. */
+/* NULL when the text is no template: `why` then holds one sentence, and errno is ENOMEM if that is the only reason.
+ * Freed with template_free. */
 struct template *template_new(const char *text, char *why, size_t why_size);
 void template_free(struct template **t);
 

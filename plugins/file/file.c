@@ -137,10 +137,12 @@ static int file_open(struct hg_host *host, const struct hg_api *api, const void 
     strbuf_init(&w->namer.path, STORE_PATH_MAX);
     strbuf_init(&w->namer.uuid, STORE_PATH_MAX);
     store_init(&w->store, api, host);
+    errno = 0;
     if (worker_setup(w, why, sizeof(why)) != 0) {
+        int result = errno == ENOMEM ? HG_OPEN_NOT_NOW : HG_OPEN_BROKEN;
         api->fail(host, why);
         file_close(w);
-        return HG_OPEN_BROKEN;
+        return result;
     }
     marks_load(&w->store.marks, stored, api->state_get(host, stored, sizeof(stored)));
     memcpy(w->store.host.frontier, w->store.marks.frontier, sizeof(w->store.host.frontier));

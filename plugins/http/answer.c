@@ -3,13 +3,8 @@
  * whole before the first row is judged. */
 #include "answer.h"
 
-#include "common/http_status.h"
-
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { REASON_BODY_MAX = 500 };
 
 static const struct {
     const char *name;
@@ -79,23 +74,4 @@ enum answer_kind answer_judge(const struct http_answer *answer, const struct hg_
                                                 : ANSWER_UNREADABLE;
     json_decref(body);
     return kind;
-}
-
-void answer_reason(const struct http_answer *answer, char *out, size_t size)
-{
-    const char *name = http_status_text(answer->status);
-    int used = snprintf(out, size, "HTTP %ld%s%s", answer->status, *name ? " " : "", name);
-    size_t len = answer->body.len < REASON_BODY_MAX ? answer->body.len : REASON_BODY_MAX;
-    if (len == 0 || used < 0 || (size_t)used + len + 3 > size)
-        return;
-    while (len > 0 && len < answer->body.len && ((unsigned char)answer->body.ptr[len] & 0xc0) == 0x80)
-        len--; /* not in the middle of a character */
-    char *at = out + used;
-    *at++ = ':';
-    *at++ = ' ';
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)answer->body.ptr[i];
-        *at++ = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-    }
-    *at = '\0';
 }

@@ -19,7 +19,4 @@ enum answer_kind {
 enum answer_kind answer_judge(const struct http_answer *answer, const struct hg_api *api, struct hg_rows *rows,
                               size_t from, size_t count);
 
-/* One line for a person: status, its name, and the first bytes of the body without control characters. */
-void answer_reason(const struct http_answer *answer, char *out, size_t size);
-
 #endif

@@ -8,9 +8,6 @@
 #include <openssl/params.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
-
-enum { KEY_DIGEST_BYTES = 8, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8 };
 
 void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to,
                 enum body_shape shape)
@@ -29,56 +26,19 @@ void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_ro
         strbuf_addc(out, ']');
 }
 
-int body_pack(struct strbuf *out, const struct strbuf *in)
-{
-    z_stream z = {.next_in = (Bytef *)in->ptr, .avail_in = (uInt)in->len};
-    strbuf_clear(out);
-    if (in->len > UINT32_MAX ||
-        deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -1;
-    uLong bound = deflateBound(&z, (uLong)in->len);
-    char *room = strbuf_room(out, bound);
-    z.next_out = (Bytef *)room;
-    z.avail_out = room ? (uInt)bound : 0;
-    int rc = room ? deflate(&z, Z_FINISH) : Z_MEM_ERROR;
-    out->len += rc == Z_STREAM_END ? z.total_out : 0;
-    deflateEnd(&z);
-    return rc == Z_STREAM_END ? 0 : -1;
-}
-
 static void hex_put(char *out, const unsigned char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static int ids_digest(unsigned char out[EVP_MAX_MD_SIZE], const struct hg_api *api, const struct hg_rows *rows,
-                      size_t from, size_t to)
+int body_key(char out[BATCH_KEY_SIZE], const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to)
 {
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-    for (size_t n = from; ok && n < to; n++) {
-        char id[HG_ROW_ID_SIZE];
-        api->row_id(api->row(rows, n), id);
-        ok = EVP_DigestUpdate(md, id, strlen(id)) && EVP_DigestUpdate(md, "\n", 1);
-    }
-    ok = ok && EVP_DigestFinal_ex(md, out, NULL);
-    EVP_MD_CTX_free(md);
-    return ok ? 0 : -1;
-}
-
-int body_key(char out[IDEMPOTENCY_KEY_SIZE], const struct hg_api *api, const struct hg_rows *rows, size_t from,
-             size_t to)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char first[HG_ROW_ID_SIZE], last[HG_ROW_ID_SIZE], hex[2 * KEY_DIGEST_BYTES + 1];
-    if (ids_digest(digest, api, rows, from, to) != 0)
-        return -1;
-    api->row_id(api->row(rows, from), first);
-    api->row_id(api->row(rows, to - 1), last);
-    hex_put(hex, digest, KEY_DIGEST_BYTES);
-    snprintf(out, IDEMPOTENCY_KEY_SIZE, "%s.%s.%zu.%s", first, last, to - from, hex);
-    return 0;
+    struct batch_key key;
+    batch_key_start(&key);
+    for (size_t n = from; n < to; n++)
+        batch_key_add(&key, api, api->row(rows, n));
+    return batch_key_end(&key, out);
 }
 
 int body_sign(char out[SIGNATURE_SIZE], const char *secret, long long timestamp, const struct strbuf *body)

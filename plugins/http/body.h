@@ -2,24 +2,21 @@
 #ifndef HTTP_BODY_H
 #define HTTP_BODY_H
 
+#include "common/batch_key.h"
 #include "common/strbuf.h"
 #include "headgate.h"
 
 #include <openssl/evp.h>
 
 enum body_shape { BODY_SINGLE, BODY_ARRAY, BODY_NDJSON };
-enum { IDEMPOTENCY_KEY_SIZE = 2 * HG_ROW_ID_SIZE + 64, SIGNATURE_SIZE = 2 * EVP_MAX_MD_SIZE + 1 };
+enum { SIGNATURE_SIZE = 2 * EVP_MAX_MD_SIZE + 1 };
 
 /* Rows [from, to) in this shape; `single` has one row. out->failed on lack of memory. */
 void body_build(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to,
                 enum body_shape shape);
 
-/* `in` as gzip. 0, or -1 on lack of memory. */
-int body_pack(struct strbuf *out, const struct strbuf *in);
-
-/* The same rows always give the same key: first id, last id, number of rows, digest over all ids. 0, or -1. */
-int body_key(char out[IDEMPOTENCY_KEY_SIZE], const struct hg_api *api, const struct hg_rows *rows, size_t from,
-             size_t to);
+/* The same rows always give the same key. 0, or -1. */
+int body_key(char out[BATCH_KEY_SIZE], const struct hg_api *api, const struct hg_rows *rows, size_t from, size_t to);
 
 /* HMAC-SHA256 over `<timestamp>.<body>` in hex. 0, or -1. */
 int body_sign(char out[SIGNATURE_SIZE], const char *secret, long long timestamp, const struct strbuf *body);

@@ -5,23 +5,15 @@
 
 #include "answer.h"
 
+#include "common/gzip.h"
 #include "common/http_status.h"
+#include "common/ranges.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-    DEPTH_MAX = 66 /* halvings of a size_t, and one */,
-    REASON_SIZE = 800,
-    REQUEST_MIN_MS = 200,
-    FIELDS_MAX = 6,
-    FIELD_SIZE = 320
-};
-
-struct range {
-    size_t from, to;
-};
+enum { REASON_SIZE = 800, REQUEST_MIN_MS = 200, FIELDS_MAX = 6, FIELD_SIZE = 320 };
 
 struct field_lines {
     char text[FIELDS_MAX][FIELD_SIZE];
@@ -52,7 +44,7 @@ static int fields_sign(struct field_lines *f, const struct deliver *d, const str
 static int fields_fill(struct field_lines *f, const struct deliver *d, const struct hg_rows *rows, struct range r,
                        const struct strbuf *body)
 {
-    char key[IDEMPOTENCY_KEY_SIZE];
+    char key[BATCH_KEY_SIZE];
     if (body_key(key, d->api, rows, r.from, r.to) != 0)
         return -1;
     FIELD_ADD(f, "Idempotency-Key: %s", key);
@@ -69,12 +61,12 @@ static int range_send(struct deliver *d, const struct hg_rows *rows, struct rang
     struct field_lines fields = {.count = 0};
     const struct strbuf *body = d->pack ? &d->packed : &d->text;
     body_build(&d->text, d->api, rows, r.from, r.to, d->shape);
-    if (d->text.failed || (d->pack && body_pack(&d->packed, &d->text) != 0) ||
+    if (d->text.failed || (d->pack && gzip_pack(&d->packed, &d->text) != 0) ||
         fields_fill(&fields, d, rows, r, body) != 0) {
         snprintf(d->answer.error, sizeof(d->answer.error), "no memory for the rows");
         return -1;
     }
-    struct http_request request = {d->method, body->ptr, body->len, fields.lines, fields.count};
+    struct http_request request = {d->method, body->ptr, body->len, fields.lines, fields.count, NULL};
     return http_client_send(d->client, &request, &d->answer);
 }
 
@@ -89,29 +81,26 @@ static int delivered(struct deliver *d, struct hg_rows *rows, struct range r)
 
 static int range_deliver(struct deliver *d, struct hg_rows *rows, struct range whole)
 {
-    struct range stack[DEPTH_MAX] = {whole};
+    struct ranges ranges;
+    struct range r;
     char reason[REASON_SIZE];
-    for (size_t depth = 1; depth > 0;) {
-        struct range r = stack[--depth];
+    ranges_start(&ranges, whole.from, whole.to);
+    while (ranges_next(&ranges, &r)) {
         if (d->api->stopping(d->host))
             return d->api->not_now(rows, 0, "stopping");
         if (d->api->time_left(d->host) < REQUEST_MIN_MS)
             return d->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
         if (range_send(d, rows, r) != 0)
             return d->api->not_now(rows, 0, d->answer.error);
-        answer_reason(&d->answer, reason, sizeof(reason));
+        http_answer_reason(&d->answer, reason, sizeof(reason));
         switch (http_status_meaning(d->answer.status)) {
         case HTTP_DELIVERED:
             if (delivered(d, rows, r) != HG_JUDGED)
                 return HG_NOT_NOW;
             break;
         case HTTP_GUILTY:
-            if (r.to - r.from == 1) {
+            if (!ranges_halve(&ranges, r))
                 d->api->judge(rows, r.from, HG_REJECT, 0, reason);
-                break;
-            }
-            stack[depth++] = (struct range){r.from + (r.to - r.from) / 2, r.to};
-            stack[depth++] = (struct range){r.from, r.from + (r.to - r.from) / 2};
             break;
         case HTTP_NOT_NOW: return d->api->not_now(rows, d->answer.retry_after, reason);
         }
@@ -138,12 +127,12 @@ int deliver_probe(struct deliver *d, char *why, size_t size)
         snprintf(why, size, "no memory");
         return 0;
     }
-    struct http_request request = {"HEAD", NULL, 0, fields.lines, fields.count};
+    struct http_request request = {"HEAD", NULL, 0, fields.lines, fields.count, NULL};
     if (http_client_send(d->client, &request, &d->answer) != 0) {
         snprintf(why, size, "%s", d->answer.error);
         return 0;
     }
-    answer_reason(&d->answer, why, size);
+    http_answer_reason(&d->answer, why, size);
     long status = d->answer.status;
     return status < 500 && status != 401 && status != 403 && status != 407;
 }

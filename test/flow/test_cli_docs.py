@@ -79,5 +79,7 @@ def test_completion_of_values(tmp_path):
     assert complete("send", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}
     assert complete("send", "--format", "") == {"ndjson", "json", "csv", "tsv"}
     assert complete("probe", "") == {"live", "ready"}
-    for option in TAKES_VALUE - {"config", "ini", "data", "plugins", "into", "format", "kind", "delimiter"}:
+    assert complete("key", "add", "--role", "") == {"ingest", "read", "operate", "admin"}
+    assert complete("status", "--ca", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}
+    for option in TAKES_VALUE - {"config", "ini", "data", "plugins", "into", "format", "kind", "delimiter", "ca", "role"}:
         assert complete("send", f"--{option}", "") == set(), option

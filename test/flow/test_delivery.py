@@ -1,6 +1,7 @@
 """What becomes of rows: order, retries, refusals, evidence, dead letters, receipts, limits."""
 import ctypes
 import json
+import threading
 
 import pytest
 from gateway import Gateway, row, rows, wait_until
@@ -328,6 +329,44 @@ def test_a_pusher_that_is_let_fall_behind(what):
         g.gate.unlink()
         wait_until(lambda: g.pusher("chaos")["lag"]["rows"] == 0)
         assert 0 < len(got(g)) <= max(left, 1) + 1
+        p = g.pusher("chaos")
+        assert len(got(g)) + p["given_up"] + len(g.dead()) == 20  # none is lost on the way
+        whole(g)
+
+
+def whole(g):
+    """Nobody took a piece of the journal for damaged."""
+    assert not [e for e in g.events if e.get("event") == "journal.damaged"]
+
+
+# contract: pusher.MAX_LAG
+@pytest.mark.parametrize("pad", [100, 700, 5000])
+def test_where_a_limit_falls_no_row_is_lost(pad):
+    """The limit is somewhere among the bytes, in the middle of a row set or of what was synced together."""
+    with chaos("notnow", WHEN_FULL="dead-letter", MAX_LAG="10KiB") as g:
+        threads = [threading.Thread(target=lambda k=k: [g.take(rows(f"u{k}", 5, pad="x" * pad)) for _ in range(20)])
+                   for k in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        wait_until(lambda: g.pusher("chaos")["lag"]["bytes"] <= 10240 + 5 * pad + 2048)
+        wait_until(lambda: g.pusher("chaos")["lag"]["rows"] + g.get("/v1/dead-letters?limit=1").json()["total"] == 400)
+        g.gate.unlink()
+        wait_until(lambda: g.pusher("chaos")["lag"]["rows"] == 0)
+        assert len({r[0] for r in got(g)}) + g.get("/v1/dead-letters?limit=1").json()["total"] == 400
+        whole(g)
+
+
+# contract: pusher.RETRY_FOR
+def test_a_set_that_expires_in_its_middle():
+    with chaos("notnow", RETRY_FOR="500ms", BATCH_ROWS="3") as g:
+        g.take(rows("a", 10))
+        g.take(rows("b", 2))
+        letters = wait_until(lambda: len(d := g.dead()) == 12 and d)
+        assert all(d["reason"].startswith("expired") for d in letters)
+        assert g.pusher("chaos")["lag"]["rows"] == 0
+        whole(g)
 
 
 # contract: pause api.pause

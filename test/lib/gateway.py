@@ -88,16 +88,19 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def connection(address, timeout=30):
+def connection(address, timeout=30, tls=None):
+    """tls: an ssl.SSLContext, or None for plain HTTP."""
     if address.startswith("unix:"):
         return UnixConnection(address[5:], timeout * SLOW)
     host, port = address.rsplit(":", 1)
+    if tls:
+        return http.client.HTTPSConnection(host.strip("[]"), int(port), timeout=timeout * SLOW, context=tls)
     return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout * SLOW)
 
 
-def ask(address, method, path, body=None, headers=None, timeout=30):
+def ask(address, method, path, body=None, headers=None, timeout=30, tls=None):
     """One request on a connection of its own."""
-    c = connection(address, timeout)
+    c = connection(address, timeout, tls)
     try:
         c.request(method, path, body=body, headers=headers or {})
         answer = c.getresponse()
@@ -225,7 +228,7 @@ class Gateway:
         for p in {*plugins, *later} & CHAOS:  # the fixture that does what it is told: a file for what it delivered
             self.env.setdefault(f"PLUGIN_{p.upper()}_FILE", str(self.got_path(p)))
         self.plugins.append(self.own_plugins)
-        self.process = None
+        self.process, self.tls = None, None  # tls: an ssl.SSLContext, where its listeners encrypt
         self.seen = {}  # every process of ours that was ever seen: pid -> start time
         self.lines, self.events, self.news = [], [], threading.Condition()
         self.addresses = {}
@@ -417,7 +420,7 @@ class Gateway:
 
     def post(self, document, path="/v1/rows", headers=None, content_type="application/json", timeout=30):
         fields = {"Content-Type": content_type} if content_type else {}
-        return ask(self.address, "POST", path, dump(document), {**fields, **(headers or {})}, timeout)
+        return ask(self.address, "POST", path, dump(document), {**fields, **(headers or {})}, timeout, self.tls)
 
     def post_ndjson(self, documents, **more):
         body = b"".join(dump(d) + b"\n" for d in documents)
@@ -430,11 +433,12 @@ class Gateway:
         return answer.json()
 
     def get(self, path, listener="admin", **more):
-        return ask(self.addresses[listener], "GET", path, **more)
+        return ask(self.addresses[listener], "GET", path, **{"tls": self.tls, **more})
 
     def admin(self, method, path, document=None, **more):
         body = None if document is None else dump(document)
-        return ask(self.admin_address, method, path, body, {"Content-Type": "application/json"} if body else {}, **more)
+        return ask(self.admin_address, method, path, body, {"Content-Type": "application/json"} if body else {},
+                   **{"tls": self.tls, **more})
 
     def wire(self, listener="rows", **more):
         return Wire(self.addresses[listener], **more)

@@ -9,9 +9,9 @@ from source import LAYERS, ROOT, blanked, files, name, report
 # header prefix: where it may be named
 LIBRARIES = {
     "uv.h": ["core/http", "core/supervise", "core/api", "core/cli"],
-    "jansson.h": ["core/api", "core/cli", "sdk/headgate_jansson.h", "plugins"],
-    "curl/": ["core/cli", "plugins"],
-    "sqlite3.h": ["core/api", "plugins"],
+    "jansson.h": ["core/access", "core/api", "core/cli", "sdk/headgate_jansson.h", "plugins"],
+    "curl/": ["core/access", "core/cli", "plugins"],
+    "sqlite3.h": ["plugins"],
     "postgresql/": ["plugins"],
     "mariadb/": ["plugins"],
     "dlfcn.h": ["core/host", "core/cli", "sdk"],

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LAYERS = ["base", "conf", "rows", "journal", "delivery", "host", "supervise", "http", "api", "cli"]
+LAYERS = ["base", "conf", "rows", "journal", "delivery", "host", "supervise", "http", "access", "api", "cli"]
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
 
 

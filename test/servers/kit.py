@@ -11,6 +11,7 @@ A server dies with the test: it gets SIGKILL when the thread that started it end
 import contextlib
 import fcntl
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -25,7 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from gateway import ROOT, SLOW, children, stat_of, wait_until  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-CACHE = Path(os.environ.get("TEST_SERVERS_DIR") or Path.home() / ".cache/headgate-servers")
+# Root's own folder cannot be entered by the users that the servers run as.
+CACHE = Path(os.environ.get("TEST_SERVERS_DIR") or
+             ("/var/cache/headgate-servers" if os.geteuid() == 0 else Path.home() / ".cache/headgate-servers"))
+GO_VERSION = "1.24.4"
 
 
 def free_port():
@@ -86,9 +90,24 @@ def maven_tree(folder, *artifacts):
          "-DincludeScope=runtime"])
 
 
+def go_program():
+    """A Go that fetches by itself the version that a module asks for, as it does since 1.21. The distribution's may be
+    older: it can still fetch a newer one, which is a module like any other."""
+    env = {**os.environ, "GOFLAGS": "-mod=mod"}
+    version = run(["go", "env", "GOVERSION"], env=env).strip().removeprefix("go").split(".")
+    if [int(v) for v in version[:2]] >= [1, 21]:
+        return "go"
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    told = run(["go", "mod", "download", "-json", f"golang.org/toolchain@v0.0.1-go{GO_VERSION}.linux-{machine}"], env=env)
+    program = Path(json.loads(told)["Dir"]) / "bin/go"
+    for path in [program, *program.parent.parent.glob("pkg/tool/*/*")]:  # modules carry no permission to run
+        os.chmod(path, 0o555)
+    return program
+
+
 def go_install(folder, module):
     """The program of `module@version` in the folder, built by Go."""
-    run(["nice", "go", "install", "-ldflags", "-s -w", module],
+    run(["nice", go_program(), "install", "-ldflags", "-s -w", module],
         env={**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"})
 
 

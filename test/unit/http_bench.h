@@ -44,6 +44,10 @@ struct bench {
     _Atomic size_t last_detail;
 };
 
+/* What listeners to come speak (NULL: plain), and what a client's connection is put into. For test_http_tls.c. */
+static struct tls *bench_tls;
+static int (*bench_wrap)(int fd);
+
 /* --- the clock and the answers, bent --- */
 
 static _Atomic int64_t bent_clock_ms;
@@ -222,7 +226,7 @@ static inline void bench_start_at(struct bench *b, const struct http_limits *lim
     assert_int_equal(http_server_new(&b->server, &b->loop, limits, &b->budget, &routes), ERR_OK);
     struct err e = {.text = ""};
     const struct http_listen listen = {
-        .address = address, .listener = 3, .socket_mode = 0600, .socket_group = (long)getgid()};
+        .address = address, .listener = 3, .socket_mode = 0600, .socket_group = (long)getgid(), .tls = bench_tls};
     if (http_server_listen(b->server, &listen, b->address, &e) != ERR_OK)
         fail_msg("%s", e.text);
     pthread_create(&b->thread, NULL, bench_run, b);
@@ -306,6 +310,8 @@ static inline int dial(struct bench *b)
         assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
         setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
     }
+    if (bench_wrap != NULL)
+        fd = bench_wrap(fd);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &guard, sizeof guard);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &guard, sizeof guard);
     return fd;

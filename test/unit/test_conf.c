@@ -165,6 +165,7 @@ static void test_kinds(void **state)
         {"http.socket_mode=600", "http.socket_mode", "0600"},
         {"http.socket_group=headgate", "http.socket_group", "headgate"},
         {"http.auth=none", "http.auth", "none"},
+        {"admin.auth=keys ,none", "admin.auth", "none, keys"},
         {"http.max_body=1024KiB", "http.max_body", "1MiB"},
         {"http.max_memory=64MiB", "http.max_memory", "64MiB"},
         {"http.idle_timeout=3600s", "http.idle_timeout", "1h"},
@@ -217,10 +218,10 @@ static void test_faults(void **state)
         {"data.dir=/data\n/x", "there is a control character"},
         {"http.socket_mode=0888", "is not an access mode"},
         {"http.socket_mode=4755", "is not an access mode"},
-        {"http.auth=keys", "`keys` comes with a later version"},
-        {"admin.auth=oidc", "`oidc` comes with a later version"},
-        {"http.auth=mtls", "`mtls` comes with a later version"},
-        {"http.auth=nobody", "is not `none`"},
+        {"http.auth=nobody", "\"nobody\" is not one of none, keys, mtls"},
+        {"http.auth=keys,nobody", "\"nobody\" is not one of none, keys, mtls"},
+        {"http.auth=keys,", "an item of the list is empty"},
+        {"http.auth=,keys", "\"\" is not one of none, keys, mtls"},
         {"http.max_body=16", "\"16\" has no unit"},
         {"http.max_body=16MB", "\"MB\" is no unit"},
         {"http.max_body=0", "\"0\" is too small"},
@@ -248,6 +249,11 @@ static void test_faults(void **state)
         {"admin.listen=127.0.0.1:8080", "127.0.0.1:8080 is also in admin.listen"},
         {"http.listen=127.0.0.1:80,127.0.0.1:80", "127.0.0.1:80 is also in http.listen"},
         {"probes.listen=127.0.0.1:8081", "127.0.0.1:8081 is also in probes.listen"},
+        {"tls.certificate=/x", "tls.certificate and tls.key belong together"},
+        {"tls.client_roles=/x", "mean nothing without tls.certificate"},
+        {"tls.client_required=yes", "name those who sign"},
+        {"admin.auth=mtls", "admin.auth: `mtls` needs admin.tls = yes, tls.certificate"},
+        {"tls.minimum=1.1", "is not one of 1.2, 1.3"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(samples); i++) {
@@ -315,7 +321,8 @@ static void test_kubernetes(void **state)
               "HEADGATE_PORT=tcp://10.0.0.1:8080", "HEADGATE_PORT_8080_TCP=tcp://10.0.0.1:8080",
               "HEADGATE_PORT_8080_TCP_PROTO=tcp", "HEADGATE_PORT_8080_TCP_PORT=8080",
               "HEADGATE_PORT_8080_TCP_ADDR=10.0.0.1", "HEADGATE_PORT_53_UDP_ADDR=10.0.0.1", "HEADGATE_CONFIG=/nowhere",
-              /* --config goes first */ "HEADGATE_TOKEN=t", "HEADGATE_TOKEN_FILE=/t"),
+              /* --config goes first */ "HEADGATE_TOKEN=t", "HEADGATE_TOKEN_FILE=/t", "HEADGATE_CA=c",
+              "HEADGATE_CERT=c", "HEADGATE_CERT_KEY=k"),
          NULL);
     assert_int_equal(l.code, ERR_OK);
     assert_int_equal(lines_in(&l.notices), 1);

@@ -1,0 +1,185 @@
+/* One request's caller.
+ *
+ * What was brought is judged, or nothing is: a bad token is refused even where a request without one would be let in,
+ * so that nobody works under another name than they think. A wrong one costs a digest at most, and its refusal says no
+ * more than that it is wrong. */
+#include "access/access.h"
+
+#include "access/bearer.h"
+#include "access/certs.h"
+#include "access/keys.h"
+#include "base/sys.h"
+
+#include <stdlib.h>
+
+struct access {
+    struct keys *keys;   /* NULL without AUTH_KEYS */
+    struct certs *certs; /* NULL without AUTH_MTLS */
+};
+
+/* --- refusing --- */
+
+#define REALM "Bearer realm=\"headgate\""
+
+static const struct access_denial nothing_brought = {401, "unauthorized",
+                                                     "this needs a key: send Authorization: Bearer KEY", REALM};
+static const struct access_denial not_bearer = {401, "unauthorized",
+                                                "Authorization must be Bearer and one token, and stand once", REALM};
+static const struct access_denial not_valid = {401, "unauthorized", "this key or token is not valid here",
+                                               REALM ", error=\"invalid_token\""};
+static const struct access_denial expired = {401, "unauthorized", "this key has expired",
+                                             REALM ", error=\"invalid_token\", error_description=\"expired\""};
+static const struct access_denial lacks_role = {403, "role", "this key does not have the role that this asks for",
+                                                REALM ", error=\"insufficient_scope\""};
+static const struct access_denial bound = {403, "role",
+                                           "this key is bound to a client; what belongs to everybody is not for it",
+                                           REALM ", error=\"insufficient_scope\""};
+
+static const struct access_denial no_certificate = {403, "role", "this needs a certificate of a client", NULL};
+static const struct access_denial not_named = {
+    403, "role", "this certificate is good, but tls.client_roles does not say what it may do", NULL};
+
+static bool deny(struct access_denial *why, const struct access_denial *what)
+{
+    *why = *what;
+    return false;
+}
+
+/* --- what was brought --- */
+
+enum brought { BROUGHT_NOTHING, BROUGHT_TOKEN, BROUGHT_RUBBISH };
+
+static enum brought token_of(const struct http_request *r, struct slice *token)
+{
+    const struct slice *value = NULL;
+    for (uint32_t i = 0; i < r->field_count; i++) {
+        if (!http_name_is(&r->fields[i], "authorization"))
+            continue;
+        if (value != NULL)
+            return BROUGHT_RUBBISH;
+        value = &r->fields[i].value;
+    }
+    if (value == NULL)
+        return BROUGHT_NOTHING;
+    return bearer_token(*value, token) ? BROUGHT_TOKEN : BROUGHT_RUBBISH;
+}
+
+static void caller_set(struct http_caller *caller, unsigned roles, const char *client)
+{
+    caller->roles = roles_with_lesser(roles);
+    memcpy(caller->client, client, strlen(client) + 1);
+}
+
+static bool judge_token(struct access *a, struct slice token, struct http_caller *caller, struct access_denial *why)
+{
+    struct key key;
+    if (a->keys == NULL)
+        return deny(why, &not_valid);
+    switch (keys_find(a->keys, token, clock_wall_us() / 1000000, &key)) {
+    case KEY_GOOD: caller_set(caller, key.roles, key.client); return true;
+    case KEY_EXPIRED: return deny(why, &expired);
+    case KEY_UNKNOWN: break;
+    }
+    return deny(why, &not_valid);
+}
+
+static bool judge_certificate(struct access *a, const struct x509_st *certificate, struct http_caller *caller,
+                              struct access_denial *why)
+{
+    unsigned roles;
+    char client[CLIENT_MAX + 1];
+    if (!certs_find(a->certs, certificate, &roles, client))
+        return deny(why, &not_named);
+    caller_set(caller, roles, client);
+    return true;
+}
+
+/* The token goes first: a proxy may have a certificate of its own and pass on what its callers bring. */
+static bool judge(struct access *a, struct http_request *r, unsigned auth, struct access_denial *why)
+{
+    struct slice token;
+    switch (token_of(r, &token)) {
+    case BROUGHT_NOTHING: break;
+    case BROUGHT_RUBBISH: return deny(why, &not_bearer);
+    case BROUGHT_TOKEN: return (auth & AUTH_KEYS) != 0 ? judge_token(a, token, &r->caller, why) : deny(why, &not_valid);
+    }
+    const struct x509_st *certificate = (auth & AUTH_MTLS) != 0 ? http_certificate(r) : NULL;
+    if (certificate != NULL)
+        return judge_certificate(a, certificate, &r->caller, why);
+    if ((auth & AUTH_NONE) == 0)
+        return deny(why, (auth & AUTH_KEYS) != 0 ? &nothing_brought : &no_certificate);
+    caller_set(&r->caller, ROLE_ALL, "");
+    return true;
+}
+
+bool access_allows(struct access *a, struct http_request *r, unsigned auth, const struct access_need *need,
+                   struct access_denial *why)
+{
+    if (need->roles == 0)
+        return true;
+    if (auth == AUTH_UNSET || auth == AUTH_NONE) { /* nobody is asked; what they bring along is not looked at */
+        caller_set(&r->caller, ROLE_ALL, "");
+        return true;
+    }
+    if (!judge(a, r, auth, why))
+        return false;
+    if ((r->caller.roles & need->roles) == 0)
+        return deny(why, &lacks_role);
+    return need->own || r->caller.client[0] == '\0' || deny(why, &bound);
+}
+
+/* --- life --- */
+
+int access_open(struct access **out, const struct access_options *options, struct err *e)
+{
+    struct access *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    int code = ERR_OK;
+    if ((options->auth & AUTH_KEYS) != 0)
+        code = keys_open(&a->keys, options->data_dir, e);
+    if (code == ERR_OK && (options->auth & AUTH_MTLS) != 0)
+        code = certs_open(&a->certs, options->client_roles, e);
+    if (code == ERR_OK)
+        *out = a;
+    else
+        access_close(&a);
+    return code;
+}
+
+void access_close(struct access **a)
+{
+    if (*a == NULL)
+        return;
+    keys_close(&(*a)->keys);
+    certs_close(&(*a)->certs);
+    free(*a);
+    *a = NULL;
+}
+
+int access_look(struct access *a, enum access_part part, bool *changed, struct err *e)
+{
+    *changed = false;
+    switch (part) {
+    case ACCESS_KEYS: return a->keys == NULL ? ERR_OK : keys_look(a->keys, changed, e);
+    case ACCESS_CERTS: return a->certs == NULL ? ERR_OK : certs_look(a->certs, changed, e);
+    case ACCESS_PARTS: break;
+    }
+    return ERR_OK;
+}
+
+int access_used_take(struct access *a, struct buf *out, bool *any)
+{
+    *any = false;
+    return a->keys == NULL ? ERR_OK : keys_used_take(a->keys, out, any);
+}
+
+int access_used_write(const struct access *a, struct slice text)
+{
+    return keys_used_write(a->keys, text);
+}
+
+size_t access_keys(const struct access *a)
+{
+    return a->keys == NULL ? 0 : keys_count(a->keys);
+}
