@@ -239,6 +239,17 @@ static int cell_fit(const struct sqltable *t, struct sqlcolumn *c, const struct 
     return 0;
 }
 
+/* Takes back the columns that a row would have added. */
+static void columns_cut(struct sqltable *t, size_t count)
+{
+    if (t->count == count)
+        return;
+    t->count = count;
+    for (size_t i = 0; i < SQLTABLE_KEYS; i++)
+        if (t->keys[i].column >= count)
+            t->keys[i].len = 0;
+}
+
 /* The cells of one row. A row that cannot be written leaves no trace in the columns. */
 static int row_read(struct sqlbatch *b, struct sqltable *t, const struct hg_api *api, const struct hg_row *source)
 {
@@ -246,6 +257,7 @@ static int row_read(struct sqlbatch *b, struct sqltable *t, const struct hg_api 
     struct hg_text data = api->data(source), key;
     struct hg_value value;
     char why[SQLTABLE_WHY] = "";
+    size_t before = t->count;
     *row = (struct sqlrow){.first = b->cell_count};
     for (size_t at = 0; !why[0] && api->next(data, &at, &key, &value);) {
         struct sqlcolumn *c = column_of(t, api, key, why);
@@ -254,12 +266,15 @@ static int row_read(struct sqlbatch *b, struct sqltable *t, const struct hg_api 
         if (c->row == b->row_count)
             snprintf(why, sizeof(why), "two keys of the row (one is \"%.*s\") would be the column %s", (int)key.len,
                      key.ptr, c->name);
+        else if (t->count - before > SQLTABLE_NEW)
+            snprintf(why, sizeof(why), "the row would add more than %d columns", SQLTABLE_NEW);
         c->row = b->row_count;
         if (cell_add(b, (uint32_t)(c - t->columns), &value) != 0)
             return -1;
     }
     if (why[0]) {
         b->cell_count = row->first;
+        columns_cut(t, before);
         sqlbatch_refuse(b, b->row_count - 1, why);
     }
     row->count = b->cell_count - row->first;

@@ -14,7 +14,13 @@
 #include "common/sqlname.h"
 #include "common/strbuf.h"
 
-enum { SQLTABLE_COLUMNS = 2000, SQLTABLE_KEYS = 512, SQLTABLE_REFUSALS = 64, SQLTABLE_WHY = 256 };
+enum {
+    SQLTABLE_COLUMNS = 2000,
+    SQLTABLE_NEW = 250, /* columns that one row may add: more are no table, but a mistake */
+    SQLTABLE_KEYS = 512,
+    SQLTABLE_REFUSALS = 64,
+    SQLTABLE_WHY = 256
+};
 
 struct sqlcolumn {
     char name[SQLNAME_MAX + 1];

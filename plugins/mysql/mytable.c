@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SQL_MAX = 1 << 20 };
+enum { SQL_MAX = 1 << 20, STATEMENT_MIN_MS = 3000 };
 
 /* The first of a kind is what a new column gets; older servers write a width that means nothing. */
 static const struct {
@@ -202,6 +202,8 @@ enum myend mytable_alter(struct mytable *t, struct myconn *c)
         return MY_NOT_NOW;
     for (size_t i = 0; i < t->columns.count; i++) {
         const struct sqlcolumn *column = &t->columns.columns[i];
+        if (wants(column) && c->api->time_left(c->host) < STATEMENT_MIN_MS)
+            return myconn_say(c, "columns are still being added; the rest comes with the next push");
         if (wants(column) && alter_column(t, c, column, column->wanted) != MY_FINE)
             return MY_NOT_NOW;
     }

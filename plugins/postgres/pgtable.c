@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SQL_MAX = 1 << 20 };
+enum { SQL_MAX = 1 << 20, STATEMENT_MIN_MS = 3000 };
 
 static const struct {
     const char *type;
@@ -240,6 +240,10 @@ enum pgend pgtable_alter(struct pgtable *t, struct pgconn *c)
         return end == PG_FINE ? PG_FINE : PG_NOT_NOW;
     for (size_t i = 0; i < t->columns.count; i++) {
         const struct sqlcolumn *column = &t->columns.columns[i];
+        if (wants(column) && c->api->time_left(c->host) < STATEMENT_MIN_MS) {
+            snprintf(c->why, sizeof(c->why), "columns are still being added; the rest comes with the next push");
+            return PG_NOT_NOW;
+        }
         if (!wants(column) || (end = alter(t, c, column)) == PG_FINE)
             continue;
         if (!is_for_ever(c))

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 enum { SQL_MAX = 1 << 20 };
 
@@ -65,17 +66,34 @@ enum liteend litefile_run(struct litefile *f, const char *sql)
     return code == SQLITE_OK ? LITE_FINE : litefile_fault(f, code);
 }
 
+/* Rows that go into a file that was moved away or removed are lost, and nobody would be told. */
+static int is_still_there(const struct litefile *f)
+{
+    struct stat st;
+    return stat(f->path, &st) == 0 && st.st_dev == f->device && st.st_ino == f->inode;
+}
+
+static void remember(struct litefile *f)
+{
+    struct stat st = {.st_ino = 0};
+    (void)stat(f->path, &st);
+    f->device = st.st_dev;
+    f->inode = st.st_ino;
+}
+
 enum liteend litefile_open(struct litefile *f)
 {
-    if (f->db)
+    if (f->db && is_still_there(f))
         return LITE_FINE;
+    litefile_close(f);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int code = sqlite3_open_v2(f->path, &f->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(f->db, 1);
         sqlite3_busy_timeout(f->db, (int)f->busy_ms);
-        const char *set = f->wal ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"
-                                 : "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL";
+        remember(f);
+        const char *set = f->wal ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512"
+                                 : "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA cache_size = -512";
         code = sqlite3_exec(f->db, set, NULL, NULL, NULL);
     }
     if (code == SQLITE_OK)

@@ -6,6 +6,7 @@
 #include "headgate.h"
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 /* How a step ended. */
 enum liteend {
@@ -27,6 +28,8 @@ struct litefile {
     struct sqltable columns;
     unsigned char *digits; /* of each column: 1 where its declared type would make a number of a text of digits */
     size_t digit_cap;
+    dev_t device; /* of the file that is open */
+    ino_t inode;
     int known;
     int version; /* PRAGMA schema_version as it was read */
     char why[LITE_WHY];
@@ -35,7 +38,7 @@ struct litefile {
 int litefile_init(struct litefile *f, int may_alter); /* path … are set; -1: no memory */
 void litefile_fini(struct litefile *f);
 
-enum liteend litefile_open(struct litefile *f); /* does nothing when it is open */
+enum liteend litefile_open(struct litefile *f); /* does nothing when it is open, and still the file at `path` */
 void litefile_close(struct litefile *f);
 enum liteend litefile_run(struct litefile *f, const char *sql);
 

@@ -143,6 +143,38 @@ static void test_not_now(void **state)
     assert_string_equal(ask(b, "SELECT n FROM rows"), "1;");
 }
 
+/* Rows that went on into a file that is no longer there would be lost. */
+static void test_file_is_gone(void **state)
+{
+    struct bench *b = *state;
+    testkit_set(b->kit, "JOURNAL", "delete");
+    testkit_rows(b->kit, "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"n\":1}},{\"data\":{\"n\":2}}]}");
+    assert_int_equal(testkit_start(b->kit), HG_OPEN_OK);
+    assert_int_equal(testkit_push(b->kit, 0, 1), HG_JUDGED);
+    assert_int_equal(unlink(b->path), 0);
+    assert_int_equal(testkit_push(b->kit, 1, 1), HG_JUDGED);
+    assert_string_equal(ask(b, "SELECT n FROM rows"), "2;");
+}
+
+/* A row of too many keys is refused, and its columns are not made. */
+static void test_too_many_columns(void **state)
+{
+    struct bench *b = *state;
+    char json[8192] = "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"first\":1}},{\"data\":{";
+    size_t len = strlen(json);
+    for (int i = 0; i < 300; i++)
+        len += (size_t)snprintf(json + len, sizeof(json) - len, "%s\"k%d\":1", i ? "," : "", i);
+    snprintf(json + len, sizeof(json) - len, "}},{\"data\":{\"k7\":1,\"last\":2}}]}");
+    testkit_rows(b->kit, json);
+    assert_int_equal(testkit_start(b->kit), HG_OPEN_OK);
+    assert_int_equal(testkit_push(b->kit, 0, 3), HG_JUDGED);
+    assert_int_equal(testkit_verdict(b->kit, 1), HG_REJECT);
+    assert_string_equal(testkit_reason(b->kit, 1), "the row would add more than 250 columns");
+    assert_string_equal(ask(b, "SELECT group_concat(name) FROM pragma_table_info('rows')"),
+                        "_id,_uuid,_index,_received,first,k7,last;");
+    assert_string_equal(ask(b, "SELECT first, k7, last FROM rows"), "1,NULL,NULL;NULL,1,2;");
+}
+
 static void test_not_a_database(void **state)
 {
     struct bench *b = *state;
@@ -178,6 +210,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repeat, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_now, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_file_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_many_columns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_a_database, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_json_and_alter, set_up, tear_down),
     };

@@ -140,6 +140,7 @@ class Server:
     user = "nobody"            # who it runs as when the tests run as root
     start_seconds = 60         # the longest that it may take until it is ready
     stop_signal = signal.SIGTERM
+    lasting = False            # True: it outlives who started it
 
     def __init__(self, tls=None):
         """tls: it speaks TLS, with a certificate of its own for that name (`IP:127.0.0.1`, `DNS:elsewhere`): `cert`."""
@@ -231,7 +232,8 @@ class Server:
     def as_user(self, command):
         who = [f"--reuid={self.user}", f"--regid={self.user if self.user != 'nobody' else 'nogroup'}",
                "--clear-groups"] if os.geteuid() == 0 else []
-        return ["setpriv", *who, "--pdeathsig=KILL", *map(str, command)]
+        death = [] if self.lasting else ["--pdeathsig=KILL"]
+        return ["setpriv", *who, *death, *map(str, command)] if who or death else [str(c) for c in command]
 
     def run_as_user(self, command):
         return run(self.as_user(command), env=self.environment(), cwd=self.dir)

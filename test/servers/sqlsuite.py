@@ -134,21 +134,24 @@ class Suite:
             assert not g.dead()
 
     def test_killed(self):
-        """kill -9 of the daemon, of its hosts, of both, while rows are pushed."""
+        """kill -9 of the daemon, of its hosts, of both, while a backlog is pushed in small pieces."""
         total, kills = count(100_000, 12_000), count(20, 6)
-        chance = random.Random(7)
-        with self.far() as far, self.gateway(far, BATCH_ROWS=100) as g:
-            posting, busy = Posting(g, real_sets(total, 100)), 0
+        chance, busy = random.Random(7), 0
+        with self.far() as far, self.gateway(far, BATCH_ROWS=10) as g:
+            g.wait_state(self.plugin, "running")
+            assert g.cli("pause", self.plugin).returncode == 0
+            sent = Sent()
+            post(g, real_sets(total, 1000), sent)
+            assert g.cli("resume", self.plugin).returncode == 0
             for n in range(kills):
                 p = g.pusher(self.plugin)
-                self.wait_some(far, g, p["delivered"] + p["duplicate"] + chance.randrange(400))
+                self.wait_some(far, g, p["delivered"] + p["duplicate"] + chance.randrange(total // kills // 2))
                 busy += g.pusher(self.plugin)["lag"]["rows"] > 0
                 if n % 3 == 2:
                     os.kill(g.host(self.plugin), signal.SIGKILL)
                 else:
                     g.kill9(hosts=n % 3 == 1)
                     g.start()
-            sent = posting.finish()
             drained(g, self.plugin)
             self.check(far, sent)
             assert len(sent.rows) == total and not g.dead() and busy * 2 > kills

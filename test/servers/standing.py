@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""A server that stays up between commands: what plugins/*/check.ini brings up and down, and looks into.
+
+usage: standing.py NAME up | down | count TABLE | end
+
+It listens on HEADGATE_CHECK_PORT (15432 unless set) and keeps its data in a folder below /tmp that belongs to that port; `end` stops it
+and removes the folder.
+"""
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import kit  # noqa: E402
+
+PORT = int(os.environ.get("HEADGATE_CHECK_PORT") or 15432)
+
+
+def standing(name):
+    """The server without anything done to it; whether its data is there."""
+    server = kit.server(name)()
+    shutil.rmtree(server.dir)
+    server.dir = Path(f"/tmp/headgate-check-{name}-{PORT}")
+    server.log = server.dir / "log"
+    server.port, server.lasting = PORT, True
+    return server, (server.dir / "made").exists()
+
+
+def pid_of(server):
+    """Of the process that runs, or None."""
+    try:
+        pid, began = (server.dir / "pid").read_text().split()
+    except OSError:
+        return None
+    stat = kit.stat_of(int(pid))
+    return int(pid) if stat and stat[2] == began and stat[0] not in "ZX" else None
+
+
+def up(server, made):
+    if pid_of(server):
+        return
+    if not made:
+        shutil.rmtree(server.dir, ignore_errors=True)
+        server.dir.mkdir()
+        server.give(server.dir)
+        server.prepare()
+    server.start()
+    pid = server.process.pid
+    (server.dir / "pid").write_text(f"{pid} {kit.stat_of(pid)[2]}")
+    if not made:
+        server.first()
+        (server.dir / "made").touch()
+
+
+def down(server):
+    pid = pid_of(server)
+    if pid:
+        below = kit.offspring(pid)
+        os.kill(pid, signal.SIGINT if server.name == "postgres" else server.stop_signal)
+        server.gone(below)
+
+
+def main(name, act, table="rows"):
+    server, made = standing(name)
+    if act == "up":
+        up(server, made)
+    elif act in ("down", "end"):
+        down(server)
+        if act == "end":
+            shutil.rmtree(server.dir, ignore_errors=True)
+    else:
+        quote = "`" if name == "mariadb" else '"'
+        print(server.sql(f"SELECT count(DISTINCT _id) FROM {quote}{table}{quote}")[0][0])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
