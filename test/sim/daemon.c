@@ -443,6 +443,9 @@ static void evidence_tell(const struct host_down *down)
     }
     if (down->end == HOST_DEADLINE || down->end == HOST_PROTOCOL || (down->end == HOST_CRASHED && down->lane < 0))
         model_split(); /* whoever was about to push is suspected too */
+    if ((down->end == HOST_KILLED || down->end == HOST_MEMORY) && model.ends >= 2)
+        model_split(); /* again and again, with nothing passing: less is handed out */
+    model.ends += down->end != HOST_STOPPED;
 }
 
 static void process_end(void)

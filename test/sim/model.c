@@ -255,6 +255,7 @@ static void settle_row(const struct push_row *r, bool replay)
     if (r->verdict == HG_OK)
         row->outcomes |= 1 << OUTCOME_DELIVERED;
     model.passed++;
+    model.ends = 0;
 }
 
 void model_heard(uint32_t worker, const struct push *push)

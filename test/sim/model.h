@@ -20,6 +20,7 @@ struct sim_row {
     bool settling, durable; /* settled, and a checkpoint that says so is being written, or is written */
     bool dropped, edited, again, replayed; /* the operator's; `again`: a dead letter that was sent again */
     uint64_t stamp;                        /* rows that had passed at its last crash */
+    uint32_t ends;                         /* of the host, not as ordered, since a row passed */
 };
 
 struct model {
@@ -35,6 +36,7 @@ struct model {
     uint64_t gave_dead, gave_skip; /* positions up to which the operator gave rows up */
     uint64_t oldest;               /* segment whose receipts are there */
     uint64_t passed;               /* rows that passed, as the daemon heard */
+    uint32_t ends;                 /* of the host, not as ordered, since a row passed */
     bool whole_sets, stable;
 };
 extern struct model model;
