@@ -172,8 +172,8 @@ void aside_grown(struct aside *a, const struct aside_end *end)
     a->total_bytes += end->written;
     a->file = end->file;
     a->size = end->size;
-    if (a->oldest == 0)
-        a->oldest = end->file;
+    if (a->oldest == 0 && end->file != 0)
+        a->oldest = 1; /* an append may fill more than one */
 }
 
 struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset)

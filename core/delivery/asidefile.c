@@ -360,7 +360,6 @@ static int change_write(struct writer *w, const struct aside_change *change)
     return code == ERR_OK ? change_append(&w->out, w->end.size, change) : code;
 }
 
-/* The rows first: after a crash in between a row that was moved is there twice, never not at all. */
 static int write_rows(struct writer *w, struct aside_add *adds, size_t count, const struct row_source *source)
 {
     int code = ERR_OK;
@@ -368,7 +367,15 @@ static int write_rows(struct writer *w, struct aside_add *adds, size_t count, co
     for (size_t i = 0; code == ERR_OK && i < count; i++)
         code = add_write(w, &adds[i], source, &session);
     source->end(source->arg, &session);
-    for (size_t i = 0; code == ERR_OK && i < count; i++) {
+    return code;
+}
+
+/* What has a copy now, and what has another state. */
+static int write_changes(struct writer *w, const struct aside_add *adds, size_t add_count,
+                         const struct aside_change *changes, size_t change_count)
+{
+    int code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < add_count; i++) {
         const struct aside_change gone = {.file = adds[i].from_file,
                                           .offset = adds[i].from_offset,
                                           .since_us = adds[i].since_us,
@@ -376,7 +383,17 @@ static int write_rows(struct writer *w, struct aside_add *adds, size_t count, co
         if (adds[i].moved && !adds[i].lost)
             code = change_write(w, &gone);
     }
+    for (size_t i = 0; code == ERR_OK && i < change_count; i++)
+        code = change_write(w, &changes[i]);
     return code;
+}
+
+static bool replaces(const struct aside_add *adds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (adds[i].from_file != 0 || adds[i].data != NULL)
+            return true;
+    return false;
 }
 
 int aside_append(const char *dir, struct aside_end *at, struct aside_add *adds, size_t add_count,
@@ -388,8 +405,12 @@ int aside_append(const char *dir, struct aside_end *at, struct aside_add *adds, 
     int code = writer_open(&w);
     if (code == ERR_OK)
         code = write_rows(&w, adds, add_count, source);
-    for (size_t i = 0; code == ERR_OK && i < change_count; i++)
-        code = change_write(&w, &changes[i]);
+    /* A copy is durable before what it stands for goes: after a crash in between a row is there twice, never not at
+     * all. Within one sync the disk may keep the later and lose the earlier. */
+    if (code == ERR_OK && replaces(adds, add_count))
+        code = writer_sync(&w);
+    if (code == ERR_OK)
+        code = write_changes(&w, adds, add_count, changes, change_count);
     if (code == ERR_OK)
         code = writer_sync(&w);
     if (code == ERR_OK)

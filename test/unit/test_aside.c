@@ -1,0 +1,304 @@
+/* Aside files: what was set aside is read back, in the state it had; a copy is on the medium before what it stands for
+ * goes; torn ends, damage, files that fill up and files that nobody needs any more. */
+#include "base/sys.h"
+#include "delivery/aside.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LARGE = 1 << 20, ADDS = 40 };
+
+static char *folder;
+static struct aside a;
+static size_t row_bytes; /* of the next rows' data */
+static struct sys table;
+static char calls[64]; /* w: a write, s: a sync */
+
+/* --- where rows come from: every position holds a set of one row --- */
+
+static int row_at(void *arg, void **session, uint64_t position, struct record *record)
+{
+    static struct buf context;
+    static char *data;
+    static struct row_span span;
+    (void)arg, (void)session;
+    buf_free(&context);
+    buf_init(&context, 1024);
+    assert_int_equal(context_add(&context, CONTEXT_UUID, SLICE_LIT("plate")), ERR_OK);
+    assert_int_equal(context_finish(&context), ERR_OK);
+    free(data);
+    data = malloc(row_bytes);
+    memset(data, 'd', row_bytes);
+    span = (struct row_span){.offset = 0, .length = (uint32_t)row_bytes};
+    *record = (struct record){.type = RECORD_ROWS,
+                              .position = position,
+                              .rows = 1,
+                              .context = buf_slice(&context),
+                              .spans = slice_make(&span, sizeof span),
+                              .data = slice_make(data, row_bytes)};
+    return position == 13 ? ERR_DAMAGED : ERR_OK;
+}
+
+static void row_end(void *arg, void **session)
+{
+    (void)arg, (void)session;
+}
+
+static const struct row_source source = {.at = row_at, .end = row_end};
+
+/* --- the calls --- */
+
+static void call_note(char c)
+{
+    size_t len = strlen(calls);
+    if (len + 1 < sizeof calls)
+        calls[len] = c;
+}
+
+static ssize_t noted_pwrite(int fd, const void *from, size_t len, off_t at)
+{
+    call_note('w');
+    return pwrite(fd, from, len, at);
+}
+
+static int noted_sync(int fd)
+{
+    (void)fd;
+    call_note('s');
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    folder = scratch_make();
+    row_bytes = 100;
+    table = sys_plain;
+    table.pwrite = noted_pwrite;
+    table.fdatasync = table.fsync = noted_sync;
+    sys = &table;
+    memset(calls, 0, sizeof calls);
+    a = (struct aside){0};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    aside_close(&a);
+    sys = &sys_plain;
+    scratch_remove(&folder);
+    return 0;
+}
+
+static void reopen(uint32_t expected_damage)
+{
+    uint32_t damaged = 0;
+    struct err e;
+    aside_close(&a);
+    assert_int_equal(aside_open(&a, folder, &damaged, &e), ERR_OK);
+    assert_int_equal(damaged, expected_damage);
+}
+
+static void append(struct aside_add *adds, size_t count, const struct aside_change *changes, size_t change_count)
+{
+    struct aside_end end = {.file = a.file, .size = a.size};
+    struct err e;
+    memset(calls, 0, sizeof calls);
+    assert_int_equal(aside_append(folder, &end, adds, count, changes, change_count, &source, &e), ERR_OK);
+    assert_int_equal(aside_reserve(&a, count), ERR_OK);
+    (void)aside_apply(&a, adds, count);
+    aside_grown(&a, &end);
+}
+
+static struct aside_add add_of(uint64_t position, enum aside_state state, const char *reason)
+{
+    struct aside_add add = {.place = {position, 0}, .uuid_hash = position, .attempts = 3, .state = (uint8_t)state};
+    snprintf(add.reason, sizeof add.reason, "%s", reason);
+    return add;
+}
+
+static struct aside_entry *entry(uint64_t position)
+{
+    static const struct epoch none;
+    return aside_find(&a, &none, (struct place){position, 0});
+}
+
+static void expect_row(uint64_t position, enum aside_state state, const char *reason, size_t bytes)
+{
+    struct aside_entry *found = entry(position);
+    struct record record;
+    struct buf copy;
+    assert_non_null(found);
+    assert_int_equal(found->state, state);
+    buf_init(&copy, 4 * LARGE);
+    assert_int_equal(aside_read(folder, found->file, found->offset, &copy, &record), ERR_OK);
+    assert_true(slice_is(aside_reason(&record), reason));
+    assert_int_equal(record_row(&record, 0).len, bytes);
+    buf_free(&copy);
+}
+
+/* --- tests --- */
+
+static void test_states(void **state)
+{
+    (void)state;
+    reopen(0);
+    struct aside_add adds[] = {add_of(8, ASIDE_DEAD, "too long"), add_of(16, ASIDE_PARKED, "again and again"),
+                               add_of(24, ASIDE_DEAD, "no such plate"), add_of(13, ASIDE_DEAD, "lost in the journal")};
+    append(adds, COUNT_OF(adds), NULL, 0);
+    assert_true(adds[3].lost);
+    assert_true(a.dead_count == 2 && a.parked_count == 1 && aside_holds(&a, 16) && !aside_holds(&a, 8));
+    reopen(0);
+    expect_row(8, ASIDE_DEAD, "too long", 100);
+    expect_row(16, ASIDE_PARKED, "again and again", 100);
+    assert_null(entry(13));
+    struct aside_change changes[] = {
+        {.file = entry(8)->file, .offset = entry(8)->offset, .state = ASIDE_GONE},
+        {.file = entry(24)->file, .offset = entry(24)->offset, .attempts = 9, .returned = 2, .state = ASIDE_RETRYING}};
+    append(NULL, 0, changes, COUNT_OF(changes));
+    reopen(0);
+    assert_null(entry(8));
+    expect_row(24, ASIDE_RETRYING, "no such plate", 100);
+    assert_true(entry(24)->attempts == 9 && entry(24)->returned == 2);
+    assert_true(a.dead_count == 0 && a.parked_count == 2);
+}
+
+/* Within one sync a disk may keep the later write and lose the earlier. */
+static void test_a_copy_is_durable_before_the_old_one_goes(void **state)
+{
+    (void)state;
+    reopen(0);
+    struct aside_add first = add_of(8, ASIDE_DEAD, "old");
+    append(&first, 1, NULL, 0);
+    struct aside_add moved = add_of(8, ASIDE_DEAD, "new");
+    moved.from_file = first.file;
+    moved.from_offset = first.offset;
+    moved.moved = true;
+    append(&moved, 1, NULL, 0);
+    assert_string_equal(calls, "wsws");
+    struct aside_add edited = add_of(8, ASIDE_PARKED, "");
+    struct aside_change gone = {.file = moved.file, .offset = moved.offset, .state = ASIDE_GONE};
+    edited.from_file = moved.file;
+    edited.from_offset = moved.offset;
+    edited.epoch.bytes[0] = 1; /* a row of its own */
+    edited.data = strdup("{}");
+    edited.data_len = 2;
+    append(&edited, 1, &gone, 1);
+    assert_string_equal(calls, "wsws");
+    free(edited.data);
+    struct aside_add plain = add_of(16, ASIDE_DEAD, "another");
+    append(&plain, 1, &gone, 1);
+    assert_string_equal(calls, "ws"); /* these have nothing to do with each other */
+    reopen(0);
+    assert_null(entry(8));
+    assert_non_null(aside_find(&a, &edited.epoch, edited.place));
+    assert_true(a.dead_count == 1 && a.parked_count == 1);
+}
+
+static void test_torn_at_every_byte(void **state)
+{
+    (void)state;
+    char path[256];
+    size_t len;
+    reopen(0);
+    struct aside_add adds[] = {add_of(8, ASIDE_DEAD, "first"), add_of(16, ASIDE_DEAD, "second")};
+    append(adds, COUNT_OF(adds), NULL, 0);
+    aside_path(folder, 1, path, sizeof path);
+    char *whole = scratch_read(path, &len);
+    for (size_t cut = adds[1].offset; cut < len; cut++) {
+        scratch_write(path, whole, cut);
+        assert_int_equal(truncate(path, (off_t)cut), 0);
+        reopen(0);
+        assert_true(a.dead_count == 1 && a.size == adds[1].offset);
+        struct aside_add next = add_of(24, ASIDE_DEAD, "next");
+        append(&next, 1, NULL, 0); /* takes the torn one's place */
+        reopen(0);
+        expect_row(8, ASIDE_DEAD, "first", 100);
+        expect_row(24, ASIDE_DEAD, "next", 100);
+    }
+    free(whole);
+}
+
+static void test_damage_in_the_middle(void **state)
+{
+    (void)state;
+    char path[256];
+    size_t len;
+    reopen(0);
+    struct aside_add adds[] = {add_of(8, ASIDE_DEAD, "first"), add_of(16, ASIDE_DEAD, "second"),
+                               add_of(24, ASIDE_DEAD, "third")};
+    append(adds, COUNT_OF(adds), NULL, 0);
+    aside_path(folder, 1, path, sizeof path);
+    char *whole = scratch_read(path, &len);
+    for (size_t at = adds[1].offset; at < adds[2].offset; at += 7) {
+        whole[at] ^= 0x20;
+        scratch_write(path, whole, len);
+        whole[at] ^= 0x20;
+        reopen(1);
+        assert_null(entry(16));
+        expect_row(8, ASIDE_DEAD, "first", 100);
+        expect_row(24, ASIDE_DEAD, "third", 100);
+    }
+    free(whole);
+}
+
+static void add_large(uint64_t first)
+{
+    static struct aside_add adds[ADDS];
+    row_bytes = LARGE;
+    for (uint64_t i = 0; i < ADDS; i++)
+        adds[i] = add_of(first + i, ASIDE_DEAD, "large");
+    append(adds, ADDS, NULL, 0);
+}
+
+static void test_files_come_and_go(void **state)
+{
+    (void)state;
+    reopen(0);
+    add_large(1000);
+    assert_true(a.file == 3 && a.oldest == 1 && a.total_bytes > (uint64_t)ADDS * LARGE && !aside_bloated(&a));
+    reopen(0);
+    assert_true(a.dead_count == ADDS && a.file == 3);
+    /* All but the first are dropped: the first pins its file until it is moved. */
+    for (uint64_t i = 1; i < ADDS; i++) {
+        struct aside_entry *dropped = entry(1000 + i);
+        struct aside_change change = {.file = dropped->file, .offset = dropped->offset, .state = ASIDE_GONE};
+        aside_move(&a, dropped, ASIDE_GONE, 0);
+        append(NULL, 0, &change, 1);
+        dropped->changed = false;
+    }
+    aside_sweep(&a);
+    assert_true(a.count == 1 && a.oldest == 1 && aside_bloated(&a));
+    struct aside_add moved = add_of(1000, ASIDE_DEAD, "");
+    moved.from_file = entry(1000)->file;
+    moved.from_offset = entry(1000)->offset;
+    moved.moved = true;
+    append(&moved, 1, NULL, 0);
+    aside_sweep(&a);
+    assert_true(a.count == 1 && a.oldest == a.file && !aside_bloated(&a));
+    assert_true(a.total_bytes < (uint64_t)20 * LARGE);
+    reopen(0);
+    expect_row(1000, ASIDE_DEAD, "large", LARGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_copy_is_durable_before_the_old_one_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_at_every_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_come_and_go, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
