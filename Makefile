@@ -330,13 +330,16 @@ test-servers: all
 fresh:
 	@$(PYTEST) test/fresh
 
-# Fails where a test fails, or below the bounds of coverage.py. (gcc is less sure of what is initialized when it counts.)
+# Unit tests, flow tests and COVERAGE_RUNS seeds of the simulator. Fails where one fails, or below the bounds of
+# coverage.py. (gcc is less sure of what is initialized when it counts.)
+COVERAGE_RUNS ?= 2000
 COVERAGE_MAKE = $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage OPT='-O1 -g' \
                 EXTRA_CFLAGS='--coverage -Wno-maybe-uninitialized' EXTRA_LDFLAGS='--coverage'
 coverage:
-	@$(COVERAGE_MAKE) -s -j$(JOBS) check-build
+	@$(COVERAGE_MAKE) -s -j$(JOBS) check-build $(BUILD)/coverage/sim
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@COUNT_LINES=1 $(COVERAGE_MAKE) -k unit flow; tests=$$?; \
+	    $(BUILD)/coverage/sim --runs $(COVERAGE_RUNS) --jobs $(JOBS) || tests=1; \
 	    $(PYTHON) test/lint/coverage.py $(BUILD)/coverage && exit $$tests
 
 # Benchmarks. ONLY=… for the measures whose name has that in it, QUICK=1 for a rough table, WRITE=docs/performance.md to
