@@ -4,7 +4,6 @@
 #ifndef TEST_NOMEM_H
 #define TEST_NOMEM_H
 
-#include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -31,6 +30,7 @@ static struct {
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *ptr, size_t size);
+void *__libc_memalign(size_t align, size_t size);
 void __libc_free(void *ptr);
 
 static bool nomem_fails(void)
@@ -59,6 +59,11 @@ NOMEM_SHOWN void *realloc(void *ptr, size_t size)
     if (nomem_fails())
         return NULL;
     return ptr == NULL ? nomem_taken(__libc_realloc(ptr, size)) : __libc_realloc(ptr, size);
+}
+
+NOMEM_SHOWN void *aligned_alloc(size_t align, size_t size)
+{
+    return nomem_fails() ? NULL : nomem_taken(__libc_memalign(align, size));
 }
 
 NOMEM_SHOWN void free(void *ptr)
