@@ -363,6 +363,34 @@ static void test_each_call_fails(void **state)
     expect_row(8, ASIDE_DEAD, "interrupted", 100);
 }
 
+/* The same for the very first file: its folder, its header, its name. */
+static void test_each_call_of_the_first_fails(void **state)
+{
+    bool done = false;
+    char path[256];
+    (void)state;
+    for (long n = 0; !done; n++) {
+        struct aside_add add = add_of(8, ASIDE_DEAD, "first");
+        struct aside_end end = {0};
+        struct err e;
+        nth_begin(n, EIO);
+        int code = aside_append(folder, &end, &add, 1, NULL, 0, &source, &e);
+        done = nth_end();
+        assert_int_equal(code, done ? ERR_OK : ERR_IO);
+        assert_int_equal(end.file, done);
+        reopen(0);
+        if (a.count == 0)
+            append(&add, 1, NULL, 0);
+        reopen(0);
+        assert_int_equal(a.dead_count, 1);
+        expect_row(8, ASIDE_DEAD, "first", 100);
+        aside_path(folder, 1, path, sizeof path);
+        assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/aside", folder);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
 /* A file that was begun and no more, as a crash leaves it. */
 static void test_a_file_with_nothing_in_it(void **state)
 {
@@ -446,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_call_of_the_first_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_with_nothing_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uuids_that_are_held, setup, teardown),

@@ -10,7 +10,7 @@ enum { ROWS = 60 };
 static uint32_t verdict_of(struct place place, uint32_t attempt)
 {
     uint64_t n = (place.position - FIRST) / STEP;
-    if (n % 7 == 1 && attempt < 3)
+    if (n % 7 == 1 && attempt < PARK_ATTEMPTS + 2) /* it is parked meanwhile */
         return HG_RETRY;
     return n % 7 == 2 ? HG_REJECT : n % 7 == 3 ? HG_SKIP : n % 7 == 4 ? HG_DUPLICATE : HG_OK;
 }
