@@ -391,6 +391,26 @@ static void test_each_call_of_the_first_fails(void **state)
     }
 }
 
+/* Whole records of an append that failed are no rows, also where a later one is shorter and leaves them standing. */
+static void test_what_failed_is_cut_off(void **state)
+{
+    (void)state;
+    reopen(0);
+    struct aside_add first = add_of(8, ASIDE_DEAD, "first");
+    append(&first, 1, NULL, 0);
+    struct aside_add failed[] = {add_of(16, ASIDE_DEAD, "failed"), add_of(24, ASIDE_DEAD, "failed")};
+    struct aside_end end = {.file = a.file, .size = a.size};
+    struct err e;
+    nth_begin(3, EIO); /* open, fstat, write, sync */
+    assert_int_equal(aside_append(folder, &end, failed, COUNT_OF(failed), NULL, 0, &source, &e), ERR_IO);
+    assert_false(nth_end());
+    struct aside_add next = add_of(32, ASIDE_DEAD, "failed"); /* as long as one of those */
+    append(&next, 1, NULL, 0);
+    reopen(0);
+    assert_int_equal(a.dead_count, 2);
+    assert_true(entry(8) != NULL && entry(32) != NULL && entry(24) == NULL);
+}
+
 /* A file that was begun and no more, as a crash leaves it. */
 static void test_a_file_with_nothing_in_it(void **state)
 {
@@ -475,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_call_of_the_first_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_failed_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_with_nothing_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uuids_that_are_held, setup, teardown),
