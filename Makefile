@@ -288,7 +288,7 @@ crash: test-build
 
 # The n-th allocation fails, under the address sanitizer.
 torture: all $(FAULTS)
-	@$(PYTEST) test/crash/test_alloc.py
+	@HEADGATE_ALLOC_POINTS=60 $(PYTEST) test/crash/test_alloc.py
 
 record: test-build
 	@$(PYTEST) test/record
@@ -314,7 +314,7 @@ ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
 TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread
 asan:
 	@$(ASAN_MAKE) -s -j$(JOBS) check-build
-	@HEADGATE_ALLOC_POINTS=60 $(ASAN_MAKE) -k unit flow torture
+	@$(ASAN_MAKE) -k unit flow torture
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
