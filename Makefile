@@ -146,6 +146,8 @@ run: deps
 # Unit tests: test/unit/test_NOUN.c and plugins/NAME/test_NOUN.c, each a program of its own on cmocka. test/lib/*.c is
 # there for all of them.
 UNIT_C    := $(wildcard test/unit/test_*.c plugins/*/test_*.c)
+# librdkafka starts its threads by C11's thrd_create, which gcc 12's thread sanitizer does not know: it crashes there.
+UNIT_C    := $(filter-out $(if $(filter thread,$(SANITIZE)),plugins/kafka/test_%),$(UNIT_C))
 UNIT      := $(UNIT_C:%.c=$(BUILD)/%)
 TESTLIB_C := $(wildcard test/lib/*.c sdk/testkit*.c)
 TESTLIB_O := $(TESTLIB_C:%.c=$(BUILD)/%.o)
@@ -288,7 +290,7 @@ crash: test-build
 
 # The n-th allocation fails, under the address sanitizer.
 torture: all $(FAULTS)
-	@$(PYTEST) test/crash/test_alloc.py
+	@HEADGATE_ALLOC_POINTS=60 $(PYTEST) test/crash/test_alloc.py
 
 record: test-build
 	@$(PYTEST) test/record
@@ -314,7 +316,7 @@ ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
 TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread
 asan:
 	@$(ASAN_MAKE) -s -j$(JOBS) check-build
-	@HEADGATE_ALLOC_POINTS=60 $(ASAN_MAKE) -k unit flow torture
+	@$(ASAN_MAKE) -k unit flow torture
 tsan:
 	@$(TSAN_MAKE) -s -j$(JOBS) check-build
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/test/tsan.supp" $(TSAN_MAKE) -k unit flow
