@@ -335,4 +335,25 @@ static inline uint64_t bed_total(int which)
     return bed.p->totals[which];
 }
 
+/* --- what the tests begin with, and look at --- */
+
+static inline void begin(void)
+{
+    struct err e;
+    assert_int_equal(bed_open(&e), ERR_OK);
+    bed_run();
+}
+
+static inline struct aside_entry *aside_of(uint64_t position)
+{
+    return aside_find(&bed.p->aside, &bed.segments[0].epoch, (struct place){position, 0});
+}
+
+static inline struct pusher_view view_of(uint64_t position, uint32_t rows)
+{
+    struct pusher_view view;
+    pusher_view(bed.p, position, rows, position, &view);
+    return view;
+}
+
 #endif
