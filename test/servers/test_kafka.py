@@ -12,7 +12,7 @@ from gateway import wait_until
 from kit import free_port, server
 
 if not FULL:
-    pytest.skip("with `make test-servers`: OpenSearch is the one from Maven of `make test`", allow_module_level=True)
+    pytest.skip("not here: with `make test-servers`: OpenSearch is the one from Maven of `make test`", allow_module_level=True)
 
 names = (f"rows-{n}" for n in itertools.count())
 
