@@ -18,17 +18,23 @@ def options(port, **more):
     return {"HOST": "127.0.0.1", "PORT": port, "TOPIC": "open/rows", "USER": "hgtest", "PASSWORD": "hgtest-secret", **more}
 
 
-def rows(listener):
-    """[(uuid, index, data)] of messages with FORM=row."""
-    found = [json.loads(m.payload, parse_float=Decimal) for m in list(listener.messages)]
+def rows(listener, start=0):
+    """[(uuid, index, data)] of messages with FORM=row, from the start-th on."""
+    found = [json.loads(m.payload, parse_float=Decimal) for m in listener.messages[start:]]
     return [(r["uuid"], r["index"], r["data"]) for r in found]
 
 
-def heard(listener, sent, once, timeout=120):
+def heard(listener, sent, once, timeout=300):
     """Until all that was sent has arrived; then it is what was sent."""
-    wait_until(lambda: len({(m[0], m[1]) for m in rows(listener)}) >= len(sent.rows) if len(listener.messages) >= len(sent.rows)
-               else False, timeout, lambda: f"{len(sent.rows)} rows: {len(listener.messages)} messages")
-    compare(sent, rows(listener), once=once)
+    found, keys = [], set()
+
+    def all_there():
+        new = rows(listener, len(found))
+        found.extend(new)
+        keys.update((uuid, index) for uuid, index, _ in new)
+        return len(keys) >= len(sent.rows)
+    wait_until(all_there, timeout, lambda: f"{len(sent.rows)} rows: {len(keys)} in {len(found)} messages")
+    compare(sent, found, once=once)
 
 
 @pytest.fixture(scope="module")
