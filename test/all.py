@@ -27,7 +27,7 @@ GROUPS = [
     ("fuzz", ["fuzz"], ".", ["fuzz"], 20),
     ("asan", ["asan"], "asan", ["unit", "flow", "torture"], 30),
     ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
-    ("servers", ["servers"], ".", ["servers"], 20),
+    ("servers", ["servers"], ".", ["servers"], 40),
     ("fresh", ["fresh"], ".", ["fresh"], 25),
 ]
 
