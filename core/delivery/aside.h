@@ -64,7 +64,6 @@ struct aside_change {
     uint32_t attempts, returned;
     int64_t since_us;
     uint8_t state;
-    char reason[256]; /* empty: keep the old one */
 };
 
 /* Where rows are read from: the journal, given by the caller so that this file knows no threads. Slices of `record` are

@@ -183,8 +183,6 @@ static int change_append(struct buf *out, uint64_t base, const struct aside_chan
                               .offset = c->offset};
     uint32_t offset, length;
     int code = mark_add(&context, &mark);
-    if (code == ERR_OK && c->reason[0] != '\0')
-        code = context_add(&context, CONTEXT_REASON, slice_of(c->reason));
     if (code == ERR_OK)
         code = record_append(out, base, RECORD_STATE, &context, NULL, (struct slice){NULL, 0}, c->since_us, &offset,
                              &length);

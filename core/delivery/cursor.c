@@ -263,6 +263,8 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
     size_t got = 0;
     if (code == ERR_OK)
         code = read_all(fd, slots, 2 * (size_t)CURSOR_SLOT, 0, &got);
+    if (code != ERR_OK)
+        err_set(e, code, "%s cannot be read: %s", path, err_text(code));
     int best = -1;
     uint64_t best_sequence = 0;
     uint32_t best_length = 0, best_version = 0;

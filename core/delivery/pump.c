@@ -275,15 +275,16 @@ static int64_t batch_wait(const struct pusher *p, const struct lane *lane, const
     return rows_a_byte * (double)ready >= (double)p->settings.batch_rows ? 0 : until;
 }
 
-/* Every row may have to wait, and as many may be passed by because their uuid is held. What other lanes bring at the
- * same time may still be too much: that is parked. */
+/* While rows wait, no more than there is room for should all of these have to wait, too, and as many be passed by
+ * because their uuid is held. While none waits, rows are rarely told to: then as many as one push may have, and what
+ * finds no room after all is parked. */
 static uint32_t fresh_rows(const struct pusher *p, const struct lane *lane)
 {
     size_t room = (waiting_room(&p->waiting) + 1) / 2;
     uint32_t rows = lane->max_rows < p->settings.batch_rows ? lane->max_rows : p->settings.batch_rows;
     if (suspects_at(lane))
         rows = 1;
-    return rows <= room ? rows : (uint32_t)room;
+    return p->waiting.count == 0 || rows <= room ? rows : (uint32_t)room;
 }
 
 static bool give_fresh(struct pusher *p, uint32_t worker, uint32_t index, int64_t now, int64_t *wake)

@@ -190,6 +190,8 @@ static int load(struct pusher *p, const struct pusher_init *init, int64_t now, b
         code = ERR_OK;
     } else if (code == ERR_OK) {
         code = restore(p, c, now);
+        if (code != ERR_OK)
+            err_set(e, code, "no memory for what waits for %s", init->name);
         cursor_fini(c);
     }
     free(c);

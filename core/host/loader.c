@@ -2,10 +2,12 @@
  * a push; and local, so that two libraries of a plugin's cannot take each other's symbols. */
 #include "host/loader.h"
 
+#include "base/sys.h"
 #include "host/descriptor.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 typedef const struct hg_plugin *entry_function(void);
@@ -24,7 +26,17 @@ static int loader_describe(void *handle, const struct hg_plugin **out, struct er
     return code;
 }
 
-/* The loader gives its reason as a text that ends with that of the system. */
+/* Without memory for some table the loader says so without the system's reason, in many words that begin alike. */
+static bool lacks_memory(const char *why)
+{
+    static const char *const words[] = {": cannot create ", ": cannot allocate ", ": cannot extend ", "out of memory"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strstr(why, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* The loader gives its reason as a text that mostly ends with that of the system. */
 static int loader_code(const char *why)
 {
     static const int passing[] = {ENOMEM, EMFILE, ENFILE, EIO};
@@ -35,7 +47,19 @@ static int loader_code(const char *why)
         if (len >= tail && strcmp(why + len - tail, end) == 0)
             return err_from_errno(passing[i]);
     }
-    return ERR_DENIED;
+    return lacks_memory(why) ? ERR_NOMEM : ERR_DENIED;
+}
+
+/* Without memory for the name the loader says that the file is not there. */
+static bool denies_what_is_there(const char *path, const char *why)
+{
+    size_t len = strlen(path);
+    if (strncmp(why, path, len) != 0 || strncmp(why + len, ": cannot open", 13) != 0)
+        return false;
+    int fd = sys->open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0)
+        sys->close(fd);
+    return fd >= 0;
 }
 
 int loader_open(const char *path, struct loaded *out, struct err *e)
@@ -45,7 +69,8 @@ int loader_open(const char *path, struct loaded *out, struct err *e)
         const char *why = dlerror();
         if (why == NULL)
             return err_set(e, ERR_NOMEM, "cannot be loaded, and there is no memory for the reason");
-        return err_set(e, loader_code(why), "cannot be loaded: %s", why);
+        int code = denies_what_is_there(path, why) ? ERR_NOMEM : loader_code(why);
+        return err_set(e, code, "cannot be loaded: %s", why);
     }
     const struct hg_plugin *plugin = NULL;
     int code = loader_describe(handle, &plugin, e);

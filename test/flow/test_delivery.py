@@ -227,6 +227,22 @@ def test_batches():
         wait_got(g, 1)  # an idle pusher pushes at once
 
 
+def test_a_batch_larger_than_what_can_wait():
+    """5,000 rows go in one push; when all of them must come again, those that find no room to wait are parked."""
+    with chaos("good", BATCH_ROWS="5000") as g:
+        g.take(rows("a", 5000))
+        assert [r[5]["n"] for r in wait_got(g, 5000)] == list(range(5000))
+        assert g.metrics()['headgate_push_seconds_count{pusher="chaos"}'] == 1
+    with chaos("retryonce", BATCH_ROWS="5000") as g:
+        g.take(rows("a", 2500))
+        g.take(rows("b", 2500))
+        found = wait_got(g, 5000, timeout=60)
+        for u in "ab":
+            assert [r[5]["n"] for r in found if r[3] == u] == list(range(2500))
+        wait_until(lambda: (p := g.pusher("chaos"))["lag"]["rows"] == p["parked"] == p["waiting"] == 0)
+        assert len(got(g)) == 5000 and not g.dead()
+
+
 # contract: pusher.PARALLEL
 def test_parallel_workers_keep_the_order_of_a_uuid():
     with chaos("good", PARALLEL="4", BATCH_ROWS="3") as g:

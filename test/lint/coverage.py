@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Line coverage of core after the unit and flow tests, by layer. Fails below 90 % of core, or 95 % of journal, rows,
-delivery or http.
+"""Line coverage of core after the unit tests, the flow tests and the simulator, by layer. Fails below 90 % of core, or
+95 % of journal, rows, delivery or http.
 
 usage: coverage.py BUILD     (a build with --coverage whose tests have run)
 """

@@ -2,6 +2,8 @@
  * goes; torn ends, damage, files that fill up and files that nobody needs any more. */
 #include "base/sys.h"
 #include "delivery/aside.h"
+#include "journal/record.h"
+#include "nth_call.h"
 #include "scratch.h"
 
 #include <setjmp.h>
@@ -291,6 +293,198 @@ static void test_files_come_and_go(void **state)
     expect_row(1000, ASIDE_DEAD, "large", LARGE);
 }
 
+/* Whichever call fails, the rows that were there are there; and the same append may be made again. */
+static void test_each_call_fails(void **state)
+{
+    bool done = false;
+    (void)state;
+    for (long n = 0; !done; n++) {
+        reopen(0);
+        const uint64_t first = 1000 + 10 * (uint64_t)n; /* into a new file, or behind what is there and half written */
+        struct aside_add adds[] = {add_of(first, ASIDE_DEAD, "one"), add_of(first + 1, ASIDE_PARKED, "two")};
+        struct aside_end end = {.file = a.file, .size = a.size}, before = end;
+        struct err e = {.text = ""};
+        nth_begin(n, EIO);
+        int code = aside_append(folder, &end, adds, COUNT_OF(adds), NULL, 0, &source, &e);
+        done = nth_end();
+        assert_int_equal(code, done ? ERR_OK : ERR_IO);
+        if (!done) {
+            assert_true(e.text[0] != '\0' && memcmp(&end, &before, sizeof end) == 0);
+            if (n % 2 == 0) /* as after a crash: what did not come to its end is no row, or a whole one */
+                reopen(0);
+            size_t dead = a.dead_count;
+            if (entry(first) == NULL)
+                append(adds, COUNT_OF(adds), NULL, 0);
+            reopen(0);
+            assert_true(a.dead_count >= dead);
+        }
+        reopen(0);
+        expect_row(first, ASIDE_DEAD, "one", 100);
+        expect_row(first + 1, ASIDE_PARKED, "two", 100);
+        for (long k = 0; k < n; k++)
+            expect_row(1000 + 10 * (uint64_t)k, ASIDE_DEAD, "one", 100);
+        if (n % 3 == 0 && !done) { /* an end that has to be cut off first, which may fail too */
+            char path[256];
+            size_t len;
+            aside_path(folder, a.file, path, sizeof path);
+            char *whole = scratch_read(path, &len);
+            int fd = open(path, O_WRONLY | O_APPEND);
+            assert_int_equal(write(fd, whole, 50), 50);
+            close(fd);
+            free(whole);
+        }
+    }
+    struct aside_entry *found = entry(1000);
+    struct record record;
+    struct buf copy;
+    buf_init(&copy, LARGE);
+    for (long n = 0; n < 2; n++) {
+        nth_begin(n, EIO);
+        assert_int_equal(aside_read(folder, found->file, found->offset, &copy, &record), ERR_IO);
+        assert_false(nth_end());
+    }
+    buf_free(&copy);
+    uint32_t damaged;
+    for (long n = 0; n < 4; n++) { /* never as if nothing were there */
+        struct aside other;
+        struct err e = {.text = ""};
+        nth_begin(n, EIO);
+        assert_int_equal(aside_open(&other, folder, &damaged, &e), ERR_IO);
+        assert_false(nth_end());
+        assert_true(e.text[0] != '\0' && other.entries == NULL);
+    }
+    struct aside_add add = add_of(8, ASIDE_DEAD, "interrupted");
+    struct aside_end end = {.file = a.file, .size = a.size};
+    struct err e;
+    nth_begin(2, EINTR); /* open, fstat, write */
+    assert_int_equal(aside_append(folder, &end, &add, 1, NULL, 0, &source, &e), ERR_OK);
+    assert_false(nth_end());
+    reopen(0);
+    expect_row(8, ASIDE_DEAD, "interrupted", 100);
+}
+
+/* The same for the very first file: its folder, its header, its name. */
+static void test_each_call_of_the_first_fails(void **state)
+{
+    bool done = false;
+    char path[256];
+    (void)state;
+    for (long n = 0; !done; n++) {
+        struct aside_add add = add_of(8, ASIDE_DEAD, "first");
+        struct aside_end end = {0};
+        struct err e;
+        nth_begin(n, EIO);
+        int code = aside_append(folder, &end, &add, 1, NULL, 0, &source, &e);
+        done = nth_end();
+        assert_int_equal(code, done ? ERR_OK : ERR_IO);
+        assert_int_equal(end.file, done);
+        reopen(0);
+        if (a.count == 0)
+            append(&add, 1, NULL, 0);
+        reopen(0);
+        assert_int_equal(a.dead_count, 1);
+        expect_row(8, ASIDE_DEAD, "first", 100);
+        aside_path(folder, 1, path, sizeof path);
+        assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/aside", folder);
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
+/* Whole records of an append that failed are no rows, also where a later one is shorter and leaves them standing. */
+static void test_what_failed_is_cut_off(void **state)
+{
+    (void)state;
+    reopen(0);
+    struct aside_add first = add_of(8, ASIDE_DEAD, "first");
+    append(&first, 1, NULL, 0);
+    struct aside_add failed[] = {add_of(16, ASIDE_DEAD, "failed"), add_of(24, ASIDE_DEAD, "failed")};
+    struct aside_end end = {.file = a.file, .size = a.size};
+    struct err e;
+    nth_begin(3, EIO); /* open, fstat, write, sync */
+    assert_int_equal(aside_append(folder, &end, failed, COUNT_OF(failed), NULL, 0, &source, &e), ERR_IO);
+    assert_false(nth_end());
+    struct aside_add next = add_of(32, ASIDE_DEAD, "failed"); /* as long as one of those */
+    append(&next, 1, NULL, 0);
+    reopen(0);
+    assert_int_equal(a.dead_count, 2);
+    assert_true(entry(8) != NULL && entry(32) != NULL && entry(24) == NULL);
+}
+
+/* A file that was begun and no more, as a crash leaves it. */
+static void test_a_file_with_nothing_in_it(void **state)
+{
+    (void)state;
+    reopen(0);
+    struct aside_add add = add_of(8, ASIDE_DEAD, "first");
+    append(&add, 1, NULL, 0);
+    for (off_t len = 0; len <= SEGMENT_HEADER; len += SEGMENT_HEADER / 2) {
+        char path[256];
+        aside_path(folder, 1, path, sizeof path);
+        assert_int_equal(truncate(path, len), 0);
+        reopen(0);
+        assert_true(a.count == 0 && a.file == 1 && a.size == SEGMENT_HEADER);
+        append(&add, 1, NULL, 0);
+        assert_int_equal(add.file, 1);
+        reopen(0);
+        expect_row(8, ASIDE_DEAD, "first", 100);
+    }
+}
+
+/* A whole record with a flag that is not known yet, written by a newer headgate: nothing is loaded, nothing changed. */
+static void test_newer_version(void **state)
+{
+    char path[256];
+    size_t len;
+    uint32_t damaged;
+    struct err e = {.text = ""};
+    struct buf context;
+    unsigned char bytes[256] = {0};
+    (void)state;
+    reopen(0);
+    struct aside_add add = add_of(8, ASIDE_DEAD, "first");
+    append(&add, 1, NULL, 0);
+    aside_path(folder, 1, path, sizeof path);
+    buf_init(&context, 100);
+    assert_int_equal(context_add(&context, 0x8fff, SLICE_LIT("must be known")), ERR_OK);
+    assert_int_equal(context_finish(&context), ERR_OK);
+    struct record_parts parts = {.type = RECORD_STATE, .context = buf_slice(&context)};
+    parts.body_crc = record_body_crc(&parts);
+    record_header_write(&parts, a.size, 1, 0, 0, bytes);
+    memcpy(bytes + RECORD_HEADER, context.ptr, context.len);
+    buf_free(&context);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, bytes, record_length(&parts), (off_t)a.size), record_length(&parts));
+    close(fd);
+    char *before = scratch_read(path, &len);
+    struct aside other;
+    assert_int_equal(aside_open(&other, folder, &damaged, &e), ERR_VERSION);
+    assert_non_null(strstr(e.text, "aside"));
+    char *after = scratch_read(path, &len);
+    assert_memory_equal(before, after, len);
+    free(before);
+    free(after);
+}
+
+/* As many uuids as make the table grow and collide; some come, some go. */
+static void test_uuids_that_are_held(void **state)
+{
+    enum { MANY = 300 };
+    static struct aside_add adds[MANY];
+    (void)state;
+    reopen(0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        adds[i] = add_of(1000 + i, ASIDE_PARKED, "parked");
+        adds[i].uuid_hash = (uint64_t)(i % 250) * 4096; /* 50 have two rows; one is 0 */
+    }
+    append(adds, MANY, NULL, 0);
+    for (uint32_t i = 0; i < MANY; i += 2)
+        aside_move(&a, entry(1000 + i), ASIDE_GONE, 0);
+    for (uint32_t i = 0; i < 250; i++) /* the second row of an even one is even too */
+        assert_int_equal(aside_holds(&a, (uint64_t)i * 4096), i % 2 == 1);
+    assert_false(aside_holds(&a, 77));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +493,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_at_every_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_come_and_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_call_of_the_first_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_failed_is_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_with_nothing_in_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_uuids_that_are_held, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

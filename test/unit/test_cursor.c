@@ -3,6 +3,7 @@
 #include "delivery/cursor.h"
 
 #include "base/crc32c.h"
+#include "nth_call.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -264,6 +265,94 @@ static void test_older_version(void **state)
     assert_true(replay_row == 0); /* not known */
 }
 
+/* Checksums that are right over what cannot be: as a fault of ours would write it. */
+static size_t change_at;
+static unsigned char change_to;
+
+static void to_nonsense(unsigned char *slot, uint32_t length)
+{
+    slot[change_at] = change_to;
+    rehead(slot, 2, length);
+}
+
+static uint32_t change_length;
+
+static void to_shorter(unsigned char *slot, uint32_t length)
+{
+    rehead(slot, 2, change_length < length ? change_length : length);
+}
+
+static void test_what_cannot_be(void **state)
+{
+    enum {
+        LANES = 52,
+        WAITING = 146,
+        KIND = 150 + 36,
+        REPLAYS = 261,
+        STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48
+    };
+    static const struct {
+        size_t at;
+        unsigned char to;
+    } changes[] = {{LANES, 0}, {LANES, 65},  {WAITING + 1, 0xff}, {KIND, 0},
+                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff},   {STATE, 6}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        put(1);
+        change_at = changes[i].at;
+        change_to = changes[i].to;
+        slot_change(to_nonsense);
+        (void)get(ERR_DAMAGED);
+    }
+    for (change_length = 0; change_length < STATE + 4 + 5 - 32; change_length++) {
+        put(1);
+        slot_change(to_shorter);
+        (void)get(ERR_DAMAGED);
+    }
+    put(1);
+    slot_change(to_shorter); /* its true length */
+    assert_int_equal(get(ERR_OK), 1);
+}
+
+/* Whichever call fails, the cursor before is there; and the same write may be made again. */
+static void test_each_call_fails(void **state)
+{
+    struct err e;
+    bool done = false;
+    (void)state;
+    for (long n = 0; !done; n++) {
+        (void)unlink(path);
+        uint64_t first = 1 + (uint64_t)n % 2, there = 0;
+        for (uint64_t sequence = first; sequence < first + 2; sequence++) {
+            struct cursor *c = sample(sequence);
+            e.text[0] = '\0';
+            nth_begin(n, EIO);
+            int code = cursor_write(dir, c, &e);
+            done = nth_end();
+            assert_int_equal(code, done ? ERR_OK : ERR_IO);
+            assert_true(done || e.text[0] != '\0');
+            if (!done && there > 0)
+                assert_true(get(ERR_OK) >= there);
+            assert_int_equal(cursor_write(dir, c, &e), ERR_OK);
+            assert_int_equal(get(ERR_OK), sequence);
+            there = sequence;
+            free(c);
+        }
+    }
+    struct cursor c;
+    nth_begin(1, EINTR);
+    assert_int_equal(cursor_read(dir, &c, &e), ERR_OK);
+    assert_false(nth_end());
+    cursor_fini(&c);
+    for (long n = 0; n < 2; n++) {
+        e.text[0] = '\0';
+        nth_begin(n, EIO);
+        assert_int_equal(cursor_read(dir, &c, &e), ERR_IO);
+        assert_false(nth_end());
+        assert_true(e.text[0] != '\0');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +362,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Settle streams: entries come back in order; a torn end is overwritten and damage costs one entry; segments that are
  * gone take their streams along. */
 #include "delivery/settle.h"
+#include "nth_call.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,6 +149,45 @@ static void test_damage_costs_one(void **state)
     assert_int_equal(count_of(0x1000, &s), 5);
 }
 
+/* Whichever call fails, it is said, and the same entries may be written again: those that are there twice mean the
+ * same.
+ */
+static void test_each_call_fails(void **state)
+{
+    struct settle_entry entries[2] = {entry(0x1000, 0), entry(0x2000, 0)};
+    struct seen s;
+    struct err e;
+    char path[128];
+    bool done = false;
+    (void)state;
+    for (long n = 0; !done; n++) {
+        e.text[0] = '\0';
+        nth_begin(n, EIO);
+        int code = settle_append(dir, entries, 2, &e);
+        done = nth_end();
+        assert_int_equal(code, done ? ERR_OK : ERR_IO);
+        assert_true(done || e.text[0] != '\0');
+        assert_int_equal(settle_append(dir, entries, 2, &e), ERR_OK);
+        for (uint64_t segment = 0x1000; segment <= 0x2000; segment += 0x1000) {
+            assert_in_range(count_of(segment, &s), 1, 2);
+            assert_int_equal(s.entries[s.count - 1].place.position, segment + 100);
+            file_of(segment, path);
+            assert_int_equal(unlink(path), 0);
+        }
+    }
+    append(0x1000, 0, 3);
+    for (long n = 0; n < 2; n++) {
+        nth_begin(n, EIO);
+        assert_int_equal(settle_read(dir, 0x1000, see, &s), ERR_IO);
+        assert_false(nth_end());
+    }
+    s.count = 0;
+    nth_begin(1, EINTR);
+    assert_int_equal(settle_read(dir, 0x1000, see, &s), ERR_OK);
+    assert_false(nth_end());
+    assert_int_equal(s.count, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_segments_in_one_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_costs_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,335 @@
+/* A pusher at its limits: tables and budgets that are full, a disk that is behind, time that is up, rows that are gone.
+ * Whatever it cannot take stays where it is, and goes on once there is room. */
+#include "pusher_bed.h"
+
+static int setup(void **state)
+{
+    (void)state;
+    bed_init(1000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sys = &sys_plain;
+    bed_fini();
+    return 0;
+}
+
+/* --- tables that are full --- */
+
+/* Two lanes bring more than there is room for: what does not fit is parked, and where that is full too, the pusher
+ * stops, with each row where it was. */
+static void fill_waiting(void)
+{
+    for (size_t n; (n = waiting_room(&bed.p->waiting)) > 0;) {
+        struct waiting_row *row =
+            waiting_add(&bed.p->waiting, (struct place){1000 + n, 0}, n, WAITING_HELD, bed.now + 1000000);
+        assert_non_null(row);
+        row->passed = UINT64_MAX; /* nothing passes meanwhile: they are not parked for the room they take */
+    }
+}
+
+static void test_no_room_to_wait(void **state)
+{
+    (void)state;
+    begin();
+    bed_take(3);
+    bed_judge(0, HG_RETRY);
+    bed_judge(1, HG_RETRY);
+    fill_waiting();
+    bed_done(HG_JUDGED);
+    assert_int_equal(bed.hands, 1); /* each fresh row might have to wait */
+    bed_quiet();
+    assert_int_equal(bed.p->waiting.count, CURSOR_WAITING);
+    assert_true(bed.p->aside.parked_count == 2 && !bed.p->broken);
+    assert_int_equal(aside_of(FIRST)->state, ASIDE_PARKED);
+    assert_int_equal(view_of(FIRST + STEP, 1).parked, 1);
+}
+
+static void test_no_room_at_all(void **state)
+{
+    (void)state;
+    begin();
+    bed_take(3);
+    bed_judge(0, HG_OK);
+    bed_judge(1, HG_RETRY);
+    fill_waiting();
+    bed.park_full = true;
+    bed_done(HG_JUDGED);
+    assert_true(bed.p->broken && strstr(bed.text, "park.max_bytes") != NULL);
+    assert_int_equal(bed.p->lanes[0].next.position, FIRST + STEP); /* it goes on with the one that found no room */
+    bed.park_full = false;
+    bed.p->waiting.count = 0;
+    bed_down(HOST_STOPPED, "");
+    pusher_pause(bed.p, false, bed.now);
+    bed_pass(0);
+    bed_ready();
+    assert_int_equal(bed.hand.from.position, FIRST + STEP);
+}
+
+static void test_dead_letters_are_full(void **state)
+{
+    (void)state;
+    begin();
+    bed.dead_full = true;
+    bed_take(4);
+    bed_judge(1, HG_REJECT);
+    bed_done(HG_JUDGED);
+    assert_true(bed.p->broken && strstr(bed.text, "dead.max_bytes") != NULL);
+    assert_int_equal(bed_total(TOTAL_DEAD), 0);
+    assert_int_equal(view_of(FIRST + STEP, 1).waiting, 1);
+    bed_quiet();
+    bed_down(HOST_STOPPED, "");
+    bed.dead_full = false;
+    pusher_pause(bed.p, false, bed.now);
+    bed_pass(10);
+    bed_ready();
+    assert_true(bed.hand.what == HANDED_ROWS && bed.items[0].place.position == FIRST + STEP);
+    bed_take(1);
+    bed_judge(0, HG_REJECT);
+    bed_done(HG_JUDGED);
+    bed_quiet();
+    assert_true(bed_total(TOTAL_DEAD) == 1 && aside_of(FIRST + STEP)->state == ASIDE_DEAD);
+}
+
+/* What is given up as dead letters waits for room too: rows that wait, a set, a whole lane. */
+static void test_given_up_without_room(void **state)
+{
+    (void)state;
+    bed.flags = HG_WHOLE_SETS;
+    begin();
+    bed_take(4);
+    bed_judge(1, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed.dead_full = true;
+    pusher_give_up(bed.p, FIRST + 10 * STEP, true, "an operator let it go");
+    assert_true(bed.p->broken);
+    bed_down(HOST_STOPPED, "");
+    bed_quiet();
+    assert_int_equal(bed_total(TOTAL_DEAD), 0);
+    assert_int_equal(view_of(FIRST + STEP, 1).waiting, 1);
+    bed.dead_full = false;
+    bed_pass(1000);
+    bed_quiet();
+    assert_int_equal(bed_total(TOTAL_DEAD), 1 + 6);
+    assert_int_equal(aside_of(FIRST + STEP)->state, ASIDE_DEAD);
+    assert_int_equal(aside_of(FIRST + 9 * STEP)->state, ASIDE_DEAD);
+    assert_null(aside_of(FIRST + 10 * STEP));
+    bed_restart();
+    assert_int_equal(bed.p->lanes[0].next.position, FIRST + 10 * STEP);
+}
+
+enum { PARKED = HELD_MAX + 4 };
+
+/* As many uuids as can be held back are parked, and some more: nothing fresh, but the parked ones are tried. */
+static void test_too_many_uuids_are_held(void **state)
+{
+    struct aside_add *adds = calloc(PARKED, sizeof *adds);
+    struct aside_end end = {0};
+    struct err e;
+    (void)state;
+    for (uint32_t i = 0; i < PARKED; i++) {
+        adds[i] = (struct aside_add){.place = {1000 + i, 0}, .uuid_hash = 64 * i, .state = ASIDE_PARKED};
+        snprintf(adds[i].reason, sizeof adds[i].reason, "again and again");
+    }
+    assert_int_equal(aside_append(bed.dir, &end, adds, PARKED, NULL, 0, &bed_source, &e), ERR_OK);
+    free(adds);
+    assert_int_equal(bed_open(&e), ERR_OK);
+    bed.p->aside_due_ms = bed.now + 1000;
+    bed_run();
+    assert_int_equal(bed.hands, 0);
+    for (uint32_t tried = 0; tried < PARKED; tried += bed.hand.item_count) {
+        assert_false(pusher_drained(bed.p, FIRST));
+        bed_pass(tried == 0 ? 1000 : 0);
+        assert_int_equal(bed.hand.what, HANDED_ASIDE);
+        bed_take(0);
+        bed.now += 1000;
+        bed_done(HG_ALL_OK);
+        if (bed.hand.what == HANDED_RANGE) /* enough of them are through */
+            break;
+    }
+    assert_int_equal(bed.hand.what == HANDED_ASIDE ? 0 : bed.hand.from.position, FIRST);
+}
+
+/* More than the disk takes is not delivered. */
+static void test_the_disk_is_behind(void **state)
+{
+    enum { MANY = BACKLOG_MAX + 10 };
+    (void)state;
+    bed.segments[0].end = FIRST + (uint64_t)2 * MANY * STEP;
+    bed.mark = (struct journal_mark){bed.segments[0].end, 2 * MANY};
+    bed.settings.batch_rows = MANY;
+    bed.settings.batch_bytes = UINT32_MAX;
+    begin();
+    bed_take(MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        bed_judge(i, i % 2 == 0 ? HG_SKIP : HG_DUPLICATE);
+    const struct done done = {.result = HG_JUDGED, .rows = MANY, .listed = MANY, .end = bed.end};
+    bed.p->checkpoint_at_ms = bed.now + 1000;
+    assert_int_equal(pusher_done(bed.p, 0, bed.hand.token, &done, bed.now), ERR_OK);
+    (void)pusher_step(bed.p, bed.now);
+    assert_int_equal(bed.hands, 1);
+    bed_pass(1000);
+    bed_pass(1000);
+    assert_int_equal(bed.hands, 2);
+    assert_int_equal(bed_total(TOTAL_SKIPPED) + bed_total(TOTAL_DUPLICATE), MANY);
+}
+
+/* --- time that is up --- */
+
+static void test_a_range_expires(void **state)
+{
+    (void)state;
+    bed.settings.retry_for_ms = 5000;
+    begin();
+    for (int i = 0; bed_total(TOTAL_DEAD) == 0; i++) {
+        assert_true(i < 20);
+        bed_take(5);
+        bed_done(HG_NOT_NOW);
+        bed_pass(1000);
+        bed_pass(1000);
+    }
+    bed_quiet();
+    assert_int_equal(bed_total(TOTAL_DEAD), 5); /* those that were tried, not those behind them */
+    assert_int_equal(bed.p->lanes[0].next.position, FIRST + 5 * STEP);
+    struct buf copy;
+    struct record record;
+    buf_init(&copy, 1 << 20);
+    struct aside_entry *entry = aside_of(FIRST + 4 * STEP);
+    assert_int_equal(aside_read(bed.dir, entry->file, entry->offset, &copy, &record), ERR_OK);
+    assert_true(strncmp(aside_reason(&record).ptr, "expired: tried for longer than RETRY_FOR", 40) == 0);
+    buf_free(&copy);
+}
+
+static void test_a_waiting_row_expires(void **state)
+{
+    (void)state;
+    bed.settings.retry_for_ms = 5000;
+    begin();
+    bed_take(5);
+    bed_judge(2, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed.dead_full = true;
+    bed_take(5);
+    bed_done(HG_NOT_NOW); /* nothing passes from now on */
+    bed_pass(6000);
+    assert_true(bed.p->broken && bed.p->waiting.count == 1 && bed.p->counts.given_up_expired == 0);
+    bed.dead_full = false;
+    bed_down(HOST_STOPPED, "");
+    pusher_pause(bed.p, false, bed.now);
+    bed_pass(1);
+    bed_quiet();
+    assert_true(bed.p->counts.given_up_expired == 1 && bed.p->waiting.count == 0);
+    assert_int_equal(aside_of(FIRST + 2 * STEP)->state, ASIDE_DEAD);
+}
+
+static void test_what_cannot_open_expires(void **state)
+{
+    (void)state;
+    bed.settings.retry_for_ms = 5000;
+    struct err e;
+    assert_int_equal(bed_open(&e), ERR_OK);
+    pusher_want(bed.p, true, bed.now);
+    for (int i = 0; i < 10; i++) {
+        bed_pass(1000);
+        bed_down(HOST_NOT_NOW, "no route to host");
+        if (i == 0) { /* what comes later has its own time */
+            bed.segments[0].end += STEP;
+            bed.mark = (struct journal_mark){bed.mark.position + STEP, bed.mark.rows + 1};
+        }
+    }
+    bed_quiet();
+    assert_int_equal(bed_total(TOTAL_DEAD), 1000);
+    assert_int_equal(bed.p->state, PUSHER_RETRYING);
+    for (int i = 0; i < 10; i++) {
+        bed_pass(1000);
+        bed_down(HOST_NOT_NOW, "no route to host");
+    }
+    bed_quiet();
+    assert_int_equal(bed_total(TOTAL_DEAD), 1001);
+}
+
+/* A stable batch of one row that hangs three times is split off, and waits. */
+static void test_a_row_that_hangs(void **state)
+{
+    (void)state;
+    bed.flags = HG_STABLE_BATCH;
+    begin();
+    bed_take(1);
+    assert_int_equal(bed.gos, 0); /* its plan comes first */
+    bed_pass(100);
+    assert_int_equal(bed.gos, 1);
+    for (int i = 0; i < LONE_OVERDUE_MAX; i++) {
+        assert_int_equal(bed.hand.from.position, FIRST);
+        if (i > 0)
+            bed_take(1);
+        bed_pass(bed.settings.timeout_ms);
+        assert_int_equal(bed.kills, i + 1);
+        bed_again(HOST_DEADLINE);
+    }
+    assert_int_equal(bed.p->counts.uncertain, 1);
+    const struct waiting_row *row = waiting_find(&bed.p->waiting, (struct place){FIRST, 0});
+    assert_non_null(row);
+    assert_true(row->solo && row->c.attempts == PARK_ATTEMPTS && strstr(row->reason, "three times") != NULL);
+    assert_int_equal(bed.p->lanes[0].next.position, FIRST + STEP);
+}
+
+/* --- rows that are gone --- */
+
+static void test_rows_that_were_lost(void **state)
+{
+    (void)state;
+    begin();
+    bed_take(5);
+    bed_judge(1, HG_RETRY);
+    bed_judge(2, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed_take(5);
+    bed.now += 10;
+    bed_done(HG_ALL_OK);
+    assert_true(bed.hand.what == HANDED_ROWS && bed.hand.item_count == 2);
+    bed_take(0);
+    bed_judge(0, VERDICT_LOST);
+    bed_judge(1, HG_RETRY);
+    bed_done(HG_JUDGED);
+    assert_true(bed.p->counts.lost == 1 && bed.p->waiting.count == 1);
+    bed_down(HOST_STOPPED, "");
+    bed.segment_count = 0; /* damage took the rest */
+    pusher_give_up(bed.p, FIRST + 100 * STEP, true, "an operator let it go");
+    bed_quiet();
+    assert_true(bed.p->counts.lost == 2 && bed.p->waiting.count == 0 && bed.p->aside.count == 0);
+    assert_int_equal(bed.p->lanes[0].give_up, 0);
+}
+
+static void test_a_set_that_was_lost(void **state)
+{
+    (void)state;
+    bed.flags = HG_WHOLE_SETS;
+    begin();
+    bed_take(5);
+    bed_judge(1, HG_RETRY);
+    bed_judge(2, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed.unreadable = ERR_DAMAGED;
+    waiting_find(&bed.p->waiting, (struct place){FIRST + STEP, PLACE_SET})->give_up = GIVE_DEAD;
+    bed_quiet();
+    assert_true(bed.p->counts.lost == 1 && bed.p->waiting.count == 1 && bed_total(TOTAL_DEAD) == 0);
+    bed.segment_count = 0;
+    waiting_find(&bed.p->waiting, (struct place){FIRST + 2 * STEP, PLACE_SET})->give_up = GIVE_SKIP;
+    bed_pass(1000);
+    assert_true(bed.p->counts.lost == 2 && bed.p->waiting.count == 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_no_room_to_wait),       TEST(test_no_room_at_all),          TEST(test_dead_letters_are_full),
+        TEST(test_given_up_without_room), TEST(test_too_many_uuids_are_held), TEST(test_the_disk_is_behind),
+        TEST(test_a_range_expires),       TEST(test_a_waiting_row_expires),   TEST(test_what_cannot_open_expires),
+        TEST(test_a_row_that_hangs),      TEST(test_rows_that_were_lost),     TEST(test_a_set_that_was_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
