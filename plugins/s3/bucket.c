@@ -153,13 +153,15 @@ void bucket_free(struct bucket **bucket)
     *bucket = NULL;
 }
 
-const char *bucket_reason(const struct bucket *b)
+const char *bucket_reason(const void *bucket)
 {
+    const struct bucket *b = bucket;
     return b->reason;
 }
 
-int64_t bucket_after(const struct bucket *b)
+static int64_t bucket_after(const void *bucket)
 {
+    const struct bucket *b = bucket;
     return b->answer.retry_after;
 }
 
@@ -180,7 +182,7 @@ static int tag_text(struct http_answer *answer, const char *tag, char *out, size
 }
 
 /* What an answer that is no success means. */
-static enum bucket_outcome refused(struct bucket *b)
+static enum object_outcome refused(struct bucket *b)
 {
     char code[100] = "", message[500] = "";
     long status = b->answer.status;
@@ -191,10 +193,10 @@ static enum bucket_outcome refused(struct bucket *b)
         http_answer_reason(&b->answer, b->reason, sizeof(b->reason));
     }
     if (strcmp(code, "KeyTooLongError") == 0 || strcmp(code, "XMinioInvalidObjectName") == 0)
-        return BUCKET_NAME;
+        return OBJECT_NAME;
     if (strcmp(code, "EntityTooLarge") == 0 || status == 413)
-        return BUCKET_SIZE;
-    return (status >= 300 && status < 500 && status != 408) || status == 503 ? BUCKET_REFUSED : BUCKET_UNKNOWN;
+        return OBJECT_SIZE;
+    return (status >= 300 && status < 500 && status != 408) || status == 503 ? OBJECT_REFUSED : OBJECT_UNKNOWN;
 }
 
 struct call {
@@ -203,8 +205,8 @@ struct call {
     size_t len;
 };
 
-/* BUCKET_STORED: a success, whose answer is in b->answer. */
-static enum bucket_outcome ask(struct bucket *b, const struct call *c)
+/* OBJECT_STORED: a success, whose answer is in b->answer. */
+static enum object_outcome ask(struct bucket *b, const struct call *c)
 {
     struct sigv4_lines signature;
     const char *fields[FIELDS_MOST];
@@ -219,7 +221,7 @@ static enum bucket_outcome ask(struct bucket *b, const struct call *c)
     struct sigv4_request to_sign = {c->method, b->host, strbuf_str(&b->path), c->query, c->body, c->len, time(NULL)};
     if (b->path.failed || b->url.failed || sigv4_sign(&b->settings.keys, &to_sign, &signature) != 0) {
         snprintf(b->reason, sizeof(b->reason), "no memory for the request");
-        return BUCKET_REFUSED;
+        return OBJECT_REFUSED;
     }
     struct http_request request = {c->method, c->body, c->len, fields, 0, strbuf_str(&b->url)};
     for (size_t i = 0; i < signature.count; i++)
@@ -228,30 +230,30 @@ static enum bucket_outcome ask(struct bucket *b, const struct call *c)
     fields[request.field_count++] = type;
     if (http_client_send(b->client, &request, &b->answer) != 0) {
         snprintf(b->reason, sizeof(b->reason), "%s", b->answer.error);
-        return BUCKET_UNKNOWN;
+        return OBJECT_UNKNOWN;
     }
-    return b->answer.status >= 200 && b->answer.status < 300 ? BUCKET_STORED : refused(b);
+    return b->answer.status >= 200 && b->answer.status < 300 ? OBJECT_STORED : refused(b);
 }
 
 /* --- in parts --- */
 
-static enum bucket_outcome upload_begin(struct bucket *b, const char *key, const char *type, char upload[UPLOAD_SIZE])
+static enum object_outcome upload_begin(struct bucket *b, const char *key, const char *type, char upload[UPLOAD_SIZE])
 {
     char text[UPLOAD_SIZE / 4];
     struct strbuf encoded;
-    enum bucket_outcome outcome = ask(b, &(struct call){"POST", key, "uploads=", type, NULL, 0});
-    if (outcome != BUCKET_STORED)
-        return outcome == BUCKET_UNKNOWN ? BUCKET_REFUSED : outcome; /* an upload that has begun is no object */
+    enum object_outcome outcome = ask(b, &(struct call){"POST", key, "uploads=", type, NULL, 0});
+    if (outcome != OBJECT_STORED)
+        return outcome == OBJECT_UNKNOWN ? OBJECT_REFUSED : outcome; /* an upload that has begun is no object */
     if (!tag_text(&b->answer, "UploadId", text, sizeof(text))) {
         snprintf(b->reason, sizeof(b->reason), "the answer has no UploadId");
-        return BUCKET_REFUSED;
+        return OBJECT_REFUSED;
     }
     strbuf_init(&encoded, UPLOAD_SIZE - 1);
     for (const char *p = text; *p; p++) /* in a query the slash is encoded too */
         *p == '/' ? strbuf_adds(&encoded, "%2F") : encode(&encoded, (char[]){*p, '\0'});
     snprintf(upload, UPLOAD_SIZE, "%s", strbuf_str(&encoded));
     strbuf_fini(&encoded);
-    return BUCKET_STORED;
+    return OBJECT_STORED;
 }
 
 static void upload_drop(struct bucket *b, const char *key, const char *upload)
@@ -263,67 +265,70 @@ static void upload_drop(struct bucket *b, const char *key, const char *upload)
     memcpy(b->reason, reason, sizeof(reason));
 }
 
-static enum bucket_outcome upload_part(struct bucket *b, const char *key, const char *upload, int number,
+static enum object_outcome upload_part(struct bucket *b, const char *key, const char *upload, int number,
                                        const char *body, size_t len)
 {
     char query[UPLOAD_SIZE + 64];
     snprintf(query, sizeof(query), "partNumber=%d&uploadId=%s", number, upload);
-    enum bucket_outcome outcome = ask(b, &(struct call){"PUT", key, query, "application/octet-stream", body, len});
-    if (outcome == BUCKET_STORED)
+    enum object_outcome outcome = ask(b, &(struct call){"PUT", key, query, "application/octet-stream", body, len});
+    if (outcome == OBJECT_STORED)
         strbuf_addf(&b->parts, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", number, b->answer.etag);
-    return outcome == BUCKET_UNKNOWN ? BUCKET_REFUSED : outcome;
+    return outcome == OBJECT_UNKNOWN ? OBJECT_REFUSED : outcome;
 }
 
 /* A success may still turn out to be an error: it is sent before the parts are put together. */
-static enum bucket_outcome upload_end(struct bucket *b, const char *key, const char *upload)
+static enum object_outcome upload_end(struct bucket *b, const char *key, const char *upload)
 {
     char query[UPLOAD_SIZE + 16];
     snprintf(query, sizeof(query), "uploadId=%s", upload);
     strbuf_adds(&b->parts, "</CompleteMultipartUpload>");
-    enum bucket_outcome outcome = ask(b, &(struct call){"POST", key, query, NULL, b->parts.ptr, b->parts.len});
-    if (outcome == BUCKET_STORED && strstr(strbuf_str(&b->answer.body), "<Error>"))
-        return refused(b) == BUCKET_SIZE ? BUCKET_SIZE : BUCKET_UNKNOWN;
+    enum object_outcome outcome = ask(b, &(struct call){"POST", key, query, NULL, b->parts.ptr, b->parts.len});
+    if (outcome == OBJECT_STORED && strstr(strbuf_str(&b->answer.body), "<Error>"))
+        return refused(b) == OBJECT_SIZE ? OBJECT_SIZE : OBJECT_UNKNOWN;
     return outcome;
 }
 
-static enum bucket_outcome put_parts(struct bucket *b, const char *key, const char *type, const char *body, size_t len)
+static enum object_outcome put_parts(struct bucket *b, const char *key, const char *type, const char *body, size_t len)
 {
     char upload[UPLOAD_SIZE];
     size_t size = b->settings.part_size;
     if (len / size >= PARTS_MOST)
         size = len / PARTS_MOST + 1;
-    enum bucket_outcome outcome = upload_begin(b, key, type, upload);
-    if (outcome != BUCKET_STORED)
+    enum object_outcome outcome = upload_begin(b, key, type, upload);
+    if (outcome != OBJECT_STORED)
         return outcome;
     strbuf_clear(&b->parts);
     strbuf_adds(&b->parts, "<CompleteMultipartUpload>");
     int number = 0;
-    for (size_t at = 0; outcome == BUCKET_STORED && at < len; at += size)
+    for (size_t at = 0; outcome == OBJECT_STORED && at < len; at += size)
         outcome = upload_part(b, key, upload, ++number, body + at, len - at < size ? len - at : size);
-    if (outcome == BUCKET_STORED)
+    if (outcome == OBJECT_STORED)
         outcome = upload_end(b, key, upload);
-    if (outcome != BUCKET_STORED)
+    if (outcome != OBJECT_STORED)
         upload_drop(b, key, upload);
     return outcome;
 }
 
-enum bucket_outcome bucket_put(struct bucket *b, const char *key, const char *type, const void *body, size_t len)
+static enum object_outcome bucket_put(void *bucket, const char *key, const char *type, const void *body, size_t len)
 {
+    struct bucket *b = bucket;
     if (strlen(key) > KEY_MOST) {
         snprintf(b->reason, sizeof(b->reason),
                  "KeyTooLong: the object's name would have %zu bytes, of %d that it may have", strlen(key), KEY_MOST);
-        return BUCKET_NAME;
+        return OBJECT_NAME;
     }
     if (len > b->settings.part_size)
         return put_parts(b, key, type, body, len);
     return ask(b, &(struct call){"PUT", key, "", type, body, len});
 }
 
-enum bucket_outcome bucket_try(struct bucket *b, const char *key)
+enum object_outcome bucket_try(struct bucket *b, const char *key)
 {
     char upload[UPLOAD_SIZE];
-    enum bucket_outcome outcome = upload_begin(b, key, NULL, upload);
-    if (outcome == BUCKET_STORED)
+    enum object_outcome outcome = upload_begin(b, key, NULL, upload);
+    if (outcome == OBJECT_STORED)
         upload_drop(b, key, upload);
     return outcome;
 }
+
+const struct object_store bucket_store = {bucket_put, bucket_reason, bucket_after};

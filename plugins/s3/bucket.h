@@ -3,6 +3,7 @@
 #define S3_BUCKET_H
 
 #include "common/http_client.h"
+#include "common/objects.h"
 #include "common/sigv4.h"
 #include "headgate.h"
 
@@ -14,14 +15,6 @@ struct bucket_settings {
     size_t part_size;
 };
 
-enum bucket_outcome {
-    BUCKET_STORED,
-    BUCKET_NAME,    /* no object can have this name */
-    BUCKET_SIZE,    /* too large for the server */
-    BUCKET_REFUSED, /* not now, and surely not stored */
-    BUCKET_UNKNOWN  /* no answer, or one that does not say: it may be stored */
-};
-
 struct bucket;
 
 /* NULL with a sentence; `*broken` is 1 when only another setting can help. Texts of the settings are kept. */
@@ -29,12 +22,12 @@ struct bucket *bucket_new(const struct bucket_settings *settings, struct hg_host
                           char *why, size_t why_size, int *broken);
 void bucket_free(struct bucket **b);
 
-enum bucket_outcome bucket_put(struct bucket *b, const char *key, const char *type, const void *body, size_t len);
-
 /* Begins an upload under this name and lets it go: may objects be put here? */
-enum bucket_outcome bucket_try(struct bucket *b, const char *key);
+enum object_outcome bucket_try(struct bucket *b, const char *key);
 
-const char *bucket_reason(const struct bucket *b); /* why the last one was not stored, in the server's words */
-int64_t bucket_after(const struct bucket *b);      /* milliseconds that the server asked for; 0: did not */
+const char *bucket_reason(const void *bucket); /* why the last one was not stored, in the server's words */
+
+/* `far` is a struct bucket. */
+extern const struct object_store bucket_store;
 
 #endif

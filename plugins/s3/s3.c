@@ -4,7 +4,7 @@
  * has a connection of its own. */
 #include "headgate.h"
 
-#include "deliver.h"
+#include "bucket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,8 @@ static const struct hg_option options[] = {
 enum { WHY_SIZE = 1000, PROBE_NAME_SIZE = 600 };
 
 struct s3 {
-    struct deliver deliver;
+    struct objects objects;
+    struct bucket *bucket;
     const struct config *config;
 };
 
@@ -62,7 +63,8 @@ static int s3_start(struct hg_host *host, const struct hg_api *api, const void *
 static void s3_close(void *state)
 {
     struct s3 *s = state;
-    deliver_fini(&s->deliver);
+    bucket_free(&s->bucket);
+    objects_fini(&s->objects);
     free(s);
 }
 
@@ -87,7 +89,7 @@ static struct bucket_settings settings_of(const struct config *c)
 static int s3_fill(struct s3 *s, char *why)
 {
     const struct config *c = s->config;
-    struct deliver *d = &s->deliver;
+    struct objects *d = &s->objects;
     struct bucket_settings settings = settings_of(c);
     char template_why[WHY_SIZE / 2];
     int broken = 0;
@@ -98,8 +100,10 @@ static int s3_fill(struct s3 *s, char *why)
         snprintf(why, WHY_SIZE, "PREFIX %s", template_why);
         return HG_OPEN_BROKEN;
     }
-    d->bucket = bucket_new(&settings, d->host, d->api, why, WHY_SIZE, &broken);
-    return d->bucket ? HG_OPEN_OK : broken ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
+    s->bucket = bucket_new(&settings, d->host, d->api, why, WHY_SIZE, &broken);
+    d->store = &bucket_store;
+    d->far = s->bucket;
+    return s->bucket ? HG_OPEN_OK : broken ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
 }
 
 static int s3_open(struct hg_host *host, const struct hg_api *api, const void *config, void **state)
@@ -108,10 +112,10 @@ static int s3_open(struct hg_host *host, const struct hg_api *api, const void *c
     struct s3 *s = calloc(1, sizeof(*s));
     int result = HG_OPEN_NOT_NOW;
     if (s) {
-        deliver_init(&s->deliver);
+        objects_init(&s->objects);
         s->config = config;
-        s->deliver.api = api;
-        s->deliver.host = host;
+        s->objects.api = api;
+        s->objects.host = host;
         result = s3_fill(s, why);
     }
     if (result != HG_OPEN_OK) {
@@ -129,7 +133,7 @@ static int s3_open(struct hg_host *host, const struct hg_api *api, const void *c
 static int s3_push(void *state, struct hg_rows *rows)
 {
     struct s3 *s = state;
-    return deliver_rows(&s->deliver, rows);
+    return objects_push(&s->objects, rows);
 }
 
 /* An object's name as far as it is the same for all rows. */
@@ -138,9 +142,9 @@ static int s3_probe(void *state)
     struct s3 *s = state;
     char name[PROBE_NAME_SIZE];
     snprintf(name, sizeof(name), "%.*sheadgate-probe", (int)strcspn(s->config->prefix, "%{"), s->config->prefix);
-    if (bucket_try(s->deliver.bucket, name) == BUCKET_STORED)
+    if (bucket_try(s->bucket, name) == OBJECT_STORED)
         return HG_OPEN_OK;
-    s->deliver.api->fail(s->deliver.host, bucket_reason(s->deliver.bucket));
+    s->objects.api->fail(s->objects.host, bucket_reason(s->bucket));
     return HG_OPEN_NOT_NOW;
 }
 

@@ -192,7 +192,7 @@ cd /home/author
 pid=$!
 until headgate probe ready 2>/dev/null; do kill -0 $pid; done
 {posted}
-headgate dead list | grep -F 'its name is no text'
+until headgate dead list | grep -F 'its name is no text'; do kill -0 $pid; done
 headgate send --uuid penguins /srv/penguins.ndjson
 until [ "$(grep -c species /tmp/rows)" -eq 344 ]; do kill -0 $pid; done
 kill $pid

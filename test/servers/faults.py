@@ -35,14 +35,14 @@ def progress(g, plugin, rows, timeout=120):
     wait_until(on, timeout, lambda: f"{plugin} to go on: {g.pusher(plugin)}\n" + "\n".join(g.lines[-20:]))
 
 
-def storm(g, plugin, sets, sent, proxy, server, seed=11, rounds=2):
+def storm(g, plugin, sets, sent, proxy, server, seed=11, rounds=2, chance=0.15):
     """Posts the sets in as many parts as there are blows, one blow in the middle of each part's delivery: the host killed,
     daemon and hosts killed, the server stopped and started, the server killed and started, every connection cut, answers
-    cut short and lost at random."""
+    cut short and lost at random, each with that chance (of a protocol that says much for each push: a small one)."""
     sets = list(sets)
 
     def random_faults():
-        proxy.cut, proxy.lose = 0.15, 0.15
+        proxy.cut, proxy.lose = chance, chance
 
     blows = [lambda: kill_host(g, plugin), lambda: kill_all(g), lambda: server.restart(), lambda: server.restart(kill=True),
              proxy.close_all, random_faults] * rounds

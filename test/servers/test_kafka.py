@@ -11,8 +11,8 @@ from trial import FULL, Sent, compare, count, document, drained, gateway, post, 
 from gateway import wait_until
 from kit import free_port, server
 
-if not FULL:
-    pytest.skip("not here: with `make test-servers`: OpenSearch is the one from Maven of `make test`", allow_module_level=True)
+pytestmark = pytest.mark.skipif(
+    not FULL, reason="not here: with `make test-servers`: OpenSearch is the one from Maven of `make test`")
 
 names = (f"rows-{n}" for n in itertools.count())
 

@@ -3,13 +3,13 @@
  * have to come together again, and HG_STABLE_BATCH sees to it, as long as none of them is judged: so when it is not
  * known whether an object was stored, it is tried again here, and if that does not help, no row of the push is judged
  * at all. */
-#include "deliver.h"
-
-#include "csv.h"
+#include "common/objects.h"
 
 #include "common/batch_key.h"
+#include "common/csv.h"
 #include "common/gzip.h"
 #include "common/own_keys.h"
+#include "common/ranges.h"
 #include "common/rowline.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct push {
     size_t count;
 };
 
-void deliver_init(struct deliver *d)
+void objects_init(struct objects *d)
 {
     strbuf_init(&d->names, NAMES_MOST);
     strbuf_init(&d->text, text_most);
@@ -43,9 +43,8 @@ void deliver_init(struct deliver *d)
     d->uncertain = 1; /* what a process before this one did is not known */
 }
 
-void deliver_fini(struct deliver *d)
+void objects_fini(struct objects *d)
 {
-    bucket_free(&d->bucket);
     template_free(&d->prefix);
     strbuf_fini(&d->names);
     strbuf_fini(&d->text);
@@ -67,7 +66,7 @@ static int zstd_pack(struct strbuf *out, const struct strbuf *in)
     return 0;
 }
 
-static void ndjson_build(struct strbuf *out, const struct deliver *d, const struct push *p, size_t count)
+static void ndjson_build(struct strbuf *out, const struct objects *d, const struct push *p, size_t count)
 {
     strbuf_clear(out);
     for (size_t i = 0; i < count; i++) {
@@ -77,7 +76,7 @@ static void ndjson_build(struct strbuf *out, const struct deliver *d, const stru
 }
 
 /* The object's bytes; NULL: no memory. */
-static const struct strbuf *object_build(struct deliver *d, const struct push *p, size_t count)
+static const struct strbuf *object_build(struct objects *d, const struct push *p, size_t count)
 {
     if (d->form == FORM_CSV)
         csv_build(&d->text, d->api, p->rows, p->numbers, count);
@@ -94,7 +93,7 @@ static const struct strbuf *object_build(struct deliver *d, const struct push *p
 }
 
 /* "prefix" "first.last.count.digest" ".ndjson.gz"; NULL: no memory. */
-static const char *object_name(struct deliver *d, const struct push *p, const char *prefix, size_t count)
+static const char *object_name(struct objects *d, const struct push *p, const char *prefix, size_t count)
 {
     static const char *const forms[] = {".ndjson", ".csv"}, *const packs[] = {"", ".gz", ".zst"};
     char key[BATCH_KEY_SIZE];
@@ -109,7 +108,7 @@ static const char *object_name(struct deliver *d, const struct push *p, const ch
     return d->key.failed ? NULL : strbuf_str(&d->key);
 }
 
-static const char *object_type(const struct deliver *d)
+static const char *object_type(const struct objects *d)
 {
     static const char *const packed[] = {"", "application/gzip", "application/zstd"};
     if (d->pack != PACK_NONE)
@@ -118,12 +117,12 @@ static const char *object_type(const struct deliver *d)
 }
 
 /* As often as time allows while it is not known whether it was stored. */
-static enum bucket_outcome object_put(struct deliver *d, const char *name, const struct strbuf *body)
+static enum object_outcome object_put(struct objects *d, const char *name, const struct strbuf *body)
 {
     int64_t wait = FIRST_WAIT_MS;
     for (int tries = 1;; tries++, wait *= 2) {
-        enum bucket_outcome outcome = bucket_put(d->bucket, name, object_type(d), body->ptr, body->len);
-        if (outcome != BUCKET_UNKNOWN || tries == TRIES_MOST || d->api->stopping(d->host) ||
+        enum object_outcome outcome = d->store->put(d->far, name, object_type(d), body->ptr, body->len);
+        if (outcome != OBJECT_UNKNOWN || tries == TRIES_MOST || d->api->stopping(d->host) ||
             d->api->time_left(d->host) < wait + REQUEST_MIN_MS || !d->api->wait(d->host, wait))
             return outcome;
     }
@@ -139,14 +138,14 @@ static void entries_judge(struct push *p, struct range r, uint32_t verdict, cons
     }
 }
 
-static void verdicts_give(const struct deliver *d, const struct push *p)
+static void verdicts_give(const struct objects *d, const struct push *p)
 {
     for (size_t i = 0; i < p->count; i++)
         if (p->entries[i].verdict)
             d->api->judge(p->rows, p->entries[i].n, p->entries[i].verdict, 0, p->entries[i].reason);
 }
 
-static int not_now(struct deliver *d, struct push *p, int known, int64_t after, const char *reason)
+static int not_now(struct objects *d, struct push *p, int known, int64_t after, const char *reason)
 {
     if (known)
         verdicts_give(d, p);
@@ -154,7 +153,7 @@ static int not_now(struct deliver *d, struct push *p, int known, int64_t after, 
 }
 
 /* One object of the rows of a range. HG_JUDGED: go on. */
-static int range_put(struct deliver *d, struct push *p, struct ranges *ranges, struct range r)
+static int range_put(struct objects *d, struct push *p, struct ranges *ranges, struct range r)
 {
     for (size_t i = r.from; i < r.to; i++)
         p->numbers[i - r.from] = p->entries[i].n;
@@ -162,19 +161,19 @@ static int range_put(struct deliver *d, struct push *p, struct ranges *ranges, s
     const struct strbuf *body = name ? object_build(d, p, r.to - r.from) : NULL;
     if (!body)
         return not_now(d, p, 0, 0, "no memory for the rows");
-    enum bucket_outcome outcome = object_put(d, name, body);
+    enum object_outcome outcome = object_put(d, name, body);
     switch (outcome) {
-    case BUCKET_STORED: entries_judge(p, r, HG_OK, NULL); return HG_JUDGED;
-    case BUCKET_NAME: entries_judge(p, r, HG_REJECT, bucket_reason(d->bucket)); return HG_JUDGED;
-    case BUCKET_SIZE:
+    case OBJECT_STORED: entries_judge(p, r, HG_OK, NULL); return HG_JUDGED;
+    case OBJECT_NAME: entries_judge(p, r, HG_REJECT, d->store->reason(d->far)); return HG_JUDGED;
+    case OBJECT_SIZE:
         if (!ranges_halve(ranges, r))
-            entries_judge(p, r, HG_REJECT, bucket_reason(d->bucket));
+            entries_judge(p, r, HG_REJECT, d->store->reason(d->far));
         return HG_JUDGED;
-    case BUCKET_REFUSED:
-    case BUCKET_UNKNOWN: break;
+    case OBJECT_REFUSED:
+    case OBJECT_UNKNOWN: break;
     }
-    d->uncertain |= outcome == BUCKET_UNKNOWN;
-    return not_now(d, p, !d->uncertain, bucket_after(d->bucket), bucket_reason(d->bucket));
+    d->uncertain |= outcome == OBJECT_UNKNOWN;
+    return not_now(d, p, !d->uncertain, (d->store->after ? d->store->after(d->far) : 0), d->store->reason(d->far));
 }
 
 /* --- a push --- */
@@ -187,7 +186,7 @@ static int entries_compare(const void *a, const void *b, void *names)
 }
 
 /* Rows that cannot stand in an object are judged; the others, sorted by prefix. 0, or -1: no memory. */
-static int entries_fill(struct deliver *d, struct push *p)
+static int entries_fill(struct objects *d, struct push *p)
 {
     size_t count = d->api->row_count(p->rows);
     p->entries = calloc(count + 1, sizeof(*p->entries));
@@ -213,7 +212,7 @@ static int entries_fill(struct deliver *d, struct push *p)
 }
 
 /* How far the rows of one prefix go. */
-static size_t group_end(const struct deliver *d, const struct push *p, size_t from)
+static size_t group_end(const struct objects *d, const struct push *p, size_t from)
 {
     size_t to = from;
     while (to < p->count && !p->entries[to].verdict &&
@@ -222,7 +221,7 @@ static size_t group_end(const struct deliver *d, const struct push *p, size_t fr
     return to;
 }
 
-static int group_put(struct deliver *d, struct push *p, size_t from, size_t to)
+static int group_put(struct objects *d, struct push *p, size_t from, size_t to)
 {
     struct ranges ranges;
     struct range r;
@@ -238,7 +237,7 @@ static int group_put(struct deliver *d, struct push *p, size_t from, size_t to)
     return result;
 }
 
-int deliver_rows(struct deliver *d, struct hg_rows *rows)
+int objects_push(struct objects *d, struct hg_rows *rows)
 {
     struct push p = {.rows = rows};
     int result = entries_fill(d, &p) == 0 ? HG_JUDGED : d->api->not_now(rows, 0, "no memory for the rows");

@@ -3,8 +3,8 @@
  * Columns are _id, _uuid, _index, _received, then every key of these rows in the order in which each first came. A text
  * stands as its characters, null and a missing key as nothing, an empty text as "", everything else as the JSON that
  * was sent. */
-#ifndef S3_CSV_H
-#define S3_CSV_H
+#ifndef COMMON_CSV_H
+#define COMMON_CSV_H
 
 #include "common/strbuf.h"
 #include "headgate.h"

@@ -1,6 +1,6 @@
 /* Two passes: the names, then the lines. Rows of a batch mostly have the same keys in the same order, so a name is
  * looked for where the one before it was found. */
-#include "csv.h"
+#include "common/csv.h"
 
 #include "common/own_keys.h"
 #include "common/stamp.h"

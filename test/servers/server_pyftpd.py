@@ -1,0 +1,33 @@
+"""pyftpdlib, from PyPI (the distribution's closes every data connection with TLS): FTP, with TLS on request (`way`: explicit
+or implicit)."""
+from pathlib import Path
+
+import kit
+from files_like import FilesLike
+
+
+class PyFTPd(FilesLike):
+    name, version, packages = "pyftpd", "2.2.0", False
+    user_name, way = "hgtest", "explicit"
+
+    @classmethod
+    def fetch(cls, folder):
+        kit.python_install(folder, f"pyftpdlib=={cls.version}", "pyopenssl")
+
+    def url(self, port=None):
+        return f"{'ftps' if self.tls and self.way == 'implicit' else 'ftp'}://127.0.0.1:{port or self.port}"
+
+    def options(self):
+        more = {"CA": self.cert} if self.tls else {}
+        if self.tls and self.way == "explicit":
+            more["TLS"] = "yes"
+        return {"USER": self.user_name, "PASSWORD": self.secret, **more}
+
+    def wrong(self):
+        """A password that is none, and what is said then."""
+        return {"PASSWORD": "wrong"}, "530"
+
+    def command(self):
+        tls = [self.cert, self.key, self.way] if self.tls else []
+        return [self.home() / "bin/python", Path(__file__).with_name("ftpd.py"), self.port, self.files, self.user_name,
+                self.secret, *tls]
