@@ -5,7 +5,7 @@ import json
 import pytest
 from faults import probe, storm
 from proxy import Proxy
-from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import FULL, Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
 from kit import free_port, server
@@ -103,7 +103,7 @@ def test_one_in_a_thousand_does_not_fit_the_mapping(elastic, tmp_path):
         good.rows = {k: d for k, d in sent.rows.items() if set(d) == {"n", "word"} and d["n"] != "many"}
         assert len(good.rows) == total - total // 1000
         compare(good, arrived(elastic))
-        dead = g.dead("?limit=1000")
+        dead = dead_letters(g, "elasticsearch", total // 1000)
         assert len(dead) == total // 1000
         assert all("parsing_exception" in d["reason"] or "strict_dynamic_mapping" in d["reason"] for d in dead), dead
         assert any("many" in d["reason"] for d in dead) and any("stranger" in d["reason"] for d in dead)

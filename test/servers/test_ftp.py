@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from faults import probe, storm
 from proxy import Proxy
-from trial import Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
 from kit import free_port, server
@@ -120,7 +120,7 @@ def test_one_in_a_thousand_has_no_possible_name(far):
             assert g.post(document(uuid, datas)).status == 202
             sent.add(uuid, datas)
         drained(g, "ftp")
-        dead = g.dead("?limit=1000")
+        dead = dead_letters(g, "ftp", total // 1000)
         assert len(dead) == bad == total // 1000 and all("3000 bytes" in d["reason"] for d in dead), dead[:1]
     compare(sent, arrived(far))
 

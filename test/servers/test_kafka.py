@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from faults import probe, storm
 from proxy import Proxy
-from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import FULL, Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
 from kit import free_port, server
@@ -100,7 +100,7 @@ def test_one_in_a_thousand_is_too_large(kafka):
         drained(g, "kafka")
         good = Sent()
         good.rows = {k: d for k, d in sent.rows.items() if len(d.get("pad", "")) < 1_000_000}
-        dead = g.dead("?limit=1000")
+        dead = dead_letters(g, "kafka", total // 1000)
         assert len(dead) == total // 1000 == len(sent.rows) - len(good.rows)
         assert all("Message size too large" in d["reason"] for d in dead), dead[:1]
     compare(good, arrived(kafka, name))

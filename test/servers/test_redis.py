@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from faults import probe, storm
 from proxy import Proxy
-from trial import Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
 from kit import free_port, server
@@ -127,7 +127,7 @@ def test_one_in_a_thousand_is_too_large(redis):
         good = Sent()
         good.rows = {k: d for k, d in sent.rows.items() if k not in bad}
         compare(good, entries(redis))
-        dead = g.dead("?limit=1000")
+        dead = dead_letters(g, "redis", total // 1000)
         assert len(dead) == len(bad) == total // 1000
         assert all("invalid bulk length" in d["reason"] for d in dead), dead[:1]
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from faults import probe, storm
 from proxy import Proxy
-from trial import FULL, Sent, compare, count, document, drained, gateway, post, real_sets
+from trial import FULL, Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
 from kit import free_port, server
@@ -132,7 +132,7 @@ def test_one_in_a_thousand_has_no_possible_name(s3):
             assert body["uuid"] == uuid and g.post(text).status == 202
             sent.add(uuid, datas)
         drained(g, "s3")
-        dead = g.dead("?limit=1000")
+        dead = dead_letters(g, "s3", total // 1000)
         assert len(dead) == bad == total // 1000 and all("KeyTooLong" in d["reason"] for d in dead), dead[:1]
     compare(sent, arrived(s3))
 
