@@ -187,7 +187,7 @@ static size_t times(const char *text, const char *line)
 static void test_a_file(void **state)
 {
     struct box *b = *state;
-    char end[1024], body[512];
+    char end[1300], body[512];
     start(b);
     assert_int_equal(testkit_push(b->kit, 0, 1), HG_JUDGED);
     assert_int_equal(testkit_verdict(b->kit, 0), HG_OK);

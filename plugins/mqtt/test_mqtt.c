@@ -25,6 +25,7 @@ enum { NOT_AUTHORIZED = 0x87, TOO_LARGE = 0x95 };
  * connection is cut). Behind its end all are acknowledged. */
 struct broker {
     pthread_t thread;
+    pthread_mutex_t lock;
     int listener;
     const char *script;
     int refuse; /* the reason for every CONNECT */
@@ -38,6 +39,14 @@ struct box {
     struct testkit *kit;
     struct broker broker;
 };
+
+/* The broker and the test take turns, which sockets bring about and a sanitizer cannot see: each says so by this,
+ * before it lets the other go on and when it goes on itself. */
+static void turn(struct broker *b)
+{
+    pthread_mutex_lock(&b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
 
 static int read_all(int fd, unsigned char *out, size_t len)
 {
@@ -71,12 +80,14 @@ static int packet_read(int fd, unsigned char *body, size_t *len)
 static int message_take(struct broker *b, int fd, const unsigned char *body, size_t len)
 {
     size_t topic = (size_t)body[0] << 8 | body[1];
+    turn(b);
     char act = *b->script ? *b->script++ : 'a';
     unsigned char ack[] = {PUBACK, 3, body[2 + topic], body[3 + topic], 0};
     snprintf(b->topic, sizeof(b->topic), "%.*s", (int)topic, (const char *)body + 2);
     memcpy(b->last, body, len);
     b->last_len = len;
     b->messages++;
+    turn(b);
     ack[4] = act == 'x' ? TOO_LARGE : act == 'r' ? NOT_AUTHORIZED : 0;
     if (act == 'c')
         return -1;
@@ -88,6 +99,7 @@ static void connection_serve(struct broker *b, int fd)
     static unsigned char body[PACKET_MAX];
     size_t len;
     for (int kind, going = 1; going && (kind = packet_read(fd, body, &len)) >= 0;) {
+        turn(b);
         unsigned char answer[] = {CONNACK, 3, 0, (unsigned char)b->refuse, 0};
         if (kind == CONNECT)
             going = send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) && !b->refuse;
@@ -102,6 +114,7 @@ static void *broker_run(void *arg)
     struct broker *b = arg;
     for (int fd; (fd = accept(b->listener, NULL, NULL)) >= 0;) {
         b->connections++;
+        turn(b);
         connection_serve(b, fd);
     }
     return NULL;
@@ -114,6 +127,7 @@ static int box_make(void **state)
     socklen_t size = sizeof(at);
     char port[16];
     *state = b;
+    pthread_mutex_init(&b->broker.lock, NULL);
     b->broker.script = "";
     b->broker.listener = socket(AF_INET, SOCK_STREAM, 0);
     b->kit = testkit_load(plugin);
@@ -141,6 +155,7 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
+    turn(&b->broker);
     if (testkit_start(b->kit) != HG_OPEN_OK)
         fail_msg("start: %s", testkit_fault(b->kit));
     testkit_rows(b->kit, "{\"uuid\":\"u/+\",\"tags\":{\"line\":\"L1\"},\"rows\":[{\"index\":7,\"data\":{\"k\":1.50}},"
@@ -153,7 +168,9 @@ static void push_gives(struct box *b, const char *script, int result, const char
     size_t count = strlen(verdicts);
     char got[64];
     b->broker.script = script;
+    turn(&b->broker);
     int rc = testkit_push(b->kit, 0, count);
+    turn(&b->broker);
     for (size_t n = 0; n < count; n++)
         got[n] = letters[testkit_verdict(b->kit, n)];
     got[count] = '\0';

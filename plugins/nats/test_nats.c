@@ -25,6 +25,7 @@ enum { LINE_MAX_BYTES = 4096, DATA_MAX = 1 << 16 };
  * end all are acknowledged. */
 struct broker {
     pthread_t thread;
+    pthread_mutex_t lock;
     int listener;
     const char *script;
     int refuse; /* everybody who logs in */
@@ -37,6 +38,14 @@ struct box {
     struct testkit *kit;
     struct broker broker;
 };
+
+/* The broker and the test take turns, which sockets bring about and a sanitizer cannot see: each says so by this,
+ * before it lets the other go on and when it goes on itself. */
+static void turn(struct broker *b)
+{
+    pthread_mutex_lock(&b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
 
 static int say(FILE *far, const char *text)
 {
@@ -60,12 +69,14 @@ static int message_take(struct broker *b, FILE *far, const char *line)
 {
     char reply[LINE_MAX_BYTES], text[LINE_MAX_BYTES * 2];
     size_t head, all;
+    turn(b);
     if (sscanf(line, "HPUB %4095s %4095s %zu %zu", b->subject, reply, &head, &all) != 4 || all + 2 >= DATA_MAX ||
         fread(b->last, 1, all + 2, far) != all + 2)
         return -1;
     b->last[all] = '\0';
     b->messages++;
     char act = *b->script ? *b->script++ : 'a';
+    turn(b);
     if (act == 'c')
         return -1;
     if (act == 's')
@@ -85,6 +96,7 @@ static void connection_serve(struct broker *b, FILE *far)
     int rc = say(
         far, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"headers\":true,\"max_payload\":20000,\"proto\":1}\r\n");
     while (rc == 0 && fgets(line, sizeof(line), far)) {
+        turn(b);
         if (strncmp(line, "PING", 4) == 0)
             rc = b->refuse ? say(far, "-ERR 'Authorization Violation'\r\n") - 1 : say(far, "PONG\r\n");
         else if (strncmp(line, "HPUB", 4) == 0)
@@ -98,6 +110,7 @@ static void *broker_run(void *arg)
     for (int fd; (fd = accept(b->listener, NULL, NULL)) >= 0;) {
         FILE *far = fdopen(fd, "r");
         b->connections++;
+        turn(b);
         connection_serve(b, far);
         fclose(far);
     }
@@ -111,6 +124,7 @@ static int box_make(void **state)
     socklen_t size = sizeof(at);
     char port[16];
     *state = b;
+    pthread_mutex_init(&b->broker.lock, NULL);
     b->broker.script = "";
     b->broker.listener = socket(AF_INET, SOCK_STREAM, 0);
     b->kit = testkit_load(plugin);
@@ -138,6 +152,7 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
+    turn(&b->broker);
     if (testkit_start(b->kit) != HG_OPEN_OK)
         fail_msg("start: %s", testkit_fault(b->kit));
     testkit_rows(b->kit, "{\"uuid\":\"u.*\",\"tags\":{\"line\":\"L1\"},\"rows\":[{\"index\":7,\"data\":{\"k\":1.50}},"
@@ -150,7 +165,9 @@ static void push_gives(struct box *b, const char *script, int result, const char
     size_t count = strlen(verdicts);
     char got[64];
     b->broker.script = script;
+    turn(&b->broker);
     int rc = testkit_push(b->kit, 0, count);
+    turn(&b->broker);
     for (size_t n = 0; n < count; n++)
         got[n] = letters[testkit_verdict(b->kit, n)];
     got[count] = '\0';
