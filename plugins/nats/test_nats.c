@@ -112,6 +112,9 @@ static void *broker_run(void *arg)
         b->connections++;
         turn(b);
         connection_serve(b, far);
+        shutdown(fd, SHUT_WR); /* closed with bytes unread, the other end could lose answers that it has not read yet */
+        while (fgetc(far) != EOF)
+            ;
         fclose(far);
     }
     return NULL;
