@@ -271,21 +271,29 @@ class Server:
                 self.process.wait(30 * SLOW)
             except subprocess.TimeoutExpired:
                 self.kill()
+            # A session of some servers (OpenSSH's) outlives the listener for as long as its client holds it.
+            self.signal(below, signal.SIGTERM)
             self.gone(below)
 
     def kill(self):
         """kill -9 for it and all its processes."""
         if self.process:
             below = offspring(self.process.pid) if self.process.poll() is None else []
-            for pid, _ in below:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.signal(below, signal.SIGKILL)
             self.process.wait()
             self.gone(below)
 
+    @staticmethod
+    def left(processes):
+        return [p for p, began in processes if (stat := stat_of(p)) and stat[2] == began and stat[0] not in "ZX"]
+
+    def signal(self, processes, number):
+        for pid in self.left(processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def gone(self, processes):
-        wait_until(lambda: not [p for p, began in processes if (stat := stat_of(p)) and stat[2] == began
-                                and stat[0] not in "ZX"], 30, f"the end of {self.name}")
+        wait_until(lambda: not self.left(processes), 30, f"the end of {self.name}")
 
     def restart(self, kill=False):
         """Stops (or kills) it and starts it again on the same port and data."""
