@@ -129,6 +129,20 @@ enum key_result keys_find(struct keys *k, struct slice text, int64_t now_s, stru
     return result;
 }
 
+enum key_result keys_again(struct keys *k, const struct key *was, int64_t now_s, struct key *out)
+{
+    enum key_result result = KEY_UNKNOWN;
+    pthread_rwlock_rdlock(&k->lock);
+    const struct key *found = keyfile_find(&k->file, was->id);
+    if (found != NULL && memcmp(found->sum, was->sum, KEY_SUM) == 0) {
+        bool over = found->expires_s != 0 && found->expires_s <= now_s;
+        result = over ? KEY_EXPIRED : KEY_GOOD;
+        *out = *found;
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return result;
+}
+
 int keys_used_take(struct keys *k, struct buf *out, bool *any)
 {
     *any = atomic_exchange(&k->dirty, false);

@@ -20,6 +20,7 @@ _headgate_options() {
     'dead retry') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
     'dead drop') echo --pusher --reason --uuid --since --all --dry-run --ca --admin ;;
     'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
+    tap) echo --pusher --uuid --client --json --ca --admin ;;
     replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --ca --admin ;;
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --ca --admin ;;
@@ -42,10 +43,10 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status send receipt dead replay pause resume reload drain \
-        probe refusals journal key ;;
-    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals journal \
-        key ;;
+    '') echo help --help --version run check config plugin status tap send receipt dead replay pause resume reload \
+        drain probe refusals journal key ;;
+    help) echo run check config plugin status tap send receipt dead replay pause resume reload drain probe refusals \
+        journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
