@@ -226,6 +226,11 @@ int access_used_write(const struct access *a, struct slice text)
     return keys_used_write(a->keys, text);
 }
 
+int access_keys_print(struct access *a, struct buf *out)
+{
+    return a->keys == NULL ? buf_adds(out, "{\"keys\":[]}") : keys_print(a->keys, out);
+}
+
 size_t access_keys(const struct access *a)
 {
     return a->keys == NULL ? 0 : keys_count(a->keys);

@@ -54,5 +54,6 @@ int access_look(struct access *a, enum access_part part, bool *changed, struct e
 int access_used_take(struct access *a, struct buf *out, bool *any) MUST_CHECK;
 int access_used_write(const struct access *a, struct slice text) MUST_CHECK; /* blocking; any thread */
 size_t access_keys(const struct access *a);
+int access_keys_print(struct access *a, struct buf *out) MUST_CHECK; /* keys_print; none without AUTH_KEYS */
 
 #endif

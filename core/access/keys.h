@@ -23,6 +23,9 @@ enum key_result keys_find(struct keys *k, struct slice text, int64_t now_s, stru
  * as used. Any thread. */
 enum key_result keys_again(struct keys *k, const struct key *was, int64_t now_s, struct key *out);
 
+/* {"keys":[…]}: what is known of each, but for what it is compared with. */
+int keys_print(struct keys *k, struct buf *out) MUST_CHECK;
+
 /* When keys were used last, for keyfile_used_write; `*any` is false, and nothing is written, when no key was used since
  * the last call. */
 int keys_used_take(struct keys *k, struct buf *out, bool *any) MUST_CHECK;

@@ -63,7 +63,7 @@ struct api_params {
 typedef void api_route(struct api *api, struct http_request *r, const struct api_params *params);
 
 /* pushers.c */
-api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_forget;
+api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_hurry, api_pusher_forget;
 /* receipts.c */
 api_route api_batch, api_receipts;
 /* dead.c */
@@ -72,8 +72,12 @@ api_route api_dead_list, api_dead_show, api_dead_retry, api_dead_drop, api_dead_
 api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
 /* metrics.c */
 api_route api_metrics;
+/* setrows.c */
+api_route api_batch_rows;
+/* page.c */
+api_route api_page;
 /* session.c */
-api_route api_session_begin, api_session_show, api_session_end;
+api_route api_keys, api_session_begin, api_session_show, api_session_end;
 /* watch.c, tap.c */
 api_route api_history, api_log, api_tap;
 /* control.c */

@@ -258,6 +258,20 @@ void api_pusher_resume(struct api *api, struct http_request *r, const struct api
     set_paused(api, r, params, false);
 }
 
+void api_pusher_hurry(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct runner *runner = find(api, r, params);
+    if (runner == NULL)
+        return;
+    if (runner->pusher == NULL) {
+        api_problem(r, 409, "conflict", "this pusher does not run; see its state");
+        return;
+    }
+    pusher_hurry(runner->pusher, clock_ms());
+    supervisor_step(api->supervisor, runner);
+    show(api, r, runner);
+}
+
 void api_pusher_forget(struct api *api, struct http_request *r, const struct api_params *params)
 {
     struct runner *runner = find(api, r, params);

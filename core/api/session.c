@@ -196,6 +196,14 @@ void api_session_show(struct api *api, struct http_request *r, const struct api_
     answer(r, 200, &b, code, "");
 }
 
+void api_keys(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct buf b;
+    (void)params;
+    buf_init(&b, API_BODY_MAX);
+    api_json(r, 200, &b, access_keys_print(api->access, &b));
+}
+
 void api_session_end(struct api *api, struct http_request *r, const struct api_params *params)
 {
     char cookie[200];
