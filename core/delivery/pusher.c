@@ -165,8 +165,9 @@ static void drop_unsettled_copies(struct pusher *p)
             waiting_find(&p->waiting, set) != NULL)
             aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     }
-    for (size_t i = 0; i < p->aside.count; i++)
-        if (p->aside.entries[i].changed)
+    for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        if (entry->changed)
             pusher_dirty(p, false);
 }
 
@@ -525,6 +526,21 @@ static uint32_t sets_at(const struct sweep *sets, size_t count, uint64_t positio
     return 0;
 }
 
+static bool is_parked(const struct aside_entry *entry, uint64_t position, uint64_t uuid_hash)
+{
+    return entry->place.position == position && entry->uuid_hash == uuid_hash &&
+           (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING);
+}
+
+static uint32_t parked_at(const struct pusher *p, uint64_t position, uint64_t uuid_hash)
+{
+    uint32_t count = 0;
+    const struct aside_entry *entry = p->aside.parked_count == 0 ? NULL : aside_active(&p->aside);
+    for (; entry != NULL; entry = aside_active_next(&p->aside, entry))
+        count += is_parked(entry, position, uuid_hash);
+    return count;
+}
+
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
 {
     *out = (struct pusher_view){.attempts = 1};
@@ -544,12 +560,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         if (row->c.attempts > out->attempts)
             out->attempts = row->c.attempts;
     }
-    for (size_t i = 0; i < p->aside.count; i++) {
-        const struct aside_entry *entry = &p->aside.entries[i];
-        if (entry->place.position == position && entry->uuid_hash == uuid_hash &&
-            (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
-            out->parked++;
-    }
+    out->parked = parked_at(p, position, uuid_hash);
     out->parked += adds_at(p->adds, p->add_count, position) + sets_at(p->sets, p->set_count, position, rows);
     if (p->writing != NULL)
         out->parked += adds_at(p->writing->adds, p->writing->add_count, position) +
