@@ -406,6 +406,10 @@ void api_dead_retry(struct api *api, struct http_request *r, const struct api_pa
         api_problem(r, 409, "conflict", "it is being tried just now");
         return;
     }
+    if (runner->pusher->forgotten) {
+        api_problem(r, 409, "conflict", "its pusher was forgotten; send it again when the pusher is back");
+        return;
+    }
     struct slice data = {NULL, 0};
     char why[300] = "the new row is not valid";
     if (r->body.len > 0 && new_data(r->body, &data, why, sizeof why) != ERR_OK) {
@@ -453,7 +457,7 @@ static int visit_bulk(void *arg, struct runner *r, struct aside_entry *e, const 
     if (e->state != ASIDE_DEAD)
         return ERR_OK;
     bulk->matched++;
-    if (bulk->dry || e->out)
+    if (bulk->dry || e->out || (!bulk->drop && r->pusher->forgotten))
         return ERR_OK;
     bulk->done++;
     if (!bulk->drop)

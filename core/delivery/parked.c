@@ -40,13 +40,27 @@ bool pusher_parked(const struct pusher *p, uint64_t uuid_hash)
            (p->writing != NULL && adds_hold(p->writing->adds, p->writing->add_count, uuid_hash, end));
 }
 
+/* A batch that is to come again loses a row: what is left of it is another one. */
+static void plan_breaks(struct pusher *p, uint32_t plan)
+{
+    for (size_t i = 0; plan != 0 && i < p->waiting.count; i++) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        if (row->c.plan != plan)
+            continue;
+        row->c.plan = 0;
+        p->counts.uncertain++;
+    }
+}
+
 static bool expire_row(struct pusher *p, struct waiting_row *row)
 {
     char reason[640];
+    uint32_t plan = row->c.plan;
     snprintf(reason, sizeof reason, "expired: tried for longer than RETRY_FOR; last answer: %s",
              row->reason[0] != '\0' ? row->reason : p->error);
     if (!pusher_waiting_aside(p, row, ASIDE_DEAD, reason))
         return false;
+    plan_breaks(p, plan);
     p->counts.given_up_expired++;
     return true;
 }
@@ -61,6 +75,8 @@ static bool tend_row(struct pusher *p, struct waiting_row *row, int64_t now)
         return expire_row(p, row);
     if (row->c.place.row == PLACE_SET)
         return false; /* only single rows are tried on their own */
+    if (row->c.plan != 0)
+        return false; /* nobody knows what became of its batch: that comes again whole */
     bool others_pass = p->counts.delivered_rows > row->passed;
     if (row->c.kind == WAITING_RETRY && row->c.attempts >= PARK_ATTEMPTS && others_pass)
         return pusher_waiting_aside(p, row, ASIDE_PARKED, row->reason);

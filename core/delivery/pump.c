@@ -408,10 +408,10 @@ static bool give_all(struct pusher *p, give_one *one, bool single, int64_t now, 
 int64_t pusher_pump(struct pusher *p, int64_t now)
 {
     int64_t wake = INT64_MAX;
+    if (p->reshard_at != 0 && !pusher_any_busy(p)) /* also of one that does not run: what it gives up stops there too */
+        reshard(p);
     if (p->host != HOST_READY || p->paused || p->broken || p->stopping || p->forgotten || p->kill_sent)
         return wake;
-    if (p->reshard_at != 0 && !pusher_any_busy(p))
-        reshard(p);
     if (p->settle_count + p->add_count > BACKLOG_MAX)
         return wake; /* the disk does not take what has to be written: nothing more until it does */
     if (p->not_now_until_ms > now)

@@ -87,6 +87,14 @@ uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t
     return 0;
 }
 
+bool pusher_unsettled(struct pusher *p, struct place place, uint64_t uuid_hash)
+{
+    const struct place set = {place.position, PLACE_SET};
+    uint32_t lane = pusher_lane_of_row(p, uuid_hash, place.position);
+    return !place_before(place, p->lanes[lane].next) || waiting_find(&p->waiting, place) != NULL ||
+           waiting_find(&p->waiting, set) != NULL;
+}
+
 /* --- made from the cursor --- */
 
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row)
@@ -159,10 +167,7 @@ static void drop_unsettled_copies(struct pusher *p)
         if (p->ops->segment_at(p->ops->arg, entry->place.position, &segment) != ERR_OK ||
             memcmp(&segment.epoch, &entry->epoch, sizeof entry->epoch) != 0)
             continue;
-        uint32_t lane = pusher_lane_of_row(p, entry->uuid_hash, entry->place.position);
-        const struct place set = {entry->place.position, PLACE_SET};
-        if (!place_before(entry->place, p->lanes[lane].next) || waiting_find(&p->waiting, entry->place) != NULL ||
-            waiting_find(&p->waiting, set) != NULL)
+        if (pusher_unsettled(p, entry->place, entry->uuid_hash))
             aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     }
     for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
