@@ -167,6 +167,7 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_plugin_oauth := -lssl
 TEST_LIBS_test_redis := -lhiredis
 TEST_LIBS_test_kafka := -lrdkafka
 TEST_LIBS_test_sqlite := -lsqlite3
