@@ -357,7 +357,9 @@ static int request_set(struct http_client *c, const struct http_request *r, stru
 {
     int head = strcmp(r->method, "HEAD") == 0;
     SET(c, CURLOPT_NOBODY, head ? 1L : 0L);
-    if (!head) {
+    if (strcmp(r->method, "GET") == 0)
+        SET(c, CURLOPT_HTTPGET, 1L);
+    else if (!head) {
         SET(c, CURLOPT_POST, 1L);
         SET(c, CURLOPT_POSTFIELDS, r->len ? r->body : "");
         SET(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
