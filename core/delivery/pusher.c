@@ -216,6 +216,14 @@ static void lanes_settle_count(struct pusher *p)
         p->reshard_at = p->ops->durable(p->ops->arg).position;
 }
 
+/* WHEN and PROCESS are the host's affair: their texts stay with who gave them. */
+static void pusher_take_settings(struct pusher *p, const struct pusher_settings *settings)
+{
+    p->settings = *settings;
+    p->settings.when = NULL;
+    p->settings.process = NULL;
+}
+
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
 {
     CHECK(init->workers >= 1 && init->workers <= CURSOR_LANES);
@@ -225,7 +233,7 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
     *lost = false;
     p->magic = PUSHER_MAGIC;
     link_init(&p->link);
-    p->settings = *init->settings;
+    pusher_take_settings(p, init->settings);
     p->flags = init->flags;
     p->worker_count = init->workers;
     p->ops = init->ops;
@@ -293,7 +301,7 @@ void pusher_free(struct pusher **pp)
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)
 {
     CHECK(workers >= 1 && workers <= CURSOR_LANES);
-    p->settings = *settings;
+    pusher_take_settings(p, settings);
     p->flags = flags;
     p->worker_count = workers;
     for (uint32_t i = 0; i < CURSOR_LANES; i++)
