@@ -345,9 +345,10 @@ void pusher_hurry(struct pusher *p, int64_t now)
     for (size_t i = 0; i < p->waiting.count; i++)
         if (p->waiting.rows[i].due_ms > now)
             p->waiting.rows[i].due_ms = now;
-    for (size_t i = 0; i < p->aside.count; i++)
-        if (p->aside.entries[i].due_ms > now)
-            p->aside.entries[i].due_ms = now;
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        if (entry->due_ms > now)
+            entry->due_ms = now;
     p->aside_due_ms = now;
 }
 

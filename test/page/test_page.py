@@ -25,7 +25,7 @@ def judge(request):
 
 def plate(n, bad=()):
     return {"uuid": f"plate-{n:04d}", "tags": {"line": "a"}, "rows": [
-        {"index": w, "data": {"wellName": f"A{w}", "absorbance": 0.123 + w / 100, "volume": -1 if w in bad else 50}}
+        {"index": w, "data": {"wellName": f"A{w}", "serial": 9007199254740993, "absorbance": 0.123 + w / 100, "volume": -1 if w in bad else 50}}
         for w in range(8)]}
 
 
@@ -101,6 +101,7 @@ def test_row_sets(watch, shot):
         expect(page.locator("main")).to_contain_text("tag line")
         expect(page.locator("pre.json")).to_have_count(8)
         expect(page.locator("pre.json").nth(2)).to_contain_text('"volume": -1')
+        expect(page.locator("pre.json").first).to_contain_text('"serial": 9007199254740993,')
         shot(page, "row-set")
         page.get_by_role("link", name="Its dead letters").click()
         expect(page.locator(".group")).to_contain_text("volume must be positive")
@@ -124,14 +125,17 @@ def test_dead_letters(watch, shot):
         # mended: it is delivered
         first.get_by_text("Change it").click()
         box = first.get_by_label("data")
+        text = box.input_value()
+        assert '"serial": 9007199254740993,' in text
         box.fill("{")
         first.get_by_role("button", name="Send again …").click()
         expect(first.get_by_role("alert")).to_contain_text("This is not JSON")
-        box.fill('{"wellName": "A0", "absorbance": 0.5, "volume": 12345678901234567}')
+        box.fill(text.replace('"volume": -1', '"volume": 12345678901234567'))
         first.get_by_role("button", name="Send again …").click()
         dialog(page, "with your changes", "Send 1 row")
         expect(page.locator(".group h2")).to_have_text("5 rows · http")
-        wait_until(lambda: any(d["data"]["volume"] == 12345678901234567 for r in g.hook.taken for d in r.documents()))
+        wait_until(lambda: any(d["data"]["volume"] == 12345678901234567 and d["data"]["serial"] == 9007199254740993
+                               for r in g.hook.taken for d in r.documents()))
 
         # as it is: it comes back, and says how often
         first.locator("summary").first.click()

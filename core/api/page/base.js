@@ -41,14 +41,19 @@ function refresh(node, ...children) {
 const me = { roles: [], csrf: null };
 const can = (role) => me.roles.includes(role);
 
-async function ask(method, path, body) {
+// Rows keep every digit of their numbers: what a number of JavaScript cannot hold stays the text that it was.
+const exactly = (key, value, context) =>
+  typeof value === "number" && JSON.rawJSON && context?.source !== undefined && String(value) !== context.source ? JSON.rawJSON(context.source) : value;
+
+// reviver: as JSON.parse has it.
+async function ask(method, path, body, reviver) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (me.csrf && method !== "GET") headers["X-CSRF-Token"] = me.csrf;
   const answer = await fetch(path, { method, headers, body, cache: "no-store", credentials: "same-origin" });
   const text = await answer.text();
   let found = null;
-  try { found = text ? JSON.parse(text) : null; } catch { /* told by the status */ }
+  try { found = text ? JSON.parse(text, reviver) : null; } catch { /* told by the status */ }
   if (answer.ok) return found;
   const fault = new Error(found?.detail || found?.faults?.join("; ") || found?.title || `the gateway answered ${answer.status}`);
   fault.status = answer.status;
@@ -81,10 +86,18 @@ function bytes(n) {
   return `${unit === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[unit]}`;
 }
 
+// Of bytes, a second, in decimal units: the number and its unit.
+function pace(n) {
+  const units = ["B/s", "kB/s", "MB/s", "GB/s"];
+  let unit = 0;
+  for (; n >= 1000 && unit < units.length - 1; unit++) n /= 1000;
+  return [unit === 0 || n >= 100 ? String(Math.round(n)) : n.toFixed(1), units[unit]];
+}
+
 function seconds(s) {
   if (s === null || s === undefined || Number.isNaN(s)) return "–";
   if (s < 0.001) return s === 0 ? "0 s" : `${Math.round(s * 1e6)} µs`;
-  if (s < 1) return `${(s * 1e3).toPrecision(2)} ms`;
+  if (s < 1) return `${s < 0.01 ? (s * 1e3).toFixed(1) : Math.round(s * 1e3)} ms`;
   if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
   const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const from = parts.findIndex(([size]) => s >= size);

@@ -9,17 +9,15 @@ function namedIn(reason, data) {
 }
 
 async function openLetter(letter, box, done) {
-  const whole = await ask("GET", `/v1/dead-letters/${encodeURIComponent(letter.id)}`);
+  const whole = await ask("GET", `/v1/dead-letters/${encodeURIComponent(letter.id)}`, undefined, exactly);
   const named = namedIn(whole.reason, whole.data), text = JSON.stringify(whole.data, null, 2);
   const input = el("textarea", { spellcheck: "false" }), fault = el("p", { class: "error", role: "alert" });
   input.value = text;
   const send = async () => {
     show(fault);
-    let data;
-    try { data = JSON.parse(input.value); } catch (e) { show(fault, `This is not JSON: ${e.message}`); return; }
-    const changed = JSON.stringify(data) !== JSON.stringify(whole.data);
+    try { JSON.parse(input.value); } catch (e) { show(fault, `This is not JSON: ${e.message}`); return; }
+    const changed = input.value !== text;
     if (!(await sure("Send it again?", [`1 row goes to ${whole.pusher} again${changed ? ", with your changes and under a new id" : ""}.`], "Send 1 row"))) return;
-    // Unchanged numbers keep every digit: they are sent from where they lie.
     try { await ask("POST", `/v1/dead-letters/${encodeURIComponent(letter.id)}/retry`, changed ? `{"data":${input.value}}` : undefined); }
     catch (e) { show(fault, e.message); return; }
     say("Sent again.");
@@ -38,7 +36,8 @@ async function openLetter(letter, box, done) {
       ...(whole.index === undefined ? [] : [["index", number(whole.index)]]), ...Object.entries(whole.tags || {}).map(([k, v]) => [`tag ${k}`, v])),
     json(whole.data, named),
     named.length ? el("p", { class: "quiet" }, `Marked: what the reason speaks of (${named.join(", ")}).`) : null,
-    can("operate") ? [el("details", null, el("summary", null, "Change it"), field("data", input)), fault,
+    can("operate") ? [el("details", null, el("summary", null, "Change it"),
+      JSON.rawJSON ? null : el("p", { class: "error" }, "This browser may round numbers with very many digits; headgate dead retry does not."), field("data", input)), fault,
       el("div", { class: "row" }, button("Send again …", send, { class: "main" }), button("Drop …", drop, { class: "danger" }))] : null));
 }
 
@@ -51,25 +50,37 @@ function letterLine(letter, done) {
   return node;
 }
 
+// All that a filter matches, a page of it with each request. How many they were, and with how many it was done.
+async function through(path, parameters) {
+  const sum = { matched: 0, done: 0 };
+  for (let after = ""; after !== null;) {
+    const part = await ask("POST", query(path, { ...parameters, after }));
+    sum.matched += part.matched;
+    sum.done += part.dropped ?? part.retried;
+    after = part.next ?? null;
+  }
+  return sum;
+}
+
 // First how many it would be, then the question, then the deed.
 async function bulk(filter, drop, done) {
-  const what = drop ? "drop" : "retry", all = Object.values(filter).some(Boolean) ? undefined : "yes";
-  const dry = await ask("POST", query(`/v1/dead-letters/${what}`, { ...filter, all, "dry-run": "yes" }));
+  const path = `/v1/dead-letters/${drop ? "drop" : "retry"}`, all = Object.values(filter).some(Boolean) ? undefined : "yes";
+  const dry = await through(path, { ...filter, all, "dry-run": "yes" });
   const from = filter.pusher ? ` of ${filter.pusher}` : " of all pushers", why = filter.reason ? ` whose reason has “${filter.reason}” in it` : "";
   if (!dry.matched) { say("There is none that fits."); return; }
   const lines = drop ? [`${plural(dry.matched, "dead letter")}${from}${why} will be given up for good. This cannot be undone.`]
     : [`${plural(dry.matched, "dead letter")}${from}${why} will be sent again. What is refused again comes back here.`];
   if (!(await sure(drop ? "Drop them?" : "Send them again?", lines, `${drop ? "Drop" : "Send"} ${rowsOf(dry.matched)}`, drop))) return;
-  const did = await ask("POST", query(`/v1/dead-letters/${what}`, { ...filter, all }));
-  say(drop ? `${rowsOf(did.dropped)} dropped.` : `${rowsOf(did.retried)} sent again.`);
+  const did = await through(path, { ...filter, all });
+  say(`${rowsOf(did.done)} ${drop ? "dropped" : "sent again"}.`);
   done();
 }
 
 async function exportLetters(filter) {
   const lines = [];
-  for (let after = "0"; after !== null;) {
+  for (let after = ""; after !== null;) {
     const page = await ask("GET", query("/v1/dead-letters", { ...filter, after, limit: "1000" }));
-    for (const letter of page.dead) lines.push(JSON.stringify(await ask("GET", `/v1/dead-letters/${encodeURIComponent(letter.id)}`)) + "\n");
+    for (const letter of page.dead) lines.push(JSON.stringify(await ask("GET", `/v1/dead-letters/${encodeURIComponent(letter.id)}`, undefined, exactly)) + "\n");
     after = page.next;
   }
   const link = el("a", { href: URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" })), download: "dead-letters.ndjson" });

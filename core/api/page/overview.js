@@ -32,7 +32,7 @@ function figures(all) {
   const now = all.now, journal = all.journal;
   return el("div", { class: "grid" },
     figure("Rows in", short(now.rows_per_second), "rows/s"),
-    figure("Data in", (now.bytes_per_second / 1e6).toPrecision(2), "MB/s"),
+    figure("Data in", ...pace(now.bytes_per_second)),
     figure("Time to durable, half within", seconds(now.durable_p50), "", el("div", { class: "label" }, `99 of 100 within ${seconds(now.durable_p99)}`)),
     figure("Journal", bytes(journal.bytes), `of ${bytes(journal.limit)}`,
       bar([[Math.min(journal.bytes, journal.limit), journal.bytes > 0.8 * journal.limit ? "warn" : ""]], journal.limit,
@@ -52,15 +52,13 @@ function pusherCard(p) {
     p.error ? el("p", { class: "error" }, el("span", { class: "unseen" }, "Last error: "), p.error) : null);
 }
 
-const per = (values, unit) => values.map((v) => (v === null ? null : v * unit));
-
 function graphs(found) {
   const names = Object.keys(found.pushers).slice(0, 6);
   const of = (what) => names.map((name, i) => ({ name, values: found.pushers[name][what], class: `c${i + 1}` }));
   if (!found.rows.length) return el("p", { class: "quiet" }, `The first point comes ${seconds(found.step)} after the start.`);
   return el("div", { class: "grid wide" },
     chart("Rows in, a second", [{ name: "rows", values: found.rows, class: "c1" }], found, short),
-    chart("Data in, MB a second", [{ name: "MB", values: per(found.bytes, 1e-6), class: "c1" }], found, short),
+    chart("Data in", [{ name: "data", values: found.bytes, class: "c1" }], found, (n) => pace(n).join(" ")),
     chart("Time to durable", [{ name: "half within", values: found.p50, class: "c1" }, { name: "99 of 100 within", values: found.p99, class: "c2" }], found, seconds),
     names.length ? chart("Rows delivered, a second", of("delivered"), found, short) : null,
     names.length ? chart("Rows behind", of("lag"), found, short) : null,

@@ -16,7 +16,7 @@ function lane(receipt, name, at) {
 }
 
 async function rowsOfSet(receipt, box) {
-  const found = await ask("GET", `/v1/batches/${encodeURIComponent(receipt.id)}/rows`);
+  const found = await ask("GET", `/v1/batches/${encodeURIComponent(receipt.id)}/rows`, undefined, exactly);
   const left = receipt.rows - found.rows.length;
   show(box, found.rows.map((r) => el("div", null, r.index === undefined ? null : el("div", { class: "quiet" }, `index ${r.index}`), json(r.data))),
     left > 0 ? el("p", { class: "quiet" }, `and ${number(left)} more; the command headgate receipt tells where they are`) : null);
