@@ -80,6 +80,7 @@ struct http_limits daemon_limits(const struct settings *s);
 struct intake_rules daemon_rules(const struct settings *s);
 
 /* daemon.c: what intake shall answer now */
+const char *daemon_refusing(struct daemon *d); /* why no rows are taken; NULL: they are, as far as the journal can */
 void daemon_look(struct daemon *d);
 
 /* stop.c: to rest */

@@ -61,7 +61,7 @@ static void check_options(struct report *r, const char *name, const struct plugi
     if (i->common.enabled == ENABLED_NO) {
         printf("%s: switched off (ENABLED=no)\n", name);
     } else if (code == ERR_OK && wrong == 0 && wanted) {
-        r->pushers++;
+        r->pushers += file->about.kind == HG_PUSHER;
         printf("%s: ok (plugin %s %s)\n", name, file->about.name, file->about.version);
         if (r->probe && probe_plugin(r->folders->host, name, file, i) != EXIT_DONE)
             r->faults++;
@@ -83,7 +83,9 @@ static void check_instance(struct report *r, const char *name, const char *use)
     if (file == NULL) {
         printf("%s: its plugin \"%s\" is not in the plugin folders\n", name, use);
         r->faults++;
-    } else if (file->about.kind == HG_PUSHER) {
+    } else {
+        if (conf_misplaced(&i, file->about.kind == HG_PULLER, &faults) > 0 && code == ERR_OK)
+            code = ERR_CONFIG;
         check_options(r, name, file, &i, code, &faults);
     }
     instance_fini(&i);

@@ -90,7 +90,7 @@ static int text_check(const char *field, const char *text, struct err *e)
 
 static const char *kind_name(uint32_t kind)
 {
-    return kind == HG_PULLER ? "a puller" : kind == HG_PROCESSOR ? "a processor" : "of no known kind";
+    return kind == HG_PROCESSOR ? "a processor" : "of no known kind";
 }
 
 /* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
@@ -98,7 +98,7 @@ static const char *kind_name(uint32_t kind)
 #define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
 static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, pusher), option_1_0 = SIZE_1_0(struct hg_option, offset),
-                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe);
+                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe), puller_1_0 = SIZE_1_0(struct hg_puller, probe);
 
 static int versions_check(const struct hg_plugin *p, struct err *e)
 {
@@ -108,9 +108,9 @@ static int versions_check(const struct hg_plugin *p, struct err *e)
         return err_set(e, ERR_DENIED, "abi_minor: expected at most %d, found %u", HG_ABI_MINOR, p->abi_minor);
     if (p->size < plugin_1_0)
         return refuse_small(e, "size", plugin_1_0, p->size);
-    if (p->kind != HG_PUSHER)
-        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), found %u (%s)", HG_PUSHER, p->kind,
-                       kind_name(p->kind));
+    if (p->kind != HG_PUSHER && p->kind != HG_PULLER)
+        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher) or %d (a puller), found %u (%s)", HG_PUSHER,
+                       HG_PULLER, p->kind, kind_name(p->kind));
     if (p->option_size < option_1_0 || p->option_size % alignof(struct hg_option) != 0)
         return refuse_small(e, "option_size", option_1_0, p->option_size);
     return ERR_OK;
@@ -137,6 +137,26 @@ static int pusher_check(const struct hg_pusher *p, struct err *e)
     const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->push == NULL ? "push" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "pusher.%s: expected a function, found none", missing);
+    return ERR_OK;
+}
+
+const struct hg_puller *descriptor_puller(const struct hg_plugin *p)
+{
+    return p->kind == HG_PULLER && p->size >= SIZE_1_0(struct hg_plugin, puller) ? p->puller : NULL;
+}
+
+static int puller_check(const struct hg_puller *p, struct err *e)
+{
+    const uint32_t known = HG_MANUAL_START;
+    if (p == NULL)
+        return err_set(e, ERR_DENIED, "puller: expected a table, found none");
+    if (p->size < puller_1_0)
+        return refuse_small(e, "puller.size", puller_1_0, p->size);
+    if ((p->flags & ~known) != 0)
+        return err_set(e, ERR_DENIED, "puller.flags: expected only bits of %#x, found %#x", known, p->flags);
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->pull == NULL ? "pull" : NULL;
+    if (missing != NULL)
+        return err_set(e, ERR_DENIED, "puller.%s: expected a function, found none", missing);
     return ERR_OK;
 }
 
@@ -179,14 +199,14 @@ static int option_place_check(const struct hg_plugin *p, size_t n, const struct 
 
 static int option_flags_check(const struct hg_option *o, struct err *e)
 {
-    const uint32_t known = HG_REQUIRED | HG_SECRET | HG_READ | HG_WRITE;
+    const uint32_t known = HG_REQUIRED | HG_SECRET | HG_READ | HG_WRITE | HG_FOLDER;
     if ((o->flags & ~known) != 0)
         return err_set(e, ERR_DENIED, "option %s: flags: expected only bits of %#x, found %#x", o->name, known,
                        o->flags);
-    if ((o->flags & (HG_READ | HG_WRITE)) != 0 && o->type != HG_PATH)
+    if ((o->flags & (HG_READ | HG_WRITE | HG_FOLDER)) != 0 && o->type != HG_PATH)
         return err_set(e, ERR_DENIED,
-                       "option %s: flags: expected HG_READ and HG_WRITE on a path only, found on type %u", o->name,
-                       o->type);
+                       "option %s: flags: expected HG_READ, HG_WRITE and HG_FOLDER on a path only, found on type %u",
+                       o->name, o->type);
     if (o->type == HG_CHOICE && (o->limits == NULL || o->limits[0] == '\0'))
         return err_set(e, ERR_DENIED, "option %s: limits: expected the choices (\"a|b|c\"), found none", o->name);
     char field[NAME_MAX_BYTES + 16];
@@ -241,7 +261,7 @@ int descriptor_check(const struct hg_plugin *p, struct err *e)
     if (code == ERR_OK)
         code = names_check(p, e);
     if (code == ERR_OK)
-        code = pusher_check(p->pusher, e);
+        code = p->kind == HG_PULLER ? puller_check(descriptor_puller(p), e) : pusher_check(p->pusher, e);
     if (code == ERR_OK)
         code = options_check(p, e);
     return code != ERR_OK ? code : options_read_back(p, e);
@@ -259,6 +279,7 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
     struct described_option *options = calloc(p->option_count + 1, sizeof *options);
     if (options == NULL)
         return ERR_NOMEM;
+    const struct hg_puller *puller = descriptor_puller(p);
     for (size_t n = 0; n < p->option_count; n++) {
         const struct hg_option *o = descriptor_option(p, n);
         options[n] = (struct described_option){
@@ -276,8 +297,8 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
         .version = borrowed(p->version),
         .summary = borrowed(p->summary),
         .kind = p->kind,
-        .flags = p->pusher->flags,
-        .max_parallel = p->pusher->max_parallel,
+        .flags = puller != NULL ? puller->flags : p->pusher->flags,
+        .max_parallel = puller != NULL ? 1 : p->pusher->max_parallel,
         .abi_minor = p->abi_minor,
         .options = options,
         .count = p->option_count,

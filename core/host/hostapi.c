@@ -5,6 +5,7 @@
 #include "host/hostapi.h"
 
 #include "base/sys.h"
+#include "host/emit.h"
 #include "host/hostlog.h"
 #include "host/life.h"
 #include "rows/rows.h"
@@ -255,13 +256,7 @@ static int api_stopping(const struct hg_host *w)
 static int api_wait(struct hg_host *w, int64_t ms)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
-    struct host *h = w->host;
-    int64_t deadline = clock_ms() + (ms > 0 ? ms : 0);
-    pthread_mutex_lock(&h->mutex);
-    while (!atomic_load(&h->stopping) && life_wait(w, deadline))
-        continue;
-    pthread_mutex_unlock(&h->mutex);
-    return !atomic_load(&h->stopping);
+    return life_pause(w, ms);
 }
 
 static size_t api_state_get(const struct hg_host *w, void *out, size_t size)
@@ -344,4 +339,5 @@ const struct hg_api hostapi = {
     .later = api_later,
     .settle = api_settle,
     .settle_not_now = api_settle_not_now,
+    .emit = emit_sets,
 };

@@ -71,6 +71,17 @@ bool life_wait(struct hg_host *w, int64_t deadline)
     return pthread_cond_timedwait(&w->changed, &w->host->mutex, &at) == 0;
 }
 
+bool life_pause(struct hg_host *w, int64_t ms)
+{
+    struct host *h = w->host;
+    int64_t deadline = clock_ms() + (ms > 0 ? ms : 0);
+    pthread_mutex_lock(&h->mutex);
+    while (!atomic_load(&h->stopping) && life_wait(w, deadline))
+        continue;
+    pthread_mutex_unlock(&h->mutex);
+    return !atomic_load(&h->stopping);
+}
+
 /* --- the process --- */
 
 static int setup_text(struct buf *text)
@@ -125,6 +136,7 @@ static void life_quiet(const struct setup *setup)
 
 static void life_leave(struct life *l, int status)
 {
+    atomic_store(&l->h.outlet.gone, true);
     l->status = status;
     l->gone = true;
     l->limit = clock_ms() + ORPHAN_MS;
@@ -201,7 +213,8 @@ static size_t life_paths(const struct described *d, const struct setup *setup, s
         const struct hg_option o = {.name = d->options[i].name, .fallback = d->options[i].fallback};
         const char *path = fill_value(&o, setup);
         if ((d->options[i].flags & (HG_READ | HG_WRITE)) != 0 && path != NULL && path[0] != '\0')
-            paths[count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0};
+            paths[count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0,
+                                                   (d->options[i].flags & HG_FOLDER) != 0};
     }
     return count;
 }
@@ -254,6 +267,14 @@ static int life_fill(struct life *l)
     return code;
 }
 
+static void life_calls(struct host *h)
+{
+    const struct hg_pusher *out = h->plugin.plugin->pusher;
+    const struct hg_puller *in = h->puller = descriptor_puller(h->plugin.plugin);
+    h->calls = in != NULL ? (struct calls){in->start, in->stop, in->open, in->close, in->reopen, in->probe}
+                          : (struct calls){out->start, out->stop, out->open, out->close, out->reopen, out->probe};
+}
+
 static int life_load(struct life *l)
 {
     l->refusal = HG_OPEN_NOT_NOW;
@@ -270,6 +291,8 @@ static int life_load(struct life *l)
     code = loader_open(l->h.setup.plugin, &l->h.plugin, &l->e);
     if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
         return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
+    if (code == ERR_OK)
+        life_calls(&l->h);
     return code != ERR_OK ? code : life_fill(l);
 }
 
@@ -277,7 +300,7 @@ static int life_load(struct life *l)
 
 static uint16_t life_worker_count(const struct host *h)
 {
-    uint32_t most = h->plugin.plugin->pusher->max_parallel;
+    uint32_t most = h->puller != NULL ? 1 : h->plugin.plugin->pusher->max_parallel;
     uint32_t count = h->setup.workers > 0 ? h->setup.workers : 1;
     if (most > 0 && count > most)
         count = most;
@@ -344,8 +367,8 @@ static void life_join_workers(struct host *h)
     for (uint16_t i = 0; i < h->worker_count; i++)
         if (h->workers[i].running)
             pthread_join(h->workers[i].thread, NULL);
-    if (h->started == HG_OPEN_OK && h->plugin.plugin->pusher->stop != NULL)
-        h->plugin.plugin->pusher->stop();
+    if (h->started == HG_OPEN_OK && h->calls.stop != NULL)
+        h->calls.stop();
 }
 
 static void life_free_workers(struct host *h)
