@@ -120,7 +120,7 @@ static const char *refusal_of(bool ending, bool blocked)
 
 const char *daemon_refusing(struct daemon *d)
 {
-    return refusal_of(d->draining || d->phase > PHASE_KEEP_TAKING, supervisor_blocked(d->supervisor) != NULL);
+    return refusal_of(d->draining, supervisor_blocked(d->supervisor) != NULL);
 }
 
 void daemon_look(struct daemon *d)

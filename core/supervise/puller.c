@@ -230,7 +230,10 @@ int puller_pulled(struct puller *p, uint64_t token, uint32_t result, struct slic
         p->tries = 0;
         p->next_ms = now;
         break;
-    case HG_PULL_NOTHING: run_ended(p, now, wall_us); break;
+    case HG_PULL_NOTHING:
+        snprintf(p->error, sizeof p->error, "%s", text); /* the run is over; it may still say what went wrong in it */
+        run_ended(p, now, wall_us);
+        break;
     case HG_PULL_NOT_NOW:
         p->counts.not_now++;
         p->next_ms = now + backoff(p, ++p->tries);

@@ -51,6 +51,8 @@ int rowbatch_full(const struct rowbatch *b)
 int rowbatch_add(struct rowbatch *b, const char *ptr, size_t len, uint64_t line)
 {
     size_t at = b->text.len;
+    if (b->count == ROWBATCH_ROWS)
+        return -1;
     strbuf_add(&b->text, ptr, len);
     if (b->text.failed) {
         strbuf_cut(&b->text, at);
