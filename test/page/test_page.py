@@ -259,7 +259,7 @@ def test_a_pusher_is_let_go(watch):
         (g.own_plugins / "chaos.so").unlink()
         g.wait_state("chaos", "orphaned")
         w.open("plugins")
-        expect(page.get_by_role("region", name="Pushers")).to_contain_text("orphaned")
+        expect(page.get_by_role("region", name="Pushers and pullers")).to_contain_text("orphaned")
         w.open("plugins/chaos")
         page.get_by_role("button", name="Forget, keep its rows …").click()
         dialog(page, "8 rows that it has not taken become dead letters", "Keep 8 rows as dead letters")

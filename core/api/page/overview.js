@@ -10,6 +10,8 @@ function troubles(all) {
     if (kind === "warn" && p.state !== "starting") warn.push(`${p.name} ${words}; ${rowsOf(p.lag.rows)} behind.`);
     if (p.dead_letters) warn.push(`${plural(p.dead_letters, "dead letter")} of ${p.name} ${p.dead_letters === 1 ? "waits" : "wait"} for a decision.`);
   }
+  for (const p of all.pullers)
+    if (["broken", "retrying", "orphaned"].includes(p.state)) (p.state === "retrying" ? warn : bad).push(`${p.name} brings no rows in: ${p.error || p.state}.`);
   if (journal.bytes > 0.8 * journal.limit) warn.push(`The journal is at ${Math.round((100 * journal.bytes) / journal.limit)} % of its budget.`);
   if (journal.damages) bad.push(`${plural(journal.damages, "range")} of the journal could not be read.`);
   return [bad, warn];
@@ -52,6 +54,13 @@ function pusherCard(p) {
     p.error ? el("p", { class: "error" }, el("span", { class: "unseen" }, "Last error: "), p.error) : null);
 }
 
+function pullerCard(p) {
+  return el("section", { class: "card" },
+    el("div", { class: "row apart" }, el("h3", null, el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name)), badge(p.state, stateOf(p)[0])),
+    facts(["Brought in", rowsOf(p.rows)], ["Runs", number(p.runs)], ["Refused", number(p.refused)], ["Last run", p.last_run ? ago(p.last_run) : "never"], ["Next run", p.next_run ? moment(p.next_run) : "–"]),
+    p.error && p.state !== "running" ? el("p", { class: "error" }, p.error) : null);
+}
+
 function graphs(found) {
   const names = Object.keys(found.pushers).slice(0, 6);
   const of = (what) => names.map((name, i) => ({ name, values: found.pushers[name][what], class: `c${i + 1}` }));
@@ -78,9 +87,11 @@ function overview(main) {
   show(main, live, el("div", { class: "row apart" }, el("h2", null, "How it went"), choice), el("p"), picture);
   often(2000, async () => {
     const all = await ask("GET", "/v1/pushers");
-    const active = all.pushers.filter((p) => p.state !== "refused" && p.state !== "unconfigured"), others = all.pushers.filter((p) => p.state === "unconfigured");
+    const active = all.pushers.filter((p) => p.state !== "refused" && p.state !== "unconfigured"), others = [...all.pushers, ...all.pullers].filter((p) => p.state === "unconfigured");
+    const pullers = all.pullers.filter((p) => p.state !== "unconfigured");
     refresh(live, sentence(all), figures(all), el("h2", null, "Pushers"),
       active.length ? el("div", { class: "grid wide" }, active.map(pusherCard)) : el("p", null, "There is no pusher that runs."),
+      pullers.length ? [el("h2", null, "Pullers"), el("div", { class: "grid wide" }, pullers.map(pullerCard))] : null,
       others.length ? el("p", { class: "quiet" }, "Not configured: ", others.map((p, i) => [i ? ", " : "", el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name)]), ".") : null);
   });
   often(5000, redraw);

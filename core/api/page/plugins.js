@@ -17,6 +17,24 @@ async function forget(pusher, keep) {
   go("plugins", {});
 }
 
+const pulls = (p) => p.lag === undefined;
+
+// Of a puller: what it does is to bring rows in, so nothing of it waits.
+function pullerActions(p, again) {
+  if (!can("operate")) return null;
+  return el("div", { class: "row" }, p.state === "paused" || p.state === "broken"
+    ? button("Resume …", () => act(p, "resume", `Resume ${p.name}?`, [`It brings rows in again; it has brought ${rowsOf(p.rows)} so far.`], "Resume", again), { class: "main" })
+    : button("Pause …", () => act(p, "pause", `Pause ${p.name}?`, [`It brings no more rows in until it is resumed; it has brought ${rowsOf(p.rows)} so far.`], "Pause", again)));
+}
+
+function figuresOf(p) {
+  if (pulls(p))
+    return [["Brought in", rowsOf(p.rows)], ["Row sets", number(p.sets)], ["Runs", number(p.runs)], ["Every", p.every || "–"], ["Refused", number(p.refused)], ["Last run", p.last_run ? moment(p.last_run) : "never"], ["Next run", p.next_run ? moment(p.next_run) : "–"]];
+  return [["Workers", number(p.workers)], ["Delivers", `${short(p.rate)} rows/s`], ["Behind", p.lag.rows ? `${rowsOf(p.lag.rows)}, ${seconds(p.lag.seconds)}` : "nothing"],
+    ["Delivered", number(p.delivered)], ["There already", number(p.duplicate)], ["Skipped", number(p.skipped)], ["Retries", number(p.retries)], ["Parked", number(p.parked)], ["Given up", number(p.given_up)],
+    ["Dead letters", p.dead_letters ? el("a", { href: `#/dead?pusher=${encodeURIComponent(p.name)}` }, number(p.dead_letters)) : "none"]];
+}
+
 function actions(p, again) {
   const rows = rowsOf(p.lag.rows), probe = async () => {
     const found = await ask("POST", `/v1/pushers/${encodeURIComponent(p.name)}/probe`);
@@ -55,11 +73,8 @@ async function onePlugin(main, name) {
       el("div", { class: "row apart" }, el("h1", null, p.name), badge(p.state, kind)), el("p", null, `It ${words}, since `, moment(p.since), "."),
       p.error ? el("p", { class: "error" }, p.error) : null,
       facts(["Plugin", `${p.plugin} ${p.version}`], ["Process", p.pid ? `${p.pid}${p.confined ? ", confined" : ", not confined"}` : "none"], ["Memory", bytes(p.memory)],
-        ["Workers", number(p.workers)], ["Restarts", p.restarts ? `${number(p.restarts)}: ${reasons}` : "none"], ["Delivers", `${short(p.rate)} rows/s`],
-        ["Behind", p.lag.rows ? `${rowsOf(p.lag.rows)}, ${seconds(p.lag.seconds)}` : "nothing"], ["Delivered", number(p.delivered)], ["There already", number(p.duplicate)],
-        ["Skipped", number(p.skipped)], ["Retries", number(p.retries)], ["Parked", number(p.parked)], ["Given up", number(p.given_up)],
-        ["Dead letters", p.dead_letters ? el("a", { href: `#/dead?pusher=${encodeURIComponent(p.name)}` }, number(p.dead_letters)) : "none"]),
-      el("p"), actions(p, head)));
+        ["Restarts", p.restarts ? [number(p.restarts), reasons ? `: ${reasons}` : ""] : "none"], ...figuresOf(p)),
+      el("p"), pulls(p) ? pullerActions(p, head) : actions(p, head)));
     return p;
   };
   show(main, el("p", null, el("a", { href: "#/plugins" }, "← All plugins")), top, below);
@@ -73,9 +88,9 @@ async function allPlugins(main) {
   const here = current;
   const [all, plugins] = await Promise.all([ask("GET", "/v1/pushers"), ask("GET", "/v1/plugins")]);
   if (current !== here) return;
-  const running = all.pushers.filter((p) => p.state !== "refused"), refused = plugins.plugins.filter((f) => f.refused);
+  const running = [...all.pushers, ...all.pullers].filter((p) => p.state !== "refused"), refused = plugins.plugins.filter((f) => f.refused);
   show(main, el("h1", null, "Plugins"),
-    el("section", { class: "card" }, el("h2", null, "Pushers"), table("Pushers", ["Name", "Plugin", "State", ["Process", "number"], ["Memory", "number"], ["Restarts", "number"]],
+    el("section", { class: "card" }, el("h2", null, "Pushers and pullers"), table("Pushers and pullers", ["Name", "Plugin", "State", ["Process", "number"], ["Memory", "number"], ["Restarts", "number"]],
       running.map((p) => [el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name), `${p.plugin} ${p.version}`, badge(p.state, stateOf(p)[0]), p.pid || "–", p.memory ? bytes(p.memory) : "–", number(p.restarts)]))),
     el("section", { class: "card" }, el("h2", null, "Refused files"), refused.length
       ? table("Refused files", ["File", "Why"], refused.map((f) => [el("code", null, f.file), el("span", { class: "error" }, f.refused)]))
