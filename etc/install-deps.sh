@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
 # for the tests as well, `install-deps.sh servers` for the real servers that the tests of pushers start by themselves,
-# `install-deps.sh test page` for the browser that the page is tried in, `install-deps.sh run bench` for the benchmarks. Asks dpkg first, so that it is instant and needs no network when everything
-# is there; where the libraries are there without packages (another distribution), pkg-config's word is enough for building.
+# `install-deps.sh test page` for the browser that the page is tried in, `install-deps.sh run bench` for the benchmarks.
+# Asks dpkg first, so that it is instant and needs no network when everything is there; where the libraries are there
+# without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev

@@ -6,7 +6,13 @@ const STATES = {
   orphaned: ["bad", "has lost its plugin file: its rows wait"], refused: ["bad", "is a file that was refused"],
   unconfigured: ["", "is not configured"],
 };
-const stateOf = (pusher) => STATES[pusher.state] || ["", pusher.state];
+const PULLER_WORDS = { running: "brings rows in", retrying: "tries again: its far end does not answer", paused: "is paused: it brings no rows in", broken: "is broken: it brings no rows in", orphaned: "has lost its plugin file" };
+const pulls = (p) => p.lag === undefined;
+// Its colour, and what it does in words.
+function stateOf(p) {
+  const [kind, words] = STATES[p.state] || ["", p.state];
+  return [kind, pulls(p) && PULLER_WORDS[p.state] ? PULLER_WORDS[p.state] : words];
+}
 const badge = (text, kind) => el("span", { class: `badge ${kind || ""}` }, text);
 
 function fact(name, value) {

@@ -17,8 +17,6 @@ async function forget(pusher, keep) {
   go("plugins", {});
 }
 
-const pulls = (p) => p.lag === undefined;
-
 // Of a puller: what it does is to bring rows in, so nothing of it waits.
 function pullerActions(p, again) {
   if (!can("operate")) return null;
