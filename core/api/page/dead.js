@@ -127,4 +127,8 @@ function dead(main, parameters) {
   const again = () => listLetters(filter, box, again).catch((fault) => show(box, el("p", { class: "error" }, fault.message)));
   ask("GET", "/v1/pushers").then((all) => { for (const p of all.pushers) select.append(el("option", { value: p.name, selected: p.name === filter.pusher }, p.name)); }, lost);
   again();
+  // What was sent again leaves, or comes back, a moment later. What somebody reads stays where it is.
+  often(2000, async () => {
+    if (!box.querySelector("details[open]") && !box.contains(document.activeElement) && !document.querySelector("dialog[open]")) await listLetters(filter, box, again);
+  });
 }
