@@ -16,6 +16,7 @@ enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_READS = 20000, ROW_MAX = 80 << 
 
 struct filter {
     char pusher[128], reason[256], uuid[UUID_MAX_BYTES + 1];
+    const char *client; /* of the caller; "": everybody's */
     uint64_t uuid_hash;
     int64_t since_us;
     bool states; /* parked rows too */
@@ -24,7 +25,7 @@ struct filter {
 static bool filter_read(const struct http_request *r, struct filter *f)
 {
     char since[64];
-    *f = (struct filter){0};
+    *f = (struct filter){.client = r->caller.client};
     if (http_query(r, "pusher", f->pusher, sizeof f->pusher) == -2 ||
         http_query(r, "reason", f->reason, sizeof f->reason) == -2 ||
         http_query(r, "uuid", f->uuid, sizeof f->uuid) == -2)
@@ -47,9 +48,17 @@ static bool contains(struct slice text, const char *part)
     return part[0] == '\0' || (text.len > 0 && memmem(text.ptr, text.len, part, strlen(part)) != NULL);
 }
 
+static bool is_of(const char *client, const struct record *record)
+{
+    struct slice whose;
+    return client[0] == '\0' || (context_get(record->context, CONTEXT_CLIENT, &whose) && slice_is(whose, client));
+}
+
 static bool filter_record(const struct filter *f, const struct record *record)
 {
     struct slice uuid = {"", 0};
+    if (!is_of(f->client, record))
+        return false;
     (void)context_get(record->context, CONTEXT_UUID, &uuid);
     return (f->uuid[0] == '\0' || slice_is(uuid, f->uuid)) && contains(aside_reason(record), f->reason);
 }
@@ -122,6 +131,7 @@ struct page {
     struct buf *out;
     uint64_t skip, limit, seen;
     bool more, full;
+    bool all; /* look at those behind the page too: the index does not know whose they are, so `seen` is the total */
 };
 
 static int visit_page(void *arg, struct runner *r, struct aside_entry *e, const struct record *record)
@@ -131,7 +141,7 @@ static int visit_page(void *arg, struct runner *r, struct aside_entry *e, const 
         return ERR_OK;
     if (page->seen - page->skip > page->limit) {
         page->full = true;
-        return ERR_CLOSED;
+        return page->all ? ERR_OK : ERR_CLOSED;
     }
     int code = api_comma(page->out, &page->more);
     if (code == ERR_OK)
@@ -173,7 +183,10 @@ void api_dead_list(struct api *api, struct http_request *r, const struct api_par
     struct buf b;
     buf_init(&b, API_BODY_MAX);
     uint64_t limit = query_number(r, "limit", PAGE_DEFAULT);
-    struct page page = {.out = &b, .skip = query_number(r, "after", 0), .limit = limit < PAGE_MAX ? limit : PAGE_MAX};
+    struct page page = {.out = &b,
+                        .skip = query_number(r, "after", 0),
+                        .limit = limit < PAGE_MAX ? limit : PAGE_MAX,
+                        .all = f.client[0] != '\0'};
     uint32_t reads = PAGE_READS;
     int code = buf_adds(&b, "{\"dead\":[");
     if (code == ERR_OK)
@@ -182,11 +195,24 @@ void api_dead_list(struct api *api, struct http_request *r, const struct api_par
         code = page.full ? buf_addf(&b, "],\"next\":\"%llu\"", (unsigned long long)(page.skip + page.limit))
                          : buf_adds(&b, "],\"next\":null");
     if (code == ERR_OK)
-        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)total(api, &f));
+        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)(page.all ? page.seen : total(api, &f)));
     api_json(r, 200, &b, code);
 }
 
 /* --- one --- */
+
+/* One of another client is not there for this caller. */
+static bool may_see(const struct http_request *r, const struct pusher *p, const struct aside_entry *e)
+{
+    struct buf copy;
+    struct record record;
+    if (r->caller.client[0] == '\0')
+        return true;
+    buf_init(&copy, ROW_MAX);
+    bool own = aside_read(p->dir, e->file, e->offset, &copy, &record) == ERR_OK && is_of(r->caller.client, &record);
+    buf_free(&copy);
+    return own;
+}
 
 static struct aside_entry *find(struct api *api, struct http_request *r, const char *id, struct runner **runner)
 {
@@ -199,6 +225,8 @@ static struct aside_entry *find(struct api *api, struct http_request *r, const c
         *runner = supervisor_find(api->supervisor, slice_of(dot + 1));
         if (*runner != NULL && (*runner)->pusher != NULL)
             e = aside_find(&(*runner)->pusher->aside, &epoch, place);
+        if (e != NULL && !may_see(r, (*runner)->pusher, e))
+            e = NULL;
     }
     if (e == NULL)
         api_problem(r, 404, "not-found",

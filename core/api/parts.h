@@ -28,6 +28,7 @@ struct daemon {
     struct loops *loops; /* NULL: http.threads is 1 */
     struct refusals *refusals;
     struct keyring *keyring;
+    struct quota *quota;
     struct access *access;
     struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;

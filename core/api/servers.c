@@ -140,6 +140,7 @@ int daemon_open_loops(struct daemon *d)
     const struct loops_options options = {
         .api = &d->api,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .budget = &d->budget,
         .places = &d->places,
@@ -161,6 +162,7 @@ int daemon_open_intake(struct daemon *d)
     struct intake_options options = {
         .journal = d->journal,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
         .access = d->access,

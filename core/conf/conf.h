@@ -40,6 +40,11 @@ bool conf_next(const struct conf *c, size_t *at, struct conf_line *out);
 /* The same for the settings whose values differ between the two, as they stand in `b`. Origins do not count. */
 bool conf_changed(const struct conf *a, const struct conf *b, size_t *at, struct conf_line *out);
 
+/* The limits of this client: its own section's, or everybody's. */
+struct client_limits conf_client_limits(const struct conf *c, struct slice name);
+/* The clients that have a section; NULL behind the last. */
+const char *conf_client_name(const struct conf *c, size_t at);
+
 /* --- plugin instances --- */
 
 /* Options every pusher has (contract section 2). */
@@ -64,6 +69,7 @@ struct pusher_settings {
     uint64_t max_lag_bytes; /* 0: off */
     int64_t max_lag_ms;     /* 0: off */
     enum pusher_full when_full;
+    const char *const *clients; /* names, NULL-terminated; none: everybody's. The instance's; not in a pusher */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */
@@ -104,6 +110,8 @@ void conf_names_free(char **names, size_t count);
 int conf_instance(const struct conf *c, const char *name, const char *use, const struct conf_option *options,
                   size_t option_count, struct instance *out, struct buf *faults) MUST_CHECK;
 void instance_fini(struct instance *i);
+/* A common option in force, as text. */
+const char *instance_common(const struct instance *i, const char *name);
 /* Same settings in both? (reload: restart its host or not) */
 bool instance_equal(const struct instance *a, const struct instance *b);
 

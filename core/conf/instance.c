@@ -273,8 +273,18 @@ static void values_free(struct conf_value *values, size_t count)
     free(values);
 }
 
+const char *instance_common(const struct instance *i, const char *name)
+{
+    for (size_t k = 0; k < i->common_count; k++)
+        if (strcmp(i->common_values[k].name, name) == 0)
+            return i->common_values[k].value;
+    return "";
+}
+
 void instance_fini(struct instance *i)
 {
+    for (size_t k = 0; k < pusher_table_count; k++)
+        opt_fini(&pusher_table[k], &i->common);
     free(i->name);
     free(i->use);
     values_free(i->values, i->count);

@@ -1,5 +1,6 @@
 /* The options every pusher has, as a table, and the rules between them. Pure. Which names they take away from plugins
  * is asked by the plugin host too, so this file needs nothing but the table. */
+#include "base/client.h"
 #include "conf/store.h"
 #include "conf/value.h"
 
@@ -63,6 +64,10 @@ bool conf_option_taken(const char *name)
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)
 {
     char shortest[32], longest[32];
+    for (size_t i = 0; s->clients != NULL && s->clients[i] != NULL; i++)
+        if (!client_valid(slice_of(s->clients[i])))
+            lines_add(faults, "plugin %s: CLIENTS: \"%.80s\" is no name of a client: 1 to %d letters, digits and ._@-",
+                      instance, s->clients[i], CLIENT_MAX);
     if (s->retry_min_ms <= s->retry_max_ms)
         return;
     value_duration_text(s->retry_min_ms, shortest);

@@ -220,6 +220,7 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
     p->magic = PUSHER_MAGIC;
     link_init(&p->link);
     p->settings = *init->settings;
+    p->settings.clients = NULL; /* they are the instance's; see pusher_set_clients */
     p->flags = init->flags;
     p->worker_count = init->workers;
     p->ops = init->ops;
@@ -279,15 +280,27 @@ void pusher_free(struct pusher **pp)
     free(p->name);
     free(p->plugin);
     free(p->dir);
+    free(p->clients);
     p->magic = 0;
     free(p);
     *pp = NULL;
+}
+
+int pusher_set_clients(struct pusher *p, const char *clients)
+{
+    char *copy = *clients == '\0' ? NULL : strdup(clients);
+    if (copy == NULL && *clients != '\0')
+        return ERR_NOMEM;
+    free(p->clients);
+    p->clients = copy;
+    return ERR_OK;
 }
 
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)
 {
     CHECK(workers >= 1 && workers <= CURSOR_LANES);
     p->settings = *settings;
+    p->settings.clients = NULL;
     p->flags = flags;
     p->worker_count = workers;
     for (uint32_t i = 0; i < CURSOR_LANES; i++)

@@ -21,7 +21,8 @@ enum once {
     ONCE_BATCH_BYTES = 32,
     ONCE_TIMEOUT_MS = 64,
     ONCE_CONFINE = 128,
-    ONCE_STATE = 256
+    ONCE_STATE = 256,
+    ONCE_CLIENTS = 512
 };
 
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
     {"instance", ONCE_INSTANCE},     {"plugin", ONCE_PLUGIN},         {"lock", ONCE_LOCK},
     {"workers", ONCE_WORKERS},       {"batch_rows", ONCE_BATCH_ROWS}, {"batch_bytes", ONCE_BATCH_BYTES},
     {"timeout_ms", ONCE_TIMEOUT_MS}, {"confine", ONCE_CONFINE},       {"state", ONCE_STATE},
+    {"clients", ONCE_CLIENTS},
 };
 
 static void wipe(char **text, size_t len)
@@ -52,6 +54,7 @@ void setup_fini(struct setup *s)
     free(s->instance);
     free(s->plugin);
     free(s->lock);
+    free(s->clients);
     *s = (struct setup){0};
 }
 
@@ -112,6 +115,8 @@ static int put_all(const struct setup *s, struct buf *out)
         code = fields_put_number(out, "timeout_ms", (uint64_t)s->timeout_ms);
     if (code == ERR_OK)
         code = put_line(out, "confine", s->confine ? "yes" : "no");
+    if (code == ERR_OK)
+        code = put_line(out, "clients", s->clients);
     if (code == ERR_OK)
         code = put_settings(s, out);
     if (code == ERR_OK && s->state_len > 0)
@@ -212,6 +217,7 @@ static int read_once(struct fields *f, enum once which, struct slice value, stru
         return code;
     case ONCE_CONFINE: return read_confine(value, &out->confine, e);
     case ONCE_STATE: return read_state(f, value, out, e);
+    case ONCE_CLIENTS: return read_line(value, &out->clients, e);
     }
     return err_set(e, ERR_INTERNAL, "unknown field");
 }

@@ -5,7 +5,7 @@
  * newline (the keys `set` and `state` below). Read and written by both sides with the functions here.
  *
  * Setup: `instance NAME`, `plugin PATH`, `lock PATH`, `workers N`, `batch_rows N`, `batch_bytes N`, `timeout_ms N`,
- * `confine yes|no`, `set OPTION BYTES`, `state BYTES`. */
+ * `confine yes|no`, `clients NAMES` (optional), `set OPTION BYTES`, `state BYTES`. */
 #ifndef HG_HOST_SETUP_H
 #define HG_HOST_SETUP_H
 
@@ -29,7 +29,8 @@ struct setup {
     uint64_t batch_bytes;
     int64_t timeout_ms;
     bool confine;
-    char *state; /* durable state to begin with */
+    char *clients; /* names with commas between, or NULL: everybody's rows */
+    char *state;   /* durable state to begin with */
     size_t state_len;
     struct setting *settings;
     size_t count;

@@ -30,6 +30,7 @@ static int setup_text(struct runner *r, struct buf *out)
         .batch_bytes = i->common.batch_bytes,
         .timeout_ms = i->common.timeout_ms,
         .confine = i->common.confine,
+        .clients = r->pusher->clients,
         .state = (char *)r->pusher->plugin_state,
         .state_len = r->pusher->plugin_state_len,
         .settings = settings,

@@ -239,7 +239,7 @@ static void test_defaults(void **state)
     const struct conf_value *v = find(f.instance.common_values, f.instance.common_count, "RETRY_FOR");
     assert_string_equal(v->value, "forever");
     assert_string_equal(v->origin, "default");
-    assert_int_equal(f.instance.common_count, 16);
+    assert_int_equal(f.instance.common_count, 17);
     done(&f);
 }
 
@@ -315,7 +315,7 @@ static void test_faults(void **state)
         {"PLUGIN_FILE_WHEN=x", "WHEN is reserved: conditions on rows come with a later version"},
         {"PLUGIN_FILE_PROCESS=x", "PROCESS is reserved"},
         {"PLUGIN_FILE_EVERY=1s", "EVERY is reserved"},
-        {"PLUGIN_FILE_CLIENTS=x", "CLIENTS is reserved"},
+        {"PLUGIN_FILE_CLIENTS=lab-a,lab b", "plugin file: CLIENTS: \"lab b\" is no name of a client"},
         {"PLUGIN_FILE_ENABLED=maybe", "ENABLED: \"maybe\" is not one of auto, yes, no"},
         {"PLUGIN_FILE_PARALLEL=0", "PARALLEL: \"0\" is too small: it must be at least 1"},
         {"PLUGIN_FILE_BATCH_ROWS=0", "BATCH_ROWS: \"0\" is too small"},
