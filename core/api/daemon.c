@@ -14,6 +14,11 @@ const struct conf *daemon_conf(const struct daemon *d)
     return d->conf;
 }
 
+const char *daemon_data_dir(const struct daemon *d)
+{
+    return d->data_dir;
+}
+
 struct refusals *daemon_refusals(struct daemon *d)
 {
     return d->refusals;
