@@ -70,6 +70,8 @@ struct pusher_settings {
     int64_t max_lag_ms;     /* 0: off */
     enum pusher_full when_full;
     const char *const *clients; /* names, NULL-terminated; none: everybody's. The instance's; not in a pusher */
+    const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
+    const char *const *process; /* NULL-terminated */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */

@@ -283,12 +283,12 @@ const char *instance_common(const struct instance *i, const char *name)
 
 void instance_fini(struct instance *i)
 {
-    for (size_t k = 0; k < pusher_table_count; k++)
-        opt_fini(&pusher_table[k], &i->common);
     free(i->name);
     free(i->use);
     values_free(i->values, i->count);
     values_free(i->common_values, i->common_count);
+    for (size_t k = 0; k < pusher_table_count; k++)
+        opt_fini(&pusher_table[k], &i->common);
     *i = (struct instance){0};
 }
 

@@ -10,6 +10,7 @@
 #include "delivery/pusher.h"
 #include "journal/journal.h"
 #include "supervise/folder.h"
+#include "supervise/steps.h"
 
 #include <uv.h>
 
@@ -23,6 +24,7 @@ struct runner {
     char *name;
     const char *plugin;           /* name of its plugin, "" when unknown */
     struct instance instance;     /* settings in force */
+    struct steps steps;           /* its processors */
     struct plugin_file *file;     /* a reference; NULL: not there */
     struct pusher *pusher;        /* NULL: never registered */
     enum pusher_state idle_state; /* when there is no pusher */
@@ -33,6 +35,7 @@ struct runner {
     bool config_bad;
     int64_t wake_ms;          /* when pusher_step wants to be called */
     struct counter *counters; /* what the plugin counts: a list */
+    struct counter *skips;    /* rows that its processors skipped, by their names: a list */
     uint64_t log_dropped;
 };
 

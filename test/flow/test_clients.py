@@ -113,14 +113,16 @@ def test_a_client_sees_its_own_dead_letters_only():
             return ask(g.admin_address, method, path, headers=bearer(g.keys[client]))
         seen = {c: asks(c, "GET", "/v1/dead-letters").json() for c in "ab"}
         assert [{d["uuid"] for d in seen[c]["dead"]} for c in "ab"] == [{"of-a"}, {"of-b"}]
-        assert (seen["a"]["total"], seen["b"]["total"]) == (2, 1)
+        assert seen["a"]["total"] is None  # the index does not know whose they are
         page = asks("a", "GET", "/v1/dead-letters?limit=1").json()
-        assert len(page["dead"]) == 1 and page["next"] == "1" and page["total"] == 2
+        assert len(page["dead"]) == 1
+        page = asks("a", "GET", f"/v1/dead-letters?limit=1&after={page['next']}").json()
+        assert len(page["dead"]) == 1 and {d["id"] for d in page["dead"]} < {d["id"] for d in seen["a"]["dead"]}
         theirs = f"/v1/dead-letters/{seen['b']['dead'][0]['id']}"
         assert asks("b", "GET", theirs).status == 200
         for method, path in (("GET", theirs), ("DELETE", theirs), ("POST", theirs + "/retry")):
             assert asks("a", method, path).status == 404
-        assert asks("a", "POST", "/v1/dead-letters/drop?all=yes").json() == {"matched": 2, "dropped": 2}
+        assert asks("a", "POST", "/v1/dead-letters/drop?all=yes").json() == {"matched": 2, "dropped": 2, "next": None}
         assert {d["uuid"] for d in g.dead()} == {"of-b"}
         assert asks("a", "GET", "/v1/pushers").status == 403
 

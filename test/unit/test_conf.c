@@ -456,7 +456,8 @@ static void test_reloadable(void **state)
                                          "log.level",
                                          "log.format",
                                          "clients.rows_per_second",
-                                         "clients.bytes_per_second"};
+                                         "clients.bytes_per_second",
+                                         "audit.max_bytes"};
     struct loaded l;
     struct conf_line line;
     size_t count = 0;
