@@ -350,6 +350,20 @@ void pusher_mark(struct pusher *p, enum pusher_state state, const char *reason)
     pusher_set_state(p, state, "pusher.not_started", reason);
 }
 
+void pusher_hurry(struct pusher *p, int64_t now)
+{
+    p->restart_at_ms = p->restart_at_ms > now ? now : p->restart_at_ms;
+    p->not_now_until_ms = p->not_now_until_ms > now ? now : p->not_now_until_ms;
+    for (size_t i = 0; i < p->waiting.count; i++)
+        if (p->waiting.rows[i].due_ms > now)
+            p->waiting.rows[i].due_ms = now;
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        if (entry->due_ms > now)
+            entry->due_ms = now;
+    p->aside_due_ms = now;
+}
+
 void pusher_pause(struct pusher *p, bool paused, int64_t now)
 {
     bool mend = !paused && p->broken && p->wanted;

@@ -301,8 +301,10 @@ int64_t pusher_step(struct pusher *p, int64_t now);
 
 /* --- an operator's wishes --- */
 void pusher_pause(struct pusher *p, bool paused, int64_t now); /* resume also mends `broken` */
-void pusher_stop(struct pusher *p);                            /* no further hand-outs */
-bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
+/* Try now whatever waits for its time: the far end, a start, single rows. */
+void pusher_hurry(struct pusher *p, int64_t now);
+void pusher_stop(struct pusher *p);        /* no further hand-outs */
+bool pusher_quiet(const struct pusher *p); /* nothing with a worker, nothing to be written */
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
 /* What is before `end` becomes dead letters, parked rows too; what comes later is not for it; nothing is delivered any

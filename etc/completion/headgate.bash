@@ -20,6 +20,7 @@ _headgate_options() {
     'dead retry') echo --pusher --reason --uuid --since --all --dry-run --why --ca --admin ;;
     'dead drop') echo --pusher --reason --uuid --since --all --dry-run --why --ca --admin ;;
     'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
+    tap) echo --pusher --uuid --client --json --ca --admin ;;
     replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --why --ca --admin ;;
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --why --ca --admin ;;
@@ -43,9 +44,9 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status send receipt dead replay pause resume reload drain \
-        probe refusals audit journal key ;;
-    help) echo run check config plugin status send receipt dead replay pause resume reload drain probe refusals audit \
+    '') echo help --help --version run check config plugin status tap send receipt dead replay pause resume reload \
+        drain probe refusals audit journal key ;;
+    help) echo run check config plugin status tap send receipt dead replay pause resume reload drain probe refusals audit \
         journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
