@@ -111,6 +111,11 @@ void receipts_make(struct api *api, struct receipt_waiter *w);
 /* Something was settled, or time has passed: look who need not wait any longer. */
 void receipts_look(struct api *api);
 
+/* actions.c */
+api_route api_audit;
+
+/* router.c: the function of the route that a request leads to, as its name stands in routes.def; NULL: to none. */
+const char *api_route_name(const struct http_request *r);
 /* router.c: at the head: may it? 0, or it was answered. Any loop's thread, on listeners of that loop. */
 int api_admit(struct api *api, struct http_request *r);
 /* Its caller would still be let in. */

@@ -14,6 +14,11 @@ const struct conf *daemon_conf(const struct daemon *d)
     return d->conf;
 }
 
+const char *daemon_data_dir(const struct daemon *d)
+{
+    return d->data_dir;
+}
+
 struct refusals *daemon_refusals(struct daemon *d)
 {
     return d->refusals;
@@ -208,6 +213,8 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     }
     d->conf = fresh;
     d->settings = conf_settings(fresh);
+    if (quota_configure(d->quota, fresh) != ERR_OK)
+        LOG(LOG_ERROR, "reload.no_memory", "the limits of clients stay as they were");
     conf_free(&before);
     daemon_set_log(d->settings);
     daemon_look_access(d);
@@ -309,6 +316,7 @@ static int run(struct daemon *d)
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     supervisor_free(&d->supervisor);
     keyring_free(&d->keyring);
+    quota_free(&d->quota);
     daemon_close_access(d);
     daemon_close_tls(d);
     refusals_free(&d->refusals);
@@ -366,8 +374,10 @@ int daemon_run(const struct daemon_options *options)
         return code;
     d->refusals = refusals_new();
     d->keyring = keyring_new();
+    d->quota = quota_new();
     d->history = history_new(d->began_ms);
-    if (d->refusals == NULL || d->keyring == NULL || d->history == NULL)
+    if (d->refusals == NULL || d->keyring == NULL || d->history == NULL || d->quota == NULL ||
+        quota_configure(d->quota, d->conf) != ERR_OK)
         return EXIT_INTERNAL_FAULT;
     return run(d);
 }

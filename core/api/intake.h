@@ -9,6 +9,7 @@
 
 #include "access/access.h"
 #include "api/keyring.h"
+#include "api/quota.h"
 #include "api/refusals.h"
 #include "http/http.h"
 #include "journal/journal.h"
@@ -39,6 +40,7 @@ enum { WAIT_MAX_S = 300 };
 struct intake_options {
     struct journal *journal;
     struct keyring *keyring;
+    struct quota *quota; /* NULL: nobody has limits */
     struct refusals *refusals;
     struct intake_rules rules;
     struct access *access; /* with `auth` neither unset nor none */

@@ -120,6 +120,12 @@ static double get_skipped(struct api *api, const struct runner *r)
     return (double)(all > others ? all - others : 0);
 }
 
+static double get_skipped_client(struct api *api, const struct runner *r)
+{
+    (void)api;
+    return (double)r->pusher->counts.skipped_client;
+}
+
 static double get_given_up(struct api *api, const struct runner *r)
 {
     (void)api;
@@ -214,6 +220,7 @@ static const struct pusher_value pusher_values[] = {
     {M_rows_duplicate, NULL, get_duplicate},
     {M_rows_dead, NULL, get_dead},
     {M_rows_skipped, "reason=\"plugin\"", get_skipped},
+    {M_rows_skipped, "reason=\"client\"", get_skipped_client},
     {M_rows_skipped, "reason=\"given-up\"", get_given_up},
     {M_retries, NULL, get_retries},
     {M_lag_rows, NULL, get_lag_rows},

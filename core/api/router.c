@@ -18,13 +18,14 @@ enum { EVERYBODY = 0, ANYBODY = ROLE_ALL, OWN = 1 << ROLE_COUNT };
 
 struct route {
     enum http_method method;
+    const char *name;
     const char *pattern;
     int where, may;
     api_route *run;
 };
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, where, may, run) {HTTP_##method, pattern, where, may, run},
+#define ROUTE(method, pattern, where, may, run) {HTTP_##method, #run, pattern, where, may, run},
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -109,6 +110,15 @@ static struct access_need need_of(const struct http_request *r)
         if (routes[i].method == method_of(r) && leads_to(&routes[i], r, &params))
             return (struct access_need){.roles = (unsigned)routes[i].may & ROLE_ALL, .own = (routes[i].may & OWN) != 0};
     return (struct access_need){.roles = ROLE_ALL, .own = true};
+}
+
+const char *api_route_name(const struct http_request *r)
+{
+    struct api_params params;
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        if (routes[i].method == method_of(r) && leads_to(&routes[i], r, &params))
+            return routes[i].name;
+    return NULL;
 }
 
 static bool admits(struct api *api, struct http_request *r, struct access_denial *why)

@@ -117,7 +117,7 @@ int daemon_open_servers(struct daemon *d)
     struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
                                                                      .request = on_operation,
                                                                      .gone = on_operation_gone,
-                                                                     .answered = daemon_note_refused,
+                                                                     .answered = daemon_note_answer,
                                                                      .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
@@ -147,6 +147,7 @@ int daemon_open_loops(struct daemon *d)
     const struct loops_options options = {
         .api = &d->api,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .budget = &d->budget,
         .places = &d->places,
@@ -168,6 +169,7 @@ int daemon_open_intake(struct daemon *d)
     struct intake_options options = {
         .journal = d->journal,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
         .access = d->access,

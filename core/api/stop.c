@@ -72,6 +72,7 @@ void daemon_signal(uv_signal_t *signal, int number)
     struct buf changed, restart, faults;
     switch (number) {
     case SIGHUP:
+        daemon_note_action(d, "reload", "signal HUP");
         buf_init(&changed, FAULTS_MAX_BYTES);
         buf_init(&restart, FAULTS_MAX_BYTES);
         buf_init(&faults, FAULTS_MAX_BYTES);
@@ -87,6 +88,7 @@ void daemon_signal(uv_signal_t *signal, int number)
             LOG(LOG_WARN, "stop.at_once", "told twice: ending at once; nothing acknowledged is lost");
             _exit(EXIT_OK); /* hosts end with their parent; the journal is durable as it is */
         }
+        daemon_note_action(d, "stop", number == SIGTERM ? "signal TERM" : "signal INT");
         daemon_begin_stop(d);
         break;
     }

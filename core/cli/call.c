@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 64 << 20, TOKEN_MAX = 16 << 10, CONNECT_MS = 5000, STALL_SECONDS = 60 };
+enum { ANSWER_MAX = 64 << 20, TOKEN_MAX = 16 << 10, CONNECT_MS = 5000, STALL_SECONDS = 60, URL_MAX = 64 << 10 };
 
 static size_t call_take(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -193,10 +193,16 @@ int call_send(struct call *c, const struct call_request *r, struct err *e)
     c->status = 0;
     c->replayed = false;
     c->fault[0] = '\0';
-    if (asprintf(&url, "%s%s", c->target.base, r->path) < 0) {
+    struct buf path;
+    buf_init(&path, URL_MAX);
+    bool changes = strcmp(r->method, "GET") != 0;
+    if (buf_adds(&path, r->path) != ERR_OK || call_query(&path, "why", changes ? c->why : NULL) != ERR_OK ||
+        asprintf(&url, "%s%s", c->target.base, buf_str(&path)) < 0) {
         url = NULL;
+        buf_free(&path);
         goto out;
     }
+    buf_free(&path);
     if (!call_headers(c, r, &headers))
         goto out;
     call_setup(c, r, url, headers);

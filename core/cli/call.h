@@ -15,6 +15,7 @@ struct call_request;
 struct call {
     CURL *curl;
     struct target target;
+    const char *why;                    /* of everything but GET, for the audit log; borrowed; NULL: not said */
     char *authorization;                /* a whole header line, or NULL */
     const char *ca, *cert, *cert_key;   /* files, borrowed; NULL: the system's authorities, no certificate of our own */
     const struct call_request *request; /* while it is under way */

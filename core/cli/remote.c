@@ -70,8 +70,10 @@ int remote_open(struct remote *r, const struct args *a)
     if (code == ERR_OK)
         code = call_open(&r->call, &target, token, args_value(a, OPT_CA, NULL), &e);
     free(token);
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        r->call.why = args_value(a, OPT_WHY, NULL);
         return EXIT_DONE;
+    }
     return say_error(code == ERR_NOMEM ? EXIT_INTERNAL : EXIT_CONFIG, "%s", e.text);
 }
 

@@ -216,12 +216,13 @@ static void lanes_settle_count(struct pusher *p)
         p->reshard_at = p->ops->durable(p->ops->arg).position;
 }
 
-/* WHEN and PROCESS are the host's affair: their texts stay with who gave them. */
+/* WHEN, PROCESS and CLIENTS are the host's affair: their texts stay with who gave them. */
 static void pusher_take_settings(struct pusher *p, const struct pusher_settings *settings)
 {
     p->settings = *settings;
     p->settings.when = NULL;
     p->settings.process = NULL;
+    p->settings.clients = NULL;
 }
 
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
@@ -293,9 +294,20 @@ void pusher_free(struct pusher **pp)
     free(p->name);
     free(p->plugin);
     free(p->dir);
+    free(p->clients);
     p->magic = 0;
     free(p);
     *pp = NULL;
+}
+
+int pusher_set_clients(struct pusher *p, const char *clients)
+{
+    char *copy = *clients == '\0' ? NULL : strdup(clients);
+    if (copy == NULL && *clients != '\0')
+        return ERR_NOMEM;
+    free(p->clients);
+    p->clients = copy;
+    return ERR_OK;
 }
 
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)

@@ -65,6 +65,7 @@ struct judged {
     uint64_t uuid_hash;
     int64_t after_ms;
     uint32_t verdict; /* enum hg_verdict or host_verdict */
+    uint32_t rows;    /* of VERDICT_CLIENT: how many from `place` on */
     bool unjudged;
     char *reason; /* owned, may be NULL */
 };
@@ -164,7 +165,7 @@ struct pusher_counts { /* since start of this process; durable totals stand in t
     uint64_t retries, restarts, unjudged, uncertain, deadline_kills, memory_kills, crashes, lost, damaged;
     uint64_t delivered_rows; /* every row that passed; also evidence that others pass */
     uint64_t given_up_expired, given_up_full, given_up_forgotten;
-    uint64_t skipped_plugin;
+    uint64_t skipped_plugin, skipped_client;
 };
 
 struct replay_job {
@@ -182,6 +183,7 @@ struct pusher {
     uint32_t magic;
     struct link link; /* the owner's */
     char *name, *plugin, *dir;
+    char *clients; /* CLIENTS, or NULL: everybody's row sets are for it */
     struct pusher_settings settings;
     uint32_t flags; /* enum hg_pusher_flag */
     uint32_t worker_count;
@@ -275,6 +277,9 @@ int pusher_register(struct pusher *p, struct err *e) MUST_CHECK;
 void pusher_free(struct pusher **p);
 /* New settings after a reload or a replaced file; the host is started again by the caller where needed. */
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers);
+
+/* CLIENTS as text; empty: everybody. The host looks at it while rows pass, sweeps where they are given up. */
+int pusher_set_clients(struct pusher *p, const char *clients) MUST_CHECK;
 
 /* --- events --- */
 void pusher_want(struct pusher *p, bool wanted, int64_t now); /* there is a plugin to run, with good settings */

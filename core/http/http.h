@@ -45,6 +45,7 @@ struct http_field {
 struct http_caller {
     unsigned roles;  /* bits of access/role.h */
     char client[65]; /* whose rows these are; "": nobody's in particular */
+    char who[161];   /* for people: "key <id> <name>", "token <sub>", "certificate cn:<name>"; "": nobody was asked */
 };
 
 /* One request. Lives from the head until http_respond(), also when the peer has gone meanwhile; then the answer is
