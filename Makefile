@@ -423,8 +423,8 @@ $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 
 .PHONY: reference
 reference: $(BUILD)/gen_reference all
-	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/page && \
-	    mv $(BUILD)/page $$page || exit 1; done
+	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/reference.page && \
+	    mv $(BUILD)/reference.page $$page || exit 1; done
 	@BUILD=$(BUILD) $(PYTHON) test/lint/check_plugin_pages.py --write
 
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
