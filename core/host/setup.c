@@ -9,7 +9,7 @@
 #include <headgate.h>
 #include <stdlib.h>
 
-enum { SETTINGS_MAX = 512,  SETTING_MAX = 1024 * 1024, TEXT_MAX = 4096, NAME_LENGTH_MAX = 64 };
+enum { SETTINGS_MAX = 512, SETTING_MAX = 1024 * 1024, TEXT_MAX = 4096, NAME_LENGTH_MAX = 64 };
 
 /* The fields that stand once, as bits of what was seen. */
 enum once {
@@ -296,7 +296,9 @@ int setup_read(struct slice text, struct setup *out, struct err *e)
     const unsigned needed = ONCE_INSTANCE | ONCE_PLUGIN | ONCE_WORKERS | ONCE_BATCH_ROWS | ONCE_BATCH_BYTES |
                             ONCE_TIMEOUT_MS | ONCE_CONFINE;
     if (code == ERR_NOTFOUND)
-        code = (seen & needed) == needed && processors_complete(&s) ? ERR_OK : err_set(e, ERR_MISSING, "the setup is not complete");
+        code = (seen & needed) == needed && processors_complete(&s)
+                   ? ERR_OK
+                   : err_set(e, ERR_MISSING, "the setup is not complete");
     if (code == ERR_OK)
         *out = s;
     else

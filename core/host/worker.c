@@ -188,8 +188,8 @@ static bool worker_await_go(struct hg_host *w)
     return go;
 }
 
-/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about again
- * as well, so that the whole hand-out comes again as it was. */
+/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about
+ * again as well, so that the whole hand-out comes again as it was. */
 static bool worker_took_none(const struct hg_rows *l, int result)
 {
     bool none = result != HG_ALL_OK && result != HG_JUDGED;

@@ -190,8 +190,8 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
         buf_free(&why);
         return false;
     }
-    bool same = r->file == file && instance_equal(&r->instance, &fresh) && steps_equal(&r->steps, &steps) &&
-                !r->config_bad;
+    bool same =
+        r->file == file && instance_equal(&r->instance, &fresh) && steps_equal(&r->steps, &steps) && !r->config_bad;
     adopt(r, &fresh, &steps);
     set_file(r, file);
     r->plugin = file->about.name;
@@ -313,8 +313,8 @@ static void say_notices(struct supervisor *s, struct buf *notices)
     }
 }
 
-/* A processor has no runner: it is a part of the pushers that name it. Moves their names behind the others, whose number
- * is returned. */
+/* A processor has no runner: it is a part of the pushers that name it. Moves their names behind the others, whose
+ * number is returned. */
 static size_t pushers_first(const struct step_places *places, char **names, char **uses)
 {
     size_t pushers = 0;
