@@ -138,7 +138,8 @@ int number_exact(struct hg_text text)
     double value = number_value(text);
     if (!isfinite(value))
         return 0;
-    return decimal_same(decimal_of(text), decimal_of((struct hg_text){out, shortest(value, out)}));
+    size_t len = shortest(value, out);
+    return decimal_same(decimal_of(text), decimal_of((struct hg_text){out, len}));
 }
 
 /* --- finding them again --- */
