@@ -8,7 +8,7 @@ set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
      libinih-dev libzstd-dev zlib1g-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
-     libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev"
+     libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev libjq-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
 # g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
