@@ -106,7 +106,7 @@ void aside_count(struct aside *a, const struct aside_entry *entry, int sign)
         break;
     case ASIDE_PARKED: held_count(a, entry->uuid_hash, sign); /* fall through */
     case ASIDE_RETRYING:
-        a->parked_count += (size_t)sign;
+        a->parked_count += sign > 0 ? entry->rows : -(size_t)entry->rows;
         a->parked_bytes += sign > 0 ? bytes : -bytes;
         break;
     case ASIDE_GONE: break;
@@ -132,6 +132,8 @@ static struct aside_entry entry_of(const struct aside_add *add)
         .attempts = add->attempts,
         .returned = add->returned,
         .state = add->state,
+        .rows = add->rows,
+        .suspect = add->suspect,
     };
 }
 
@@ -201,8 +203,9 @@ struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struc
 {
     for (size_t i = 0; i < a->count; i++) {
         struct aside_entry *entry = &a->entries[i];
-        if (entry->state != ASIDE_GONE && place_cmp(entry->place, place) == 0 &&
-            memcmp(&entry->epoch, epoch, sizeof *epoch) == 0)
+        bool here = entry->place.row == PLACE_SET ? entry->place.position == place.position
+                                                  : place_cmp(entry->place, place) == 0;
+        if (here && entry->state != ASIDE_GONE && memcmp(&entry->epoch, epoch, sizeof *epoch) == 0)
             return entry;
     }
     return NULL;

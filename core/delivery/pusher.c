@@ -426,6 +426,8 @@ int64_t pusher_step(struct pusher *p, int64_t now)
     CHECK_MAGIC(p, PUSHER_MAGIC);
     expire_unopened(p, now);
     pusher_let_rows_go(p);
+    if (p->forgotten && p->aside.parked_count > 0)
+        pusher_forget_parked(p);
     int64_t wake = INT64_MAX, at;
     if (p->host == HOST_NONE)
         wake = start_host(p, now);
@@ -511,12 +513,13 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 }
 
 /* Rows of a row set that are about to be set aside. */
-static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position)
+static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position, uint32_t rows)
 {
     uint32_t parked = 0;
     for (size_t i = 0; i < count; i++) { /* not what only moves: that is counted where it lies */
         bool becomes = !adds[i].moved || adds[i].reason[0] != '\0';
-        parked += adds[i].place.position == position && becomes;
+        if (adds[i].place.position == position && becomes)
+            parked += adds[i].place.row == PLACE_SET ? rows : 1;
     }
     return parked;
 }
@@ -553,11 +556,11 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         const struct aside_entry *entry = &p->aside.entries[i];
         if (entry->place.position == position && entry->uuid_hash == uuid_hash &&
             (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
-            out->parked++;
+            out->parked += entry->place.row == PLACE_SET ? rows : 1;
     }
-    out->parked += adds_at(p->adds, p->add_count, position) + sets_at(p->sets, p->set_count, position, rows);
+    out->parked += adds_at(p->adds, p->add_count, position, rows) + sets_at(p->sets, p->set_count, position, rows);
     if (p->writing != NULL)
-        out->parked += adds_at(p->writing->adds, p->writing->add_count, position) +
+        out->parked += adds_at(p->writing->adds, p->writing->add_count, position, rows) +
                        sets_at(p->writing->sweeps, p->writing->sweep_count, position, rows);
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];

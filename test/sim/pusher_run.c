@@ -176,7 +176,7 @@ static void step(void)
 static bool drained(void)
 {
     if (pusher->forgotten)
-        return intake_waiting() == 0 && pusher_let_go(pusher);
+        return intake_waiting() == 0 && pusher_let_go(pusher) && pusher->aside.parked_count == 0;
     return intake_waiting() == 0 && pusher_drained(pusher, journal_durable(journal).position) && pusher_quiet(pusher);
 }
 
