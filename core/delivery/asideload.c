@@ -37,8 +37,7 @@ static int load_row(struct aside *a, uint32_t file, const struct record *r, cons
     int code = aside_reserve(a, 1);
     if (code != ERR_OK)
         return code;
-    a->entries[a->count++] = entry;
-    aside_count(a, &entry, 1);
+    aside_put(a, &entry);
     return ERR_OK;
 }
 

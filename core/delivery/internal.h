@@ -32,7 +32,6 @@ struct aside_mark {
     uint32_t row;          /* its number in its set */
 };
 bool aside_mark_get(struct slice context, struct aside_mark *m);
-void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
 void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);

@@ -33,8 +33,8 @@ static const char why_forgotten[] = "given up: its pusher was forgotten";
 
 void pusher_forget_parked(struct pusher *p)
 {
-    for (size_t i = 0; p->aside.parked_count > 0 && i < p->aside.count; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         bool parked = entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING;
         if (parked && !entry->moving && !pusher_aside_dead(p, entry, why_forgotten))
             return; /* without room it stays parked, and waits for one */

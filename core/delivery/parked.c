@@ -25,8 +25,8 @@ bool pusher_parked_before(const struct pusher *p, uint64_t uuid_hash, struct pla
         return true;
     if (!aside_holds(&p->aside, uuid_hash))
         return false;
-    for (size_t i = 0; i < p->aside.count; i++) {
-        const struct aside_entry *entry = &p->aside.entries[i];
+    for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         if (entry->state == ASIDE_PARKED && entry->uuid_hash == uuid_hash && place_before(entry->place, place))
             return true;
     }
@@ -152,8 +152,8 @@ static bool firsts_make(struct firsts *f, const struct aside *a)
     while (slots < 2 * a->parked_count)
         slots *= 2;
     *f = (struct firsts){calloc(slots, sizeof *f->slots), slots - 1};
-    for (size_t i = 0; f->slots != NULL && i < a->count; i++) {
-        const struct aside_entry *entry = &a->entries[i];
+    const struct aside_entry *entry = f->slots == NULL ? NULL : aside_active(a);
+    for (; entry != NULL; entry = aside_active_next(a, entry)) {
         if (entry->state != ASIDE_PARKED)
             continue;
         const struct aside_entry **first = first_of(f, entry->uuid_hash);
@@ -207,8 +207,8 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
     uint64_t bytes = 0;
     int64_t next = INT64_MAX;
     bool left = false;
-    for (size_t i = 0; i < p->aside.count; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         if ((entry->state != ASIDE_PARKED && entry->state != ASIDE_RETRYING) || aside_blocked(p, &firsts, entry))
             continue;
         if (entry->due_ms > now) {

@@ -38,8 +38,9 @@ static bool any_suspected(const struct pusher *p)
     for (size_t i = 0; i < p->waiting.count; i++)
         if (p->waiting.rows[i].suspected)
             return true;
-    for (size_t i = 0; p->aside_suspected && i < p->aside.count; i++)
-        if (p->aside.entries[i].suspected && !p->aside.entries[i].suspect)
+    const struct aside_entry *entry = p->aside_suspected ? aside_active(&p->aside) : NULL;
+    for (; entry != NULL; entry = aside_active_next(&p->aside, entry))
+        if (entry->suspected && !entry->suspect)
             return true;
     return false;
 }

@@ -224,7 +224,7 @@ void pusher_compact(struct pusher *p)
     if (!aside_bloated(a))
         return;
     uint64_t bytes = 0;
-    for (size_t i = 0; i < a->count && a->entries[i].file == a->oldest && bytes < COMPACT_BYTES; i++) {
+    for (size_t i = a->front; i < a->count && a->entries[i].file <= a->oldest && bytes < COMPACT_BYTES; i++) {
         struct aside_entry *entry = &a->entries[i];
         if (entry->state == ASIDE_GONE || entry->out || entry->moving)
             continue;

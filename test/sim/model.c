@@ -480,7 +480,7 @@ static void receipt_check(const struct sim_set *s, const struct journal_segment 
     if (view.pending + view.waiting + view.parked > 0)
         return;
     r = (struct receipt){.set = s};
-    if (settle_read(model.p->dir, segment->base, receipt_entry, &r) != ERR_OK)
+    if (settle_find(model.p->dir, segment->base, s->position, receipt_entry, &r) != ERR_OK)
         return; /* the disk is failing */
     pusher_settles(model.p, receipt_entry, &r);
     for (uint32_t k = 0; k < s->rows; k++) {
