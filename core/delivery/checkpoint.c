@@ -133,7 +133,8 @@ static void sweep_lanes(struct checkpoint *cp)
         if (s->set)
             continue;
         cp->cursor.lanes[s->lane] = s->end;
-        cp->cursor.plans[s->lane].there = false;
+        if (s->rows > 0)
+            cp->cursor.plans[s->lane].there = false;
         if (s->end_row > 0)
             cp->cursor.lane_rows[s->lane] = s->end_row;
     }

@@ -187,8 +187,6 @@ static void draw_lanes(struct pusher *p, struct checkpoint *cp)
             return;
         }
         draw_sweep(p, cp, i);
-        if (lane->sweeping)
-            lane->plan.there = false;
     }
 }
 
@@ -260,6 +258,7 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
         return;
     struct lane *lane = &p->lanes[s->lane];
     lane->sweeping = false;
+    lane->plan.there = lane->plan.there && s->rows == 0; /* else it has lost rows */
     lane->next = s->end;
     if (s->end_row > 0)
         lane->row = s->end_row;

@@ -310,8 +310,9 @@ void model_blamed(struct place place)
     const struct sim_set *s = set_at(place.position);
     for (uint32_t k = 0; s != NULL && k < s->rows; k++) {
         struct sim_row *row = model_row(s->first + k);
-        row->lone++;
-        row->stamp = model.passed;
+        bool it = model.whole_sets || k == place.row;
+        row->lone += it;
+        row->stamp = it ? model.passed : row->stamp;
     }
 }
 
