@@ -60,6 +60,26 @@ bool conf_option_taken(const char *name)
     return strcmp(name, "USE") == 0 || pusher_later(name) != NULL;
 }
 
+size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults)
+{
+    static const char *const pullers[] = {"ENABLED",   "EVERY",      "TIMEOUT", "RETRY_MIN",
+                                          "RETRY_MAX", "MEMORY_MAX", "CONFINE"};
+    struct lines lines = {faults, 0};
+    for (size_t k = 0; k < i->common_count; k++) {
+        const struct conf_value *v = &i->common_values[k];
+        bool fits = strcmp(v->name, "EVERY") != 0 || puller;
+        if (puller) {
+            fits = false;
+            for (size_t n = 0; n < COUNT_OF(pullers); n++)
+                fits = fits || strcmp(v->name, pullers[n]) == 0;
+        }
+        if (!fits && strcmp(v->origin, "default") != 0)
+            lines_add(&lines, "%s: %s is an option of %s, and %s is a %s", v->origin, v->name,
+                      puller ? "pushers" : "pullers", i->name, puller ? "puller" : "pusher");
+    }
+    return lines.count;
+}
+
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)
 {
     char shortest[32], longest[32];

@@ -1,11 +1,12 @@
 /* What a worker's thread does: open(), then one hand-out after the other (gather, tell what was taken, push(), tell
- * what became of it), between them what was asked for besides, close().
+ * what became of it), or one pull() after the other, between them what was asked for besides, close().
  *
  * TAKEN leaves before push() begins, so that the daemon knows the suspects when the push ends this process. When it
  * ends in another way nothing is lost either: what was handed out and not told as done is handed out again. */
 #include "host/worker.h"
 
 #include "base/sys.h"
+#include "host/chain.h"
 #include "host/crash.h"
 #include "host/hostapi.h"
 #include "host/hostlog.h"
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum job { JOB_HAND, JOB_REOPEN, JOB_PROBE, JOB_IDLE, JOB_STOP };
+enum job { JOB_HAND, JOB_PULL, JOB_REOPEN, JOB_PROBE, JOB_IDLE, JOB_STOP };
 
 static const struct hg_pusher *worker_pusher(const struct hg_host *w)
 {
@@ -37,12 +38,14 @@ static void worker_dropped(void *arg, uint32_t store, uint64_t base)
 int worker_init(struct hg_host *w, struct host *h, uint16_t lane)
 {
     *w = (struct hg_host){.magic = WORKER_MAGIC, .lane = lane, .host = h, .stage = WORKER_OPENING};
+    w->of = w;
+    w->name = h->setup.instance;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->changed, &attr);
     pthread_condattr_destroy(&attr);
-    bool whole = (h->plugin.plugin->pusher->flags & HG_WHOLE_SETS) != 0;
+    bool whole = h->puller == NULL && (worker_pusher(w)->flags & HG_WHOLE_SETS) != 0;
     gather_init(&w->gather, &h->shelf, whole, &h->stopping);
     w->gather.damaged = worker_damaged;
     w->gather.dropped = worker_dropped;
@@ -92,11 +95,12 @@ static int worker_outcome(struct hg_host *w, const char *what, int result)
 static void worker_call_start(struct hg_host *w)
 {
     struct host *h = w->host;
-    const struct hg_pusher *p = worker_pusher(w);
-    int result = HG_OPEN_OK;
-    if (p->start != NULL) {
+    worker_allow(&h->self, h->setup.timeout_ms);
+    int result = chain_start(&h->self);
+    memcpy(w->reason, h->self.reason, sizeof w->reason);
+    if (result == HG_OPEN_OK && h->calls.start != NULL) {
         worker_allow(&h->self, h->setup.timeout_ms);
-        result = worker_outcome(&h->self, "start", p->start(&h->self, &hostapi, h->config));
+        result = worker_outcome(&h->self, "start", h->calls.start(&h->self, &hostapi, h->config));
         memcpy(w->reason, h->self.reason, sizeof w->reason);
     }
     pthread_mutex_lock(&h->mutex);
@@ -126,7 +130,13 @@ static bool worker_open(struct hg_host *w)
     int result = worker_await_start(w);
     if (result == HG_OPEN_OK) {
         worker_allow(w, h->setup.timeout_ms);
-        result = worker_outcome(w, "open", worker_pusher(w)->open(w, &hostapi, h->config, &w->state));
+        result = chain_open(w);
+    }
+    if (result == HG_OPEN_OK && h->calls.open != NULL) {
+        worker_allow(w, h->setup.timeout_ms);
+        result = worker_outcome(w, "open", h->calls.open(w, &hostapi, h->config, &w->state));
+        if (result != HG_OPEN_OK)
+            chain_close(w);
     }
     w->outcome = result;
     worker_enter(w, result == HG_OPEN_OK ? WORKER_OPEN : WORKER_FAILED);
@@ -177,21 +187,42 @@ static bool worker_await_go(struct hg_host *w)
     return go;
 }
 
-static void worker_push(struct hg_host *w, struct told *told)
+/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about again
+ * as well, so that the whole hand-out comes again as it was. */
+static bool worker_took_none(const struct hg_rows *l, int result)
 {
-    worker_allow(w, w->hand.head.timeout_ms);
-    int64_t began = clock_ns();
+    bool none = result != HG_ALL_OK && result != HG_JUDGED;
+    for (uint32_t i = 0; none && i < l->count; i++)
+        none = l->rows[i].verdict == 0 || l->rows[i].step > 0;
+    return none;
+}
+
+static int worker_call_push(struct hg_host *w)
+{
     w->pushing = true;
-    crash_token(w->hand.head.head.token);
     int result = worker_pusher(w)->push(w->state, &w->rows);
     w->pushing = false;
     w->unflushed = true;
     result = window_finish(w, result);
+    if (w->steps != NULL && worker_took_none(&w->rows, result))
+        chain_forget(&w->rows);
+    return result;
+}
+
+static void worker_push(struct hg_host *w, struct told *told)
+{
+    bool bad = false;
+    worker_allow(w, w->hand.head.timeout_ms);
+    int64_t began = clock_ns();
+    crash_token(w->hand.head.head.token);
+    int result = chain_process(w, &bad);
+    if (result == HG_ALL_OK && lent_seen_count(&w->rows) > 0)
+        result = worker_call_push(w);
     crash_token(0);
     told->push_us = (clock_ns() - began) / 1000;
-    told->bad_result = result != HG_ALL_OK && result != HG_JUDGED && result != HG_NOT_NOW;
+    told->bad_result = bad || (result != HG_ALL_OK && result != HG_JUDGED && result != HG_NOT_NOW);
     told->result = told->bad_result ? HG_NOT_NOW : (uint32_t)result;
-    if (told->bad_result) {
+    if (told->bad_result && !bad) {
         char why[64];
         snprintf(why, sizeof why, "push() returned %d, which is no result", result);
         lent_not_now(&w->rows, 0, why);
@@ -203,7 +234,8 @@ static void worker_push(struct hg_host *w, struct told *told)
         told->reason_length = w->rows.reason_length;
     }
     if (w->rows.misuse > 0)
-        hostlog(HG_LOG_WARN, "push() gave %u verdicts that are none, or about no row", w->rows.misuse);
+        hostlog(HG_LOG_WARN, "%s gave %u verdicts that are none, or about no row",
+                w->steps == NULL ? "push()" : "push(), or a processor,", w->rows.misuse);
 }
 
 static void worker_hand(struct hg_host *w)
@@ -227,11 +259,35 @@ static void worker_hand(struct hg_host *w)
     worker_done(w, &told);
 }
 
+/* --- pulling --- */
+
+/* What a position that is durable releases at the source, which a crash may have kept from being told before. */
+static void worker_remind(struct hg_host *w)
+{
+    struct host *h = w->host;
+    if (h->puller != NULL && h->puller->notify != NULL && h->state_len > 0)
+        h->puller->notify(w->state, h->state, h->state_len);
+}
+
+static void worker_pull(struct hg_host *w, uint64_t token)
+{
+    w->reason[0] = '\0';
+    w->pulling = true;
+    int result = w->host->puller->pull(w->state);
+    w->pulling = false;
+    if (result < HG_PULLED || result > HG_PULL_BROKEN) {
+        snprintf(w->reason, sizeof w->reason, "pull() returned %d, which is no result", result);
+        result = HG_PULL_NOT_NOW;
+    }
+    tell_counts(w->host);
+    tell_pulled(w, token, result, w->reason);
+}
+
 /* --- between pushes --- */
 
 static void worker_flush(struct hg_host *w)
 {
-    if (worker_pusher(w)->flush == NULL || !w->unflushed)
+    if (!w->unflushed || worker_pusher(w)->flush == NULL)
         return;
     w->unflushed = false;
     worker_allow(w, w->host->setup.timeout_ms);
@@ -253,9 +309,9 @@ static void worker_probe(struct hg_host *w, uint64_t token)
 {
     int result = HG_OPEN_OK;
     w->reason[0] = '\0';
-    if (worker_pusher(w)->probe != NULL) {
+    if (w->host->calls.probe != NULL) {
         worker_allow(w, w->host->setup.timeout_ms);
-        result = worker_outcome(w, "probe", worker_pusher(w)->probe(w->state));
+        result = worker_outcome(w, "probe", w->host->calls.probe(w->state));
     }
     tell_outcome(w->host, WIRE_PROBED, w->lane, token, result, w->reason);
 }
@@ -282,13 +338,15 @@ static enum job worker_next(struct hg_host *w, bool *rested, uint64_t *token)
             job = JOB_PROBE;
         else if (take_flag(&w->received))
             job = JOB_HAND;
+        else if (take_flag(&w->pull))
+            job = JOB_PULL;
         else if (life_wait(w, rest))
             continue;
         break;
     }
-    *token = w->probe_token;
+    *token = job == JOB_PULL ? w->pull_token : w->probe_token;
     pthread_mutex_unlock(&h->mutex);
-    *rested = job == JOB_IDLE || (*rested && job != JOB_HAND);
+    *rested = job == JOB_IDLE || (*rested && job != JOB_HAND && job != JOB_PULL);
     return job;
 }
 
@@ -299,11 +357,12 @@ static void worker_serve(struct hg_host *w)
         uint64_t token;
         switch (worker_next(w, &rested, &token)) {
         case JOB_HAND: worker_hand(w); break;
+        case JOB_PULL: worker_pull(w, token); break;
         case JOB_PROBE: worker_probe(w, token); break;
         case JOB_IDLE: worker_idle(w); break;
         case JOB_REOPEN:
-            if (worker_pusher(w)->reopen != NULL)
-                worker_pusher(w)->reopen(w->state);
+            if (w->host->calls.reopen != NULL)
+                w->host->calls.reopen(w->state);
             break;
         case JOB_STOP: return;
         }
@@ -317,10 +376,13 @@ static void *worker_main(void *arg)
     if (crash_thread_init(w->lane) != ERR_OK)
         hostlog(HG_LOG_WARN, "no memory to tell of crashes in lane %u", w->lane);
     if (worker_open(w)) {
+        worker_remind(w);
         worker_serve(w);
         worker_flush(w);
         worker_allow(w, w->host->setup.timeout_ms);
-        worker_pusher(w)->close(w->state);
+        if (w->host->calls.close != NULL)
+            w->host->calls.close(w->state);
+        chain_close(w);
     }
     crash_thread_fini();
     worker_enter(w, WORKER_ENDED);

@@ -15,7 +15,8 @@ static int setup_text(struct runner *r, struct buf *out)
 {
     const struct instance *i = &r->instance;
     char lock[PATH_MAX];
-    snprintf(lock, sizeof lock, "%s/lock", r->pusher->dir);
+    const struct puller *in = r->puller;
+    snprintf(lock, sizeof lock, "%s/lock", in != NULL ? in->dir : r->pusher->dir);
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     if (settings == NULL)
         return ERR_NOMEM;
@@ -25,17 +26,20 @@ static int setup_text(struct runner *r, struct buf *out)
         .instance = r->name,
         .plugin = r->file->copy,
         .lock = lock,
-        .workers = r->pusher->worker_count,
+        .workers = in != NULL ? 1 : r->pusher->worker_count,
         .batch_rows = i->common.batch_rows,
         .batch_bytes = i->common.batch_bytes,
         .timeout_ms = i->common.timeout_ms,
         .confine = i->common.confine,
-        .state = (char *)r->pusher->plugin_state,
-        .state_len = r->pusher->plugin_state_len,
+        .state = in != NULL ? (char *)(uintptr_t)in->position.bytes : (char *)r->pusher->plugin_state,
+        .state_len = in != NULL ? in->position.len : r->pusher->plugin_state_len,
         .settings = settings,
         .count = i->count,
     };
-    int code = setup_write(&setup, out);
+    int code = steps_setup(&r->steps, &setup);
+    if (code == ERR_OK)
+        code = setup_write(&setup, out);
+    steps_setup_fini(&setup);
     free(settings);
     return code;
 }
@@ -44,7 +48,10 @@ static void start_failed(struct runner *r, const struct err *e)
 {
     struct host_down down = {.end = HOST_KILLED, .lane = -1, .reason = e->text};
     LOG(LOG_ERROR, "host.not_started", e->text, LOG_S("pusher", r->name));
-    pusher_host_down(r->pusher, &down, clock_ms());
+    if (r->puller != NULL)
+        puller_host_down(r->puller, down.end, down.reason, clock_ms());
+    else
+        pusher_host_down(r->pusher, &down, clock_ms());
 }
 
 void launch_host(struct runner *r)
@@ -53,8 +60,11 @@ void launch_host(struct runner *r)
     struct err e = {.text = "the plugin's file is not there"};
     struct buf text;
     buf_init(&text, SETUP_MAX);
+    runner_forget_steps(r);
     *state_of(r) = (struct host_state){.crash_lane = -1, .log_left = LOG_BURST};
     int code = r->file == NULL || r->file->copy == NULL ? ERR_NOTFOUND : setup_text(r, &text);
+    if (code == ERR_OK)
+        code = runner_note_steps(r);
     if (code == ERR_OK) {
         struct process_start start = {
             .loop = r->owner->options.loop,

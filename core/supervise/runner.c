@@ -34,18 +34,46 @@ struct runner *runner_new(struct supervisor *s, const char *name)
     return r;
 }
 
+/* The names belong to the host that ran with them: a reload may have given the runner others meanwhile. */
+int runner_note_steps(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    for (; h->step_count < r->steps.count; h->step_count++)
+        if ((h->steps[h->step_count] = strdup(r->steps.all[h->step_count].name)) == NULL)
+            return ERR_NOMEM;
+    return ERR_OK;
+}
+
+void runner_forget_steps(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    while (h->step_count > 0)
+        free(h->steps[--h->step_count]);
+}
+
+static void counters_free(struct counter **list)
+{
+    for (struct counter *c = *list, *next; c != NULL; c = next) {
+        next = c->next;
+        free(c);
+    }
+    *list = NULL;
+}
+
 void runner_free(struct runner **rr)
 {
     struct runner *r = *rr;
     CHECK_MAGIC(r, RUNNER_MAGIC);
     CHECK(r->process == NULL && link_alone(&r->link));
-    for (struct counter *c = r->counters, *next; c != NULL; c = next) {
-        next = c->next;
-        free(c);
-    }
+    runner_forget_steps(r);
+    counters_free(&r->counters);
+    counters_free(&r->skips);
+    steps_fini(&r->steps);
     instance_fini(&r->instance);
     plugin_file_drop(&r->file);
     pusher_free(&r->pusher);
+    if (r->puller != NULL)
+        r->puller->owner = NULL; /* the supervisor keeps it */
     free(r->name);
     r->magic = 0;
     free(container_of(r, struct runner_host, runner));
@@ -56,6 +84,10 @@ void runner_idle(struct runner *r, enum pusher_state state, const char *reason)
 {
     r->idle_state = state;
     snprintf(r->reason, sizeof r->reason, "%s", reason == NULL ? "" : reason);
+    if (r->puller != NULL) {
+        puller_want(r->puller, false, clock_ms());
+        puller_mark(r->puller, state, reason);
+    }
     if (r->pusher == NULL)
         return;
     pusher_want(r->pusher, false, clock_ms());
@@ -64,7 +96,7 @@ void runner_idle(struct runner *r, enum pusher_state state, const char *reason)
 
 enum pusher_state runner_state(const struct runner *r)
 {
-    return r->pusher != NULL ? r->pusher->state : r->idle_state;
+    return r->pusher != NULL ? r->pusher->state : r->puller != NULL ? r->puller->state : r->idle_state;
 }
 
 int runner_pid(const struct runner *r)
@@ -74,12 +106,12 @@ int runner_pid(const struct runner *r)
 
 const char *runner_error(const struct runner *r)
 {
-    return r->pusher != NULL ? r->pusher->error : r->reason;
+    return r->pusher != NULL ? r->pusher->error : r->puller != NULL ? r->puller->error : r->reason;
 }
 
 static void log_runner(struct runner *r, enum log_level level, const char *event, const char *text)
 {
-    LOG(level, event, text, LOG_S("pusher", r->name));
+    LOG(level, event, text, LOG_S(r->puller != NULL ? "puller" : "pusher", r->name));
 }
 
 /* --- orders --- */
@@ -203,16 +235,20 @@ void runner_send_simple(struct runner *r, uint16_t type, uint64_t token)
         process_kill(r->process); /* it is ending anyway */
 }
 
-static void order_kill(void *arg, struct pusher *p, enum host_end why)
+void runner_end_host(struct runner *r, enum host_end why)
 {
-    (void)arg;
-    struct runner *r = p->owner;
     struct host_state *h = state_of(r);
     if (r->process == NULL || h->killed)
         return;
     h->killed = true;
     h->why = why;
     process_kill(r->process);
+}
+
+static void order_kill(void *arg, struct pusher *p, enum host_end why)
+{
+    (void)arg;
+    runner_end_host(p->owner, why);
 }
 
 static void order_stop(void *arg, struct pusher *p)
@@ -231,8 +267,7 @@ void runner_stop_host(struct runner *r)
 
 void runner_kill_host(struct runner *r)
 {
-    if (r->process != NULL && r->pusher != NULL)
-        order_kill(NULL, r->pusher, HOST_KILLED);
+    runner_end_host(r, HOST_KILLED);
 }
 
 /* --- events --- */
@@ -240,7 +275,10 @@ void runner_kill_host(struct runner *r)
 static int told_ready(struct runner *r, const struct wire_ready *m)
 {
     r->confined = m->confined != 0;
-    pusher_host_ready(r->pusher, clock_ms());
+    if (r->puller != NULL)
+        puller_host_ready(r->puller, clock_ms());
+    else
+        pusher_host_ready(r->pusher, clock_ms());
     return ERR_OK;
 }
 
@@ -288,6 +326,35 @@ static int real_place(struct runner *r, uint32_t lane, struct wire_place told, s
     return ERR_SYNTAX;
 }
 
+/* Add to a counter of the list; a name beyond the most there may be is not counted. */
+static void counter_add(struct counter **list, struct slice name, uint64_t add)
+{
+    uint32_t count = 0;
+    for (struct counter *c = *list; c != NULL; c = c->next, count++)
+        if (slice_is(name, c->name)) {
+            c->value += add;
+            return;
+        }
+    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL)
+        return;
+    memcpy(c->name, name.ptr, name.len);
+    c->value = add;
+    c->next = *list;
+    *list = c;
+}
+
+/* A skip counts when its push is done, for then delivery has it in its books too. */
+static void count_skips(struct runner *r, uint32_t lane)
+{
+    struct host_state *h = state_of(r);
+    for (uint32_t i = 0; lane < CURSOR_LANES && i < h->step_count; i++) {
+        if (h->told[lane].skipped[i] > 0)
+            counter_add(&r->skips, slice_of(h->steps[i]), h->told[lane].skipped[i]);
+        h->told[lane].skipped[i] = 0;
+    }
+}
+
 static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t len)
 {
     const char *at = (const char *)(m + 1);
@@ -312,6 +379,8 @@ static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t
                 pusher_judged(r->pusher, m->head.lane, m->head.token, &judged, slice_make(at + sizeof row, row.reason));
         if (code != ERR_OK)
             return code;
+        if (row.verdict == HG_SKIP && row.step > 0 && row.step <= PROCESSORS_MAX)
+            state_of(r)->told[m->head.lane].skipped[row.step - 1]++;
         size_t step = sizeof row + padded;
         step = step < left ? step : left;
         at += step;
@@ -341,8 +410,10 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
         .reason = slice_make(at + m->state, m->reason),
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        count_skips(r, m->head.lane);
         supervisor_settled(r->owner);
+    }
     return code;
 }
 
@@ -351,28 +422,20 @@ static int told_count(struct runner *r, const struct wire_count *m, size_t len)
     if (m->name == 0 || m->name > len - sizeof *m || m->name >= sizeof((struct counter *)NULL)->name)
         return ERR_SYNTAX;
     const char *name = (const char *)(m + 1);
-    uint32_t count = 0;
-    for (struct counter *c = r->counters; c != NULL; c = c->next, count++)
-        if (strlen(c->name) == m->name && memcmp(c->name, name, m->name) == 0) {
-            c->value += m->add;
-            return ERR_OK;
-        }
     for (uint32_t i = 0; i < m->name; i++) /* a metric's name: others are dropped */
         if (!((name[i] >= 'a' && name[i] <= 'z') || name[i] == '_' || (i > 0 && name[i] >= '0' && name[i] <= '9')))
             return ERR_OK;
-    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
-    if (c == NULL)
-        return ERR_OK;
-    memcpy(c->name, name, m->name);
-    c->value = m->add;
-    c->next = r->counters;
-    r->counters = c;
+    counter_add(&r->counters, slice_make(name, m->name), m->add);
     return ERR_OK;
 }
 
 static int route(struct runner *r, const struct wire_head *head, size_t len)
 {
     struct host_state *h = state_of(r);
+    bool common = head->type == WIRE_READY || head->type == WIRE_OPEN_FAILED || head->type == WIRE_PROBED ||
+                  head->type == WIRE_COUNT || head->type == WIRE_CRASH;
+    if (r->puller != NULL && !common)
+        return pullhost_message(r, head, len);
     switch (head->type) {
     case WIRE_READY: return told_ready(r, (const void *)head);
     case WIRE_OPEN_FAILED:
@@ -408,7 +471,7 @@ static int on_message(void *arg, const struct wire_head *head, size_t len)
     int code = route(r, head, len);
     if (code != ERR_OK) {
         log_runner(r, LOG_ERROR, "host.nonsense", "the host sent what was not expected of it; it is ended");
-        order_kill(NULL, r->pusher, HOST_PROTOCOL);
+        runner_end_host(r, HOST_PROTOCOL);
         return code;
     }
     runner_step(r);
@@ -423,7 +486,7 @@ static void on_log(void *arg, int level, struct slice text)
     if (second != h->log_second) {
         if (h->log_lost > 0)
             LOG(LOG_WARN, "plugin.log_dropped", "the plugin logs too much; lines were left out",
-                LOG_S("pusher", r->name), LOG_N("lines", h->log_lost));
+                LOG_S(r->puller != NULL ? "puller" : "pusher", r->name), LOG_N("lines", h->log_lost));
         r->log_dropped += h->log_lost;
         h->log_lost = 0;
         h->log_second = second;
@@ -489,9 +552,13 @@ static void on_ended(void *arg, int64_t status, int signal)
     if (h->probe != NULL)
         h->probe(h->probe_arg, ERR_UNREACHABLE, "the plugin's host ended meanwhile");
     h->probe = NULL;
+    runner_forget_steps(r);
     if (down.end != HOST_STOPPED)
         log_runner(r, LOG_WARN, "host.down", text);
-    pusher_host_down(r->pusher, &down, clock_ms());
+    if (r->puller != NULL)
+        pullhost_ended(r, down.end, text);
+    else
+        pusher_host_down(r->pusher, &down, clock_ms());
     runner_step(r);
 }
 
@@ -566,33 +633,43 @@ void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s)
 
 void runner_step(struct runner *r)
 {
-    if (r->pusher == NULL)
+    if (r->puller != NULL)
+        r->wake_ms = puller_step(r->puller, clock_ms(), clock_wall_us());
+    else if (r->pusher == NULL)
         return;
-    r->wake_ms = pusher_step(r->pusher, clock_ms());
+    else
+        r->wake_ms = pusher_step(r->pusher, clock_ms());
     supervisor_arm(r->owner);
 }
 
 void runner_sample(struct runner *r)
 {
-    if (r->process == NULL || r->pusher == NULL)
+    if (r->process == NULL)
         return;
     r->memory = process_memory(r->process);
     if (r->instance.common.memory_max > 0 && r->memory > r->instance.common.memory_max)
-        order_kill(NULL, r->pusher, HOST_MEMORY);
+        runner_end_host(r, HOST_MEMORY);
     if (state_of(r)->probe != NULL && clock_ms() >= state_of(r)->probe_by_ms)
-        order_kill(NULL, r->pusher, HOST_DEADLINE);
+        runner_end_host(r, HOST_DEADLINE);
+}
+
+static bool probeable(const struct runner *r)
+{
+    if (r->puller != NULL)
+        return r->puller->host == PULL_READY;
+    return r->pusher != NULL && r->pusher->host == HOST_READY;
 }
 
 void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answer, void *arg)
 {
     CHECK_MAGIC(s, SUPERVISOR_MAGIC);
     struct host_state *h = state_of(r);
-    if (r->process == NULL || r->pusher == NULL || r->pusher->host != HOST_READY || h->probe != NULL) {
+    if (r->process == NULL || !probeable(r) || h->probe != NULL) {
         answer(arg, ERR_UNREACHABLE, h->probe != NULL ? "a probe is under way" : runner_error(r));
         return;
     }
     h->probe = answer;
     h->probe_arg = arg;
-    h->probe_by_ms = clock_ms() + 2 * r->pusher->settings.timeout_ms;
+    h->probe_by_ms = clock_ms() + 2 * r->instance.common.timeout_ms;
     runner_send_simple(r, WIRE_PROBE, 1);
 }
