@@ -76,8 +76,8 @@ static void check_options(struct report *r, const char *name, const struct plugi
     free(settings);
 }
 
-static void check_processor(struct report *r, const char *name, const struct plugin_file *file, const struct instance *i,
-                            int code, struct buf *faults)
+static void check_processor(struct report *r, const char *name, const struct plugin_file *file,
+                            const struct instance *i, int code, struct buf *faults)
 {
     bool wrong = processor_faults(file, i, code, faults);
     if (wrong && (i->touched || code != ERR_OK)) /* else only what is required is missing */

@@ -155,7 +155,8 @@ void chain_close(struct hg_host *w)
 
 /* --- rows --- */
 
-/* Rows that wait for one that is to be tried again: later ones of its uuid, and all of its set where that is the unit. */
+/* Rows that wait for one that is to be tried again: later ones of its uuid, and all of its set where that is the unit.
+ */
 static void chain_hold(struct hg_host *w)
 {
     struct hg_rows *l = &w->rows;

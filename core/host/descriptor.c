@@ -159,10 +159,7 @@ static int processor_check(const struct hg_processor *p, struct err *e)
         return refuse_small(e, "processor.size", processor_1_0, p->size);
     if (p->flags != 0)
         return err_set(e, ERR_DENIED, "processor.flags: expected 0, found %#x", p->flags);
-    const char *missing = p->open == NULL      ? "open"
-                          : p->close == NULL   ? "close"
-                          : p->process == NULL ? "process"
-                                               : NULL;
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->process == NULL ? "process" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "processor.%s: expected a function, found none", missing);
     return ERR_OK;

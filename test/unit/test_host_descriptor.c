@@ -130,8 +130,8 @@ static int nothing_processed(void *state, struct hg_rows *rows)
 static void a_processors_table(void **state)
 {
     static struct hg_processor p;
-    static const struct hg_processor good = {.size = sizeof p, .open = nothing_opened, .close = nothing_closed,
-                                             .process = nothing_processed};
+    static const struct hg_processor good = {
+        .size = sizeof p, .open = nothing_opened, .close = nothing_closed, .process = nothing_processed};
 #define PROCESSOR(change)                                                                                              \
     p = good;                                                                                                          \
     w->plugin.kind = HG_PROCESSOR;                                                                                     \
@@ -218,11 +218,9 @@ static void described_again(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_right_is_taken),
-    cmocka_unit_test(versions_and_sizes),
-    cmocka_unit_test(a_processors_table), cmocka_unit_test(names_and_texts),
-    cmocka_unit_test(the_pushers_table),
-    cmocka_unit_test(options),
+    cmocka_unit_test(what_is_right_is_taken), cmocka_unit_test(versions_and_sizes),
+    cmocka_unit_test(a_processors_table),     cmocka_unit_test(names_and_texts),
+    cmocka_unit_test(the_pushers_table),      cmocka_unit_test(options),
     cmocka_unit_test(described_again),
 };
 
