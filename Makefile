@@ -77,7 +77,10 @@ PLUGIN_LIBS_mqtt := -lmosquitto -lssl -lcrypto
 PLUGIN_LIBS_nats := -lnats -ljansson
 PLUGIN_LIBS_ftp := -lcurl -lcrypto -lz -lzstd
 PLUGIN_LIBS_riffyn := -lcurl -ljansson -lcrypto
+PLUGIN_LIBS_amqp := -lrabbitmq -lssl -lcrypto
+PLUGIN_LIBS_smtp := -lcurl -lcrypto
 PLUGIN_LIBS_fields := -lcrypto
+PLUGIN_LIBS_jq := -ljq -lm
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -423,8 +426,8 @@ $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 
 .PHONY: reference
 reference: $(BUILD)/gen_reference all
-	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/page && \
-	    mv $(BUILD)/page $$page || exit 1; done
+	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/reference.page && \
+	    mv $(BUILD)/reference.page $$page || exit 1; done
 	@BUILD=$(BUILD) $(PYTHON) test/lint/check_plugin_pages.py --write
 
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')
