@@ -13,10 +13,12 @@ struct place {
     bool taken;
     unsigned char sum[KEY_SUM]; /* SHA-256 of the id */
     int64_t began_ms, used_ms;
+    uint64_t turn; /* of its last use: several fall into one millisecond */
     struct session session;
 };
 
 struct sessions {
+    uint64_t turns;
     struct place places[SESSIONS_MAX];
 };
 
@@ -88,12 +90,12 @@ static struct place *room(struct sessions *s, const struct key *key)
             empty = p;
             continue;
         }
-        if (oldest == NULL || p->used_ms < oldest->used_ms)
+        if (oldest == NULL || p->turn < oldest->turn)
             oldest = p;
         if (strcmp(p->session.key.id, key->id) != 0)
             continue;
         of_key++;
-        if (own == NULL || p->used_ms < own->used_ms)
+        if (own == NULL || p->turn < own->turn)
             own = p;
     }
     if (of_key >= SESSIONS_OF_KEY)
@@ -106,6 +108,7 @@ int sessions_begin(struct sessions *s, const struct key *key, int64_t now_ms, ch
 {
     struct place fresh = {.taken = true, .began_ms = now_ms, .used_ms = now_ms, .session = {.key = *key}};
     (void)sessions_count(s, now_ms);
+    fresh.turn = ++s->turns;
     int code = draw(id);
     if (code == ERR_OK)
         code = draw(fresh.session.token);
@@ -125,6 +128,7 @@ bool sessions_find(struct sessions *s, struct slice id, int64_t now_ms, struct s
     if (p == NULL)
         return false;
     p->used_ms = now_ms;
+    p->turn = ++s->turns;
     *out = p->session;
     return true;
 }

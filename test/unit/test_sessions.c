@@ -111,6 +111,19 @@ static void test_how_many(void **unused)
     sessions_free(&s);
 }
 
+/* Also within one millisecond it is never the newest that ends. */
+static void test_all_at_once(void **unused)
+{
+    (void)unused;
+    struct sessions *s = sessions_new();
+    struct made all[3 * SESSIONS_OF_KEY];
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        all[i] = begin(s, "a", 0);
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        assert_int_equal(there(s, &all[i], 0), i >= 2 * SESSIONS_OF_KEY);
+    sessions_free(&s);
+}
+
 static ssize_t no_random(void *out, size_t len)
 {
     (void)out, (void)len;
@@ -141,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_how_many),
         cmocka_unit_test(test_without_random_numbers),
+        cmocka_unit_test(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
