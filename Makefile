@@ -76,6 +76,8 @@ PLUGIN_LIBS_kafka := -lrdkafka -lcrypto -lpthread
 PLUGIN_LIBS_mqtt := -lmosquitto -lssl -lcrypto
 PLUGIN_LIBS_nats := -lnats -ljansson
 PLUGIN_LIBS_ftp := -lcurl -lcrypto -lz -lzstd
+PLUGIN_LIBS_riffyn := -lcurl -ljansson -lcrypto
+PLUGIN_LIBS_fields := -lcrypto
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -167,6 +169,8 @@ $(LIBTEST): $(TESTLIB_O)
 # Its functions stand in for libc's in the plugin that it loads.
 TEST_LIBS_test_plugin_file_crash := -rdynamic
 TEST_LIBS_test_plugin_http := -lssl
+TEST_LIBS_test_plugin_oauth := -lssl
+TEST_LIBS_test_riffyn := -lssl
 TEST_LIBS_test_redis := -lhiredis
 TEST_LIBS_test_kafka := -lrdkafka
 TEST_LIBS_test_sqlite := -lsqlite3

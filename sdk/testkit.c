@@ -23,6 +23,13 @@ int kit_fault(struct testkit *kit, const char *format, ...)
     return 0;
 }
 
+static const char *processor_refused(const struct hg_processor *p)
+{
+    if (!p || p->size != sizeof(*p))
+        return "it is not a processor";
+    return p->open && p->close && p->process ? NULL : "it lacks open, close or process";
+}
+
 static const char *plugin_refused(const struct hg_plugin *p)
 {
     if (!p)
@@ -31,6 +38,8 @@ static const char *plugin_refused(const struct hg_plugin *p)
         return "it was built for another ABI";
     if (p->size != sizeof(*p) || p->option_size != sizeof(struct hg_option))
         return "its sizes are not those of this header";
+    if (p->kind == HG_PROCESSOR)
+        return processor_refused(p->processor);
     if (p->kind != HG_PUSHER || !p->pusher || p->pusher->size != sizeof(*p->pusher))
         return "it is not a pusher";
     if (!p->pusher->open || !p->pusher->close || !p->pusher->push)
@@ -102,9 +111,24 @@ static void logs_drop(struct hg_host *host)
     host->log_count = host->counter_count = 0;
 }
 
+/* What pushers and processors have in common. */
+struct callbacks {
+    int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
+    void (*stop)(void);
+    int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
+    void (*close)(void *state);
+};
+
+static struct callbacks callbacks_of(const struct hg_plugin *p)
+{
+    if (p->kind == HG_PROCESSOR)
+        return (struct callbacks){p->processor->start, p->processor->stop, p->processor->open, p->processor->close};
+    return (struct callbacks){p->pusher->start, p->pusher->stop, p->pusher->open, p->pusher->close};
+}
+
 int testkit_start(struct testkit *kit)
 {
-    const struct hg_pusher *p = kit->plugin->pusher;
+    const struct callbacks p = callbacks_of(kit->plugin);
     testkit_stop(kit);
     logs_drop(&kit->host);
     kit->host.fault[0] = '\0';
@@ -113,10 +137,10 @@ int testkit_start(struct testkit *kit)
     int rc = HG_OPEN_BROKEN;
     if (kit_config_fill(&kit->config, kit->plugin, kit->settings, kit->setting_count, kit->host.fault,
                         sizeof(kit->host.fault)))
-        rc = p->start ? p->start(&kit->host, &kit_api, kit->config.bytes) : HG_OPEN_OK;
+        rc = p.start ? p.start(&kit->host, &kit_api, kit->config.bytes) : HG_OPEN_OK;
     kit->started = rc == HG_OPEN_OK;
     if (kit->started)
-        rc = p->open(&kit->host, &kit_api, kit->config.bytes, &kit->worker);
+        rc = p.open(&kit->host, &kit_api, kit->config.bytes, &kit->worker);
     kit->opened = kit->started && rc == HG_OPEN_OK;
     if (!kit->opened)
         testkit_stop(kit);
@@ -125,12 +149,12 @@ int testkit_start(struct testkit *kit)
 
 void testkit_stop(struct testkit *kit)
 {
-    const struct hg_pusher *p = kit->plugin->pusher;
+    const struct callbacks p = callbacks_of(kit->plugin);
     testkit_overdue(kit);
     if (kit->opened)
-        p->close(kit->worker);
-    if (kit->started && p->stop)
-        p->stop();
+        p.close(kit->worker);
+    if (kit->started && p.stop)
+        p.stop();
     kit->opened = kit->started = 0;
     kit->worker = NULL;
     kit_config_fini(&kit->config);
@@ -194,8 +218,8 @@ void testkit_overdue(struct testkit *kit)
 
 int testkit_push(struct testkit *kit, size_t first, size_t count)
 {
-    if (!kit->opened || first > kit->row_count || count > kit->row_count - first)
-        return kit_fault(kit, "not started, or no such rows");
+    if (!kit->opened || !kit->plugin->pusher || first > kit->row_count || count > kit->row_count - first)
+        return kit_fault(kit, "not started, no pusher, or no such rows");
     testkit_overdue(kit);
     free(kit->verdicts);
     kit->verdicts = calloc(count + 1, sizeof(*kit->verdicts));
@@ -221,18 +245,20 @@ int testkit_push(struct testkit *kit, size_t first, size_t count)
 
 int testkit_flush(struct testkit *kit)
 {
-    return kit->opened && kit->plugin->pusher->flush ? kit->plugin->pusher->flush(kit->worker) : 0;
+    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->flush ? kit->plugin->pusher->flush(kit->worker)
+                                                                            : 0;
 }
 
 int testkit_probe(struct testkit *kit)
 {
     kit->host.fault[0] = '\0';
-    return kit->opened && kit->plugin->pusher->probe ? kit->plugin->pusher->probe(kit->worker) : 0;
+    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->probe ? kit->plugin->pusher->probe(kit->worker)
+                                                                            : 0;
 }
 
 int testkit_reopen(struct testkit *kit)
 {
-    if (!kit->opened || !kit->plugin->pusher->reopen)
+    if (!kit->opened || !kit->plugin->pusher || !kit->plugin->pusher->reopen)
         return 0;
     kit->plugin->pusher->reopen(kit->worker);
     return 1;
@@ -373,6 +399,7 @@ void testkit_free(struct testkit **kit)
     if (!k)
         return;
     testkit_stop(k);
+    kit_made_drop(k);
     for (size_t i = 0; i < k->row_count; i++)
         kit_row_fini(&k->rows[i]);
     for (size_t i = 0; i < k->setting_count; i++) {

@@ -1,4 +1,4 @@
-/* testkit.h - drives a pusher from plain C or cmocka, without a daemon.
+/* testkit.h - drives a pusher or a processor from plain C or cmocka, without a daemon.
  *
  * Copy testkit*.h and testkit*.c beside your test, or compile them where they are; they need libc only. The kit is what
  * headgate-host is to a plugin: it checks and fills the options, hands out rows, takes verdicts, keeps the durable
@@ -60,6 +60,12 @@ void testkit_attempt(struct testkit *kit, uint32_t attempt);
 
 /* Pushes `count` rows from `first` on; what push() returned. */
 int testkit_push(struct testkit *kit, size_t first, size_t count);
+
+/* Rows through a processor, as testkit_push(): what process() returned. A row's verdict is HG_OK where it goes on. Its
+ * data and a tag (NULL: none of that name) as the processor left them. Provisional, as processors are. */
+int testkit_process(struct testkit *kit, size_t first, size_t count);
+const char *testkit_data(const struct testkit *kit, size_t row);
+const char *testkit_tag(const struct testkit *kit, size_t row, const char *name);
 
 /* flush(), probe(), reopen(); 0 when the plugin has none. */
 int testkit_flush(struct testkit *kit);

@@ -316,4 +316,6 @@ const struct hg_api kit_api = {
     .later = api_later,
     .settle = api_settle,
     .settle_not_now = api_settle_not_now,
+    .set_data = kit_set_data,
+    .set_tag = kit_set_tag,
 };

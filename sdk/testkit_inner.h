@@ -46,6 +46,7 @@ struct hg_row {
     int last;
     int64_t index, received;
     uint32_t attempt, origin;
+    int spoilt; /* a processor's change of it failed */
 };
 
 struct verdict {
@@ -98,6 +99,7 @@ struct testkit {
     size_t first, count, forgotten;
     char push_reason[HG_REASON_MAX];
     int64_t push_after;
+    struct hg_rows made; /* what process() made of its rows */
 };
 
 /* Keeps a sentence for testkit_fault(); returns 0. */
@@ -113,6 +115,12 @@ size_t kit_later(const struct testkit *kit);
 void kit_window_close(struct testkit *kit, uint32_t rest);
 
 size_t kit_counter_find(const struct hg_host *host, const char *name); /* counter_count when it is not there */
+
+/* --- testkit_process.c --- */
+
+void kit_made_drop(struct testkit *kit);
+int kit_set_data(struct hg_rows *rows, size_t n, const char *json, size_t len);
+int kit_set_tag(struct hg_rows *rows, size_t n, const char *name, const char *value);
 
 /* --- testkit_rows.c: row sets as text --- */
 

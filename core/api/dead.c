@@ -1,7 +1,8 @@
 /* Dead letters over HTTP: list, show, send again, drop; one by id, or all that a filter matches.
  *
- * The index in memory says which rows there are; uuid, reason and data are read from the aside files. A page reads at
- * most PAGE_READS of them, so that a filter over very many dead letters takes several pages instead of one long answer.
+ * The index in memory says which rows there are; uuid, reason and data are read from the aside files. A request reads
+ * at most READS of them, for nothing else happens meanwhile: a filter over very many dead letters takes several
+ * requests. Each answer says where to go on (`next`), as the place of a row in its pusher's files.
  */
 #include "api/api.h"
 
@@ -12,14 +13,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_READS = 20000, ROW_MAX = 80 << 20, BULK_MAX = 1 << 24 };
+enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, READS = 4000, ROW_MAX = 80 << 20 };
+
+/* Where to go on: with this row of this pusher. */
+struct spot {
+    char pusher[128]; /* "": at the beginning */
+    uint32_t file, offset;
+    int64_t before_us; /* 0, or only what came into its state before: what is refused again is not met again */
+};
 
 struct filter {
     char pusher[128], reason[256], uuid[UUID_MAX_BYTES + 1];
+    struct spot after;
     uint64_t uuid_hash;
     int64_t since_us;
     bool states; /* parked rows too */
 };
+
+static bool spot_read(const struct http_request *r, struct spot *spot)
+{
+    char text[192], *colon;
+    unsigned long file, offset;
+    unsigned long long before = 0;
+    long length = http_query(r, "after", text, sizeof text);
+    if (length == -1 || length == 0)
+        return true;
+    if (length < 0 || (colon = strchr(text, ':')) == NULL ||
+        sscanf(colon, ":%8lx:%8lx:%16llx", &file, &offset, &before) < 2)
+        return false;
+    *spot = (struct spot){.file = (uint32_t)file, .offset = (uint32_t)offset, .before_us = (int64_t)before};
+    snprintf(spot->pusher, sizeof spot->pusher, "%.*s", (int)(colon - text), text);
+    return true;
+}
 
 static bool filter_read(const struct http_request *r, struct filter *f)
 {
@@ -27,7 +52,7 @@ static bool filter_read(const struct http_request *r, struct filter *f)
     *f = (struct filter){0};
     if (http_query(r, "pusher", f->pusher, sizeof f->pusher) == -2 ||
         http_query(r, "reason", f->reason, sizeof f->reason) == -2 ||
-        http_query(r, "uuid", f->uuid, sizeof f->uuid) == -2)
+        http_query(r, "uuid", f->uuid, sizeof f->uuid) == -2 || !spot_read(r, &f->after))
         return false;
     if (f->uuid[0] != '\0')
         f->uuid_hash = hash_bytes(slice_of(f->uuid));
@@ -39,7 +64,8 @@ static bool filter_index(const struct filter *f, const struct aside_entry *e)
 {
     if (e->state == ASIDE_GONE || (e->state == ASIDE_PARKED && !f->states))
         return false;
-    return (f->uuid_hash == 0 || e->uuid_hash == f->uuid_hash) && e->since_us >= f->since_us;
+    return (f->uuid_hash == 0 || e->uuid_hash == f->uuid_hash) && e->since_us >= f->since_us &&
+           (f->after.before_us == 0 || e->since_us < f->after.before_us);
 }
 
 static bool contains(struct slice text, const char *part)
@@ -91,66 +117,158 @@ static int add_letter(struct buf *b, const struct pusher *p, const struct aside_
 
 /* --- walking what a filter matches --- */
 
+/* The rows of one pusher that a filter may match: of one uuid, or all. */
+struct range {
+    struct aside *aside;
+    size_t *numbers; /* of one uuid; NULL: all */
+    size_t at, count;
+};
+
+static int range_open(struct range *range, struct aside *a, const struct filter *f, const struct spot *after)
+{
+    size_t from = after == NULL ? 0 : aside_from(a, after->file, after->offset);
+    *range = (struct range){.aside = a, .at = from, .count = a->count};
+    if (f->uuid_hash == 0)
+        return ERR_OK;
+    range->at = 0;
+    return aside_of_uuid(a, f->uuid_hash, from, &range->numbers, &range->count);
+}
+
+static struct aside_entry *range_next(struct range *range, const struct filter *f)
+{
+    while (range->at < range->count) {
+        size_t number = range->numbers != NULL ? range->numbers[range->at] : range->at;
+        range->at++;
+        if (filter_index(f, &range->aside->entries[number]))
+            return &range->aside->entries[number];
+    }
+    return NULL;
+}
+
+/* `record` is NULL when only the index was asked. */
 typedef int letter_visit(void *arg, struct runner *r, struct aside_entry *e, const struct record *record);
 
-/* Entries from the `skip`th match on; stops when `visit` does not return 0. `*reads` is counted down. */
-static int walk(struct api *api, const struct filter *f, uint32_t *reads, letter_visit *visit, void *arg)
-{
+struct walk {
+    struct api *api;
+    const struct filter *filter;
+    letter_visit *visit; /* ERR_CLOSED: stop before this one */
+    void *arg;
+    bool records; /* each row's record is wanted */
+    uint32_t reads;
+    struct spot next; /* out: where to go on, pusher "": nothing is left */
     struct buf copy;
-    buf_init(&copy, ROW_MAX);
-    int code = ERR_OK;
-    LIST_EACH(supervisor_runners(api->supervisor), it)
-    {
-        struct runner *r = container_of(it, struct runner, link);
-        if (r->pusher == NULL || (f->pusher[0] != '\0' && strcmp(f->pusher, r->name) != 0))
-            continue;
-        for (size_t i = 0; code == ERR_OK && *reads > 0 && i < r->pusher->aside.count; i++) {
-            struct aside_entry *e = &r->pusher->aside.entries[i];
-            struct record record;
-            if (!filter_index(f, e))
-                continue;
-            --*reads;
-            if (aside_read(r->pusher->dir, e->file, e->offset, &copy, &record) == ERR_OK && filter_record(f, &record))
-                code = visit(arg, r, e, &record);
+};
+
+static int walk_one(struct walk *w, struct runner *r, struct aside_entry *e)
+{
+    struct record record;
+    if (!w->records)
+        return w->visit(w->arg, r, e, NULL);
+    if (w->reads == READS)
+        return ERR_CLOSED;
+    w->reads++;
+    if (aside_read(r->pusher->dir, e->file, e->offset, &w->copy, &record) != ERR_OK ||
+        !filter_record(w->filter, &record))
+        return ERR_OK;
+    return w->visit(w->arg, r, e, &record);
+}
+
+static int walk_runner(struct walk *w, struct runner *r, const struct spot *after)
+{
+    struct range range;
+    struct aside_entry *e;
+    int code = range_open(&range, &r->pusher->aside, w->filter, after);
+    while (code == ERR_OK && (e = range_next(&range, w->filter)) != NULL) {
+        code = walk_one(w, r, e);
+        if (code == ERR_CLOSED) {
+            w->next = (struct spot){.file = e->file, .offset = e->offset};
+            snprintf(w->next.pusher, sizeof w->next.pusher, "%s", r->name);
         }
     }
-    buf_free(&copy);
+    free(range.numbers);
+    return code;
+}
+
+static bool filter_pusher(const struct filter *f, const struct runner *r)
+{
+    return r->pusher != NULL && (f->pusher[0] == '\0' || strcmp(f->pusher, r->name) == 0);
+}
+
+static int walk(struct walk *w)
+{
+    const struct spot *after = w->filter->after.pusher[0] == '\0' ? NULL : &w->filter->after;
+    w->records = w->records || w->filter->reason[0] != '\0' || w->filter->uuid[0] != '\0';
+    int code = ERR_OK;
+    buf_init(&w->copy, ROW_MAX);
+    LIST_EACH(supervisor_runners(w->api->supervisor), it)
+    {
+        struct runner *r = container_of(it, struct runner, link);
+        if (code != ERR_OK || !filter_pusher(w->filter, r) || (after != NULL && strcmp(after->pusher, r->name) != 0))
+            continue;
+        code = walk_runner(w, r, after);
+        after = NULL;
+    }
+    buf_free(&w->copy);
     return code == ERR_CLOSED ? ERR_OK : code;
+}
+
+static int add_next(struct buf *b, const struct walk *w)
+{
+    const struct spot *next = &w->next;
+    return next->pusher[0] == '\0' ? buf_adds(b, ",\"next\":null")
+                                   : buf_addf(b, ",\"next\":\"%s:%x:%x:%llx\"", next->pusher, next->file, next->offset,
+                                              (unsigned long long)w->filter->after.before_us);
 }
 
 struct page {
     struct buf *out;
-    uint64_t skip, limit, seen;
-    bool more, full;
+    uint64_t limit, seen;
+    bool more;
 };
 
 static int visit_page(void *arg, struct runner *r, struct aside_entry *e, const struct record *record)
 {
     struct page *page = arg;
-    if (page->seen++ < page->skip)
-        return ERR_OK;
-    if (page->seen - page->skip > page->limit) {
-        page->full = true;
+    if (page->seen == page->limit)
         return ERR_CLOSED;
-    }
+    page->seen++;
     int code = api_comma(page->out, &page->more);
     if (code == ERR_OK)
         code = add_letter(page->out, r->pusher, e, record);
     return code == ERR_OK ? buf_addc(page->out, '}') : code;
 }
 
-static uint64_t total(struct api *api, const struct filter *f)
+/* Those that are no dead letters just now are few, or asked for; the others are counted already. */
+static uint64_t total_all(const struct aside *a, const struct filter *f)
 {
-    uint64_t count = 0;
+    uint64_t count = a->dead_count;
+    for (const struct aside_entry *e = aside_active(a); e != NULL; e = aside_active_next(a, e))
+        count += e->state != ASIDE_DEAD && filter_index(f, e);
+    return count;
+}
+
+/* How many the index matches, from the first on; texts in the records are not looked at. */
+static int total(struct api *api, const struct filter *f, uint64_t *count)
+{
+    *count = 0;
     LIST_EACH(supervisor_runners(api->supervisor), it)
     {
         const struct runner *r = container_of(it, struct runner, link);
-        if (r->pusher == NULL || (f->pusher[0] != '\0' && strcmp(f->pusher, r->name) != 0))
+        struct range range;
+        if (!filter_pusher(f, r))
             continue;
-        for (size_t i = 0; i < r->pusher->aside.count; i++)
-            count += filter_index(f, &r->pusher->aside.entries[i]);
+        if (f->uuid_hash == 0 && f->since_us == 0) {
+            *count += total_all(&r->pusher->aside, f);
+            continue;
+        }
+        int code = range_open(&range, &r->pusher->aside, f, NULL);
+        while (code == ERR_OK && range_next(&range, f) != NULL)
+            ++*count;
+        free(range.numbers);
+        if (code != ERR_OK)
+            return code;
     }
-    return count;
+    return ERR_OK;
 }
 
 static uint64_t query_number(const struct http_request *r, const char *name, uint64_t fallback)
@@ -159,7 +277,8 @@ static uint64_t query_number(const struct http_request *r, const char *name, uin
     return http_query(r, name, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : fallback;
 }
 
-static const char bad_filter[] = "a filter is malformed; since takes 2026-01-31T12:00:00Z or a duration such as 2h";
+static const char bad_filter[] = "a filter is malformed; since takes 2026-01-31T12:00:00Z or a duration such as 2h, "
+                                 "after takes the `next` of the answer before";
 
 void api_dead_list(struct api *api, struct http_request *r, const struct api_params *params)
 {
@@ -172,17 +291,20 @@ void api_dead_list(struct api *api, struct http_request *r, const struct api_par
     f.states = api_flag(r, "parked");
     struct buf b;
     buf_init(&b, API_BODY_MAX);
-    uint64_t limit = query_number(r, "limit", PAGE_DEFAULT);
-    struct page page = {.out = &b, .skip = query_number(r, "after", 0), .limit = limit < PAGE_MAX ? limit : PAGE_MAX};
-    uint32_t reads = PAGE_READS;
+    uint64_t limit = query_number(r, "limit", PAGE_DEFAULT), count = 0;
+    struct page page = {.out = &b, .limit = limit < PAGE_MAX ? limit : PAGE_MAX};
+    struct walk w = {.api = api, .filter = &f, .visit = visit_page, .arg = &page, .records = true};
     int code = buf_adds(&b, "{\"dead\":[");
     if (code == ERR_OK)
-        code = walk(api, &f, &reads, visit_page, &page);
+        code = walk(&w);
     if (code == ERR_OK)
-        code = page.full ? buf_addf(&b, "],\"next\":\"%llu\"", (unsigned long long)(page.skip + page.limit))
-                         : buf_adds(&b, "],\"next\":null");
+        code = total(api, &f, &count);
     if (code == ERR_OK)
-        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)total(api, &f));
+        code = buf_addc(&b, ']');
+    if (code == ERR_OK)
+        code = add_next(&b, &w);
+    if (code == ERR_OK)
+        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)count);
     api_json(r, 200, &b, code);
 }
 
@@ -284,6 +406,10 @@ void api_dead_retry(struct api *api, struct http_request *r, const struct api_pa
         api_problem(r, 409, "conflict", "it is being tried just now");
         return;
     }
+    if (runner->pusher->forgotten) {
+        api_problem(r, 409, "conflict", "its pusher was forgotten; send it again when the pusher is back");
+        return;
+    }
     struct slice data = {NULL, 0};
     char why[300] = "the new row is not valid";
     if (r->body.len > 0 && new_data(r->body, &data, why, sizeof why) != ERR_OK) {
@@ -331,7 +457,7 @@ static int visit_bulk(void *arg, struct runner *r, struct aside_entry *e, const 
     if (e->state != ASIDE_DEAD)
         return ERR_OK;
     bulk->matched++;
-    if (bulk->dry || e->out)
+    if (bulk->dry || e->out || (!bulk->drop && r->pusher->forgotten))
         return ERR_OK;
     bulk->done++;
     if (!bulk->drop)
@@ -352,15 +478,21 @@ static void run_bulk(struct api *api, struct http_request *r, bool drop)
         return;
     }
     struct bulk bulk = {.drop = drop, .dry = api_flag(r, "dry-run"), .now = clock_ms()};
-    uint32_t reads = BULK_MAX;
-    int code = walk(api, &f, &reads, visit_bulk, &bulk);
+    if (f.after.before_us == 0)
+        f.after.before_us = clock_wall_us();
+    struct walk w = {.api = api, .filter = &f, .visit = visit_bulk, .arg = &bulk};
+    int code = walk(&w);
     LIST_EACH_SAFE(supervisor_runners(api->supervisor), it)
     supervisor_step(api->supervisor, container_of(it, struct runner, link));
     struct buf b;
     buf_init(&b, 256);
     if (code == ERR_OK)
-        code = buf_addf(&b, "{\"matched\":%llu,\"%s\":%llu}\n", (unsigned long long)bulk.matched,
+        code = buf_addf(&b, "{\"matched\":%llu,\"%s\":%llu", (unsigned long long)bulk.matched,
                         drop ? "dropped" : "retried", (unsigned long long)bulk.done);
+    if (code == ERR_OK)
+        code = add_next(&b, &w);
+    if (code == ERR_OK)
+        code = buf_adds(&b, "}\n");
     api_json(r, 200, &b, code);
 }
 

@@ -110,8 +110,12 @@ static double get_dead(struct api *api, const struct runner *r)
 
 static double get_skipped(struct api *api, const struct runner *r)
 {
+    uint64_t others = 0; /* its processors said so, not the plugin */
     (void)api;
-    return (double)r->pusher->totals[TOTAL_SKIPPED];
+    for (const struct counter *c = r->skips; c != NULL; c = c->next)
+        others += c->value;
+    uint64_t all = r->pusher->counts.skipped_plugin;
+    return (double)(all > others ? all - others : 0);
 }
 
 static double get_given_up(struct api *api, const struct runner *r)
@@ -224,6 +228,20 @@ static const struct pusher_value pusher_values[] = {
     {M_plugin_faults, "fault=\"log-dropped\"", get_log_dropped},
 };
 
+/* Rows that processors skipped, by their names; WHEN's is `when`. */
+static void say_skips(struct text *t, struct api *api)
+{
+    LIST_EACH(supervisor_runners(api->supervisor), it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        for (const struct counter *c = r->pusher == NULL ? NULL : r->skips; c != NULL; c = c->next) {
+            char labels[256];
+            snprintf(labels, sizeof labels, "pusher=\"%s\",reason=\"%s\"", r->name, c->name);
+            sample(t, M_rows_skipped, labels, (double)c->value);
+        }
+    }
+}
+
 static void say_pushers(struct text *t, struct api *api)
 {
     for (size_t i = 0; i < COUNT_OF(pusher_values); i++) {
@@ -240,6 +258,8 @@ static void say_pushers(struct text *t, struct api *api)
                      v->label == NULL ? "" : v->label);
             sample(t, v->metric, labels, v->get(api, r));
         }
+        if (v->get == get_given_up)
+            say_skips(t, api);
     }
 }
 

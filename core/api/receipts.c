@@ -214,7 +214,7 @@ static int count_settled(const struct batch *b, struct picture *p)
     struct counting c = {.outcomes = calloc(b->rows + 1, 1), .batch = b, .attempts = p->view.attempts};
     if (c.outcomes == NULL)
         return ERR_NOMEM;
-    int code = settle_read(p->dir, b->segment.base, count_entry, &c);
+    int code = settle_find(p->dir, b->segment.base, b->position, count_entry, &c);
     for (size_t i = 0; i < p->settle_count; i++)
         count_entry(&c, &p->settles[i]);
     for (uint32_t row = 0; row < b->rows; row++)

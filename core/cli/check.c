@@ -32,22 +32,21 @@ static void say_lines(struct report *r, const char *who, struct buf *lines)
     }
 }
 
-static int resolve(const struct folders *f, const char *name, const char *use, const struct plugin_file *file,
-                   struct instance *out, struct buf *faults)
+/* Processors are opened, for only they know whether what they were given (a program, a file) is right; that reaches no
+ * far end. */
+static bool steps_open(struct report *r, const char *name, const struct plugin_file *file, const struct instance *i,
+                       const struct steps *steps)
 {
-    size_t count = file == NULL ? 0 : file->about.count;
-    struct conf_option *options = calloc(count + 1, sizeof *options);
-    if (options == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < count; i++)
-        options[i] = (struct conf_option){file->about.options[i].name, (file->about.options[i].flags & HG_SECRET) != 0};
-    int code = conf_instance(f->conf, name, use, options, count, out, faults);
-    free(options);
-    return code;
+    char why[600];
+    if (steps->count == 0 || probe_steps(r->folders->host, name, file, i, steps, why, sizeof why))
+        return true;
+    printf("plugin %s: %s\n", name, why);
+    r->faults++;
+    return false;
 }
 
 static void check_options(struct report *r, const char *name, const struct plugin_file *file, const struct instance *i,
-                          int code, struct buf *faults)
+                          const struct steps *steps, int code, struct buf *faults)
 {
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     bool missing = false;
@@ -61,9 +60,13 @@ static void check_options(struct report *r, const char *name, const struct plugi
     if (i->common.enabled == ENABLED_NO) {
         printf("%s: switched off (ENABLED=no)\n", name);
     } else if (code == ERR_OK && wrong == 0 && wanted) {
+        if (!steps_open(r, name, file, i, steps)) {
+            free(settings);
+            return;
+        }
         r->pushers += file->about.kind == HG_PUSHER;
         printf("%s: ok (plugin %s %s)\n", name, file->about.name, file->about.version);
-        if (r->probe && probe_plugin(r->folders->host, name, file, i) != EXIT_DONE)
+        if (r->probe && probe_plugin(r->folders->host, name, file, i, steps) != EXIT_DONE)
             r->faults++;
     } else if (code == ERR_OK && (wrong == 0 || (missing && !i->touched && i->common.enabled == ENABLED_AUTO))) {
         printf("%s: not configured\n", name);
@@ -73,21 +76,39 @@ static void check_options(struct report *r, const char *name, const struct plugi
     free(settings);
 }
 
-static void check_instance(struct report *r, const char *name, const char *use)
+static void check_processor(struct report *r, const char *name, const struct plugin_file *file,
+                            const struct instance *i, int code, struct buf *faults)
 {
+    bool wrong = processor_faults(file, i, code, faults);
+    if (wrong && (i->touched || code != ERR_OK)) /* else only what is required is missing */
+        say_lines(r, name, faults);
+    else
+        printf("%s: %s (processor %s %s)\n", name, wrong ? "not configured" : "ok", file->about.name,
+               file->about.version);
+}
+
+static void check_instance(struct report *r, const struct step_places *places, size_t n)
+{
+    const char *name = places->names[n], *use = places->uses[n];
     const struct plugin_file *file = folders_find(r->folders, use);
     struct instance i = {.name = NULL};
+    struct steps steps = {0};
     struct buf faults;
     buf_init(&faults, 1 << 20);
-    int code = resolve(r->folders, name, use, file, &i, &faults);
+    int code = file_instance(file, name, use, places->conf, &i, &faults);
     if (file == NULL) {
         printf("%s: its plugin \"%s\" is not in the plugin folders\n", name, use);
         r->faults++;
+    } else if (file->about.kind == HG_PROCESSOR) {
+        check_processor(r, name, file, &i, code, &faults);
     } else {
-        if (conf_misplaced(&i, file->about.kind == HG_PULLER, &faults) > 0 && code == ERR_OK)
+        bool puller = file->about.kind == HG_PULLER;
+        int found = puller ? ERR_OK : steps_find(places, &i, &steps, &faults);
+        if (conf_misplaced(&i, puller, &faults) > 0 && code == ERR_OK)
             code = ERR_CONFIG;
-        check_options(r, name, file, &i, code, &faults);
+        check_options(r, name, file, &i, &steps, code == ERR_OK ? found : code, &faults);
     }
+    steps_fini(&steps);
     instance_fini(&i);
     buf_free(&faults);
 }
@@ -154,8 +175,9 @@ static int check_all(struct report *r)
     if (code == ERR_OK || code == ERR_CONFIG) {
         say_notes(buf_str(&notices));
         say_lines(r, NULL, &faults);
+        const struct step_places places = {r->folders->conf, &r->folders->folder, names, uses, count};
         for (size_t i = 0; i < count; i++)
-            check_instance(r, names[i], uses[i]);
+            check_instance(r, &places, i);
         code = ERR_OK;
     }
     conf_names_free(names, count);
@@ -219,9 +241,11 @@ static int add_instance(const struct folders *f, struct buf *b, bool json, bool 
 {
     struct instance i = {.name = NULL};
     const struct plugin_file *file = folders_find(f, use);
-    int code = resolve(f, name, use, file, &i, NULL);
+    int code = file_instance(file, name, use, f->conf, &i, NULL);
     if (code == ERR_CONFIG)
         code = ERR_OK;
+    if (file != NULL && file->about.kind == HG_PROCESSOR) /* it has none of them */
+        i.common_count = 0;
     for (size_t k = 0; code == ERR_OK && k < i.common_count + i.count; k++) {
         const struct conf_value *v = k < i.common_count ? &i.common_values[k] : &i.values[k - i.common_count];
         char key[256];

@@ -37,22 +37,38 @@ static int bulk_ids(struct session *s, const struct bulk *b)
     return first;
 }
 
+/* One request: the daemon looks at so many of them only, and says where to go on. */
+static int bulk_request(struct session *s, const struct bulk *b, const char *after, json_t **answer)
+{
+    int exit = dead_path(s, b == &bulk_retry ? "/v1/dead-letters/retry" : "/v1/dead-letters/drop");
+    if (exit == EXIT_DONE &&
+        (call_query(&s->path, "all", args_has(&s->args, OPT_ALL) ? "yes" : NULL) != ERR_OK ||
+         call_query(&s->path, "dry-run", args_has(&s->args, OPT_DRY_RUN) ? "yes" : NULL) != ERR_OK ||
+         call_query(&s->path, "after", after) != ERR_OK))
+        exit = say_error(EXIT_USAGE, "the filters are too long");
+    return exit == EXIT_DONE ? session_json(s, "POST", NULL, answer) : exit;
+}
+
 static int bulk_filtered(struct session *s, const struct bulk *b)
 {
-    bool dry = args_has(&s->args, OPT_DRY_RUN);
-    json_t *answer = NULL;
-    int exit = dead_path(s, b == &bulk_retry ? "/v1/dead-letters/retry" : "/v1/dead-letters/drop");
-    if (exit == EXIT_DONE && (call_query(&s->path, "all", args_has(&s->args, OPT_ALL) ? "yes" : NULL) != ERR_OK ||
-                              call_query(&s->path, "dry-run", dry ? "yes" : NULL) != ERR_OK))
-        exit = say_error(EXIT_USAGE, "the filters are too long");
-    if (exit == EXIT_DONE)
-        exit = session_json(s, "POST", NULL, &answer);
-    if (exit == EXIT_DONE && dry)
-        printf("%lld dead letters match; nothing was changed\n", js_integer(answer, "matched"));
-    else if (exit == EXIT_DONE)
-        printf("%lld dead letters matched, %lld %s\n", js_integer(answer, "matched"), js_integer(answer, b->member),
-               b->done);
-    json_decref(answer);
+    json_t *answer = NULL, *last = NULL;
+    long long matched = 0, done = 0;
+    const char *after = NULL;
+    int exit;
+    do {
+        exit = bulk_request(s, b, after, &answer);
+        json_decref(last);
+        last = answer; /* `after` is borrowed from it */
+        answer = NULL;
+        matched += exit == EXIT_DONE ? js_integer(last, "matched") : 0;
+        done += exit == EXIT_DONE ? js_integer(last, b->member) : 0;
+        after = js_text(last, "next");
+    } while (exit == EXIT_DONE && after[0] != '\0');
+    if (exit == EXIT_DONE && args_has(&s->args, OPT_DRY_RUN))
+        printf("%lld dead letters match; nothing was changed\n", matched);
+    else if (exit == EXIT_DONE || done > 0)
+        printf("%lld dead letters matched, %lld %s\n", matched, done, b->done);
+    json_decref(last);
     return exit;
 }
 

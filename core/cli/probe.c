@@ -20,8 +20,16 @@ struct probe {
     uv_loop_t loop;
     uv_timer_t limit;
     struct process *process;
+    bool trial, opened; /* only whether its processors open */
     bool answered, good;
     char text[600];
+};
+
+struct asked {
+    const char *host, *name;
+    const struct plugin_file *file;
+    const struct instance *instance;
+    const struct steps *steps;
 };
 
 static int on_message(void *arg, const struct wire_head *head, size_t len)
@@ -30,7 +38,10 @@ static int on_message(void *arg, const struct wire_head *head, size_t len)
     const struct wire_outcome *m = (const void *)head;
     struct wire_head ask = {.type = WIRE_PROBE, .token = 1}, stop = {.type = WIRE_STOP};
     switch (head->type) {
-    case WIRE_READY: return process_send(p->process, &ask, sizeof ask, -1);
+    case WIRE_READY:
+        p->opened = true;
+        return p->trial ? process_send(p->process, &stop, sizeof stop, -1)
+                        : process_send(p->process, &ask, sizeof ask, -1);
     case WIRE_OPEN_FAILED:
     case WIRE_PROBED:
         if (m->reason > len - sizeof *m)
@@ -68,46 +79,50 @@ static void on_limit(uv_timer_t *timer)
         process_kill(p->process);
 }
 
-static int setup_text(const char *name, const char *lock, const struct plugin_file *file, const struct instance *i,
-                      struct buf *out)
+static int setup_text(const struct asked *a, const char *lock, bool trial, struct buf *out)
 {
+    const struct instance *i = a->instance;
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     if (settings == NULL)
         return ERR_NOMEM;
     for (size_t k = 0; k < i->count; k++)
         settings[k] = (struct setting){i->values[k].name, i->values[k].value};
     struct setup setup = {
-        .instance = (char *)(uintptr_t)name,
-        .plugin = file->copy,
+        .instance = (char *)(uintptr_t)a->name,
+        .plugin = a->file->copy,
         .lock = (char *)(uintptr_t)lock,
         .workers = 1,
         .batch_rows = i->common.batch_rows,
         .batch_bytes = i->common.batch_bytes,
         .timeout_ms = i->common.timeout_ms,
         .confine = i->common.confine,
+        .trial = trial,
         .settings = settings,
         .count = i->count,
     };
-    int code = setup_write(&setup, out);
+    int code = steps_setup(a->steps, &setup);
+    if (code == ERR_OK)
+        code = setup_write(&setup, out);
+    steps_setup_fini(&setup);
     free(settings);
     return code;
 }
 
-int probe_plugin(const char *host, const char *name, const struct plugin_file *file, const struct instance *instance)
+static struct probe probe_run(const struct asked *a, bool trial)
 {
     static const struct process_events events = {.message = on_message, .log = on_log, .ended = on_ended};
-    struct probe p = {.answered = false};
+    struct probe p = {.trial = trial};
     struct buf text;
     struct err e = {0};
     char lock[4200];
     buf_init(&text, 16 << 20);
-    snprintf(lock, sizeof lock, "%s.lock", file->copy);
+    snprintf(lock, sizeof lock, "%s.lock", a->file->copy);
     CHECK(uv_loop_init(&p.loop) == 0 && uv_timer_init(&p.loop, &p.limit) == 0);
     p.limit.data = &p;
     CHECK(uv_timer_start(&p.limit, on_limit, PROBE_MS, 0) == 0);
-    int code = setup_text(name, lock, file, instance, &text);
+    int code = setup_text(a, lock, trial, &text);
     struct process_start start = {
-        .loop = &p.loop, .host = host, .name = name, .setup = buf_slice(&text), .events = &events, .arg = &p};
+        .loop = &p.loop, .host = a->host, .name = a->name, .setup = buf_slice(&text), .events = &events, .arg = &p};
     if (code == ERR_OK)
         code = process_start(&p.process, &start, &e);
     if (code != ERR_OK) {
@@ -118,6 +133,23 @@ int probe_plugin(const char *host, const char *name, const struct plugin_file *f
     CHECK(uv_loop_close(&p.loop) == 0);
     (void)unlink(lock);
     buf_free(&text);
+    return p;
+}
+
+bool probe_steps(const char *host, const char *name, const struct plugin_file *file, const struct instance *instance,
+                 const struct steps *steps, char *why, size_t size)
+{
+    const struct asked a = {host, name, file, instance, steps};
+    struct probe p = probe_run(&a, true);
+    say_clean(why, size, p.text, 500);
+    return p.opened;
+}
+
+int probe_plugin(const char *host, const char *name, const struct plugin_file *file, const struct instance *instance,
+                 const struct steps *steps)
+{
+    const struct asked a = {host, name, file, instance, steps};
+    struct probe p = probe_run(&a, false);
     char clean[600];
     say_clean(clean, sizeof clean, p.text, 500);
     printf("%s: %s%s%s\n", name, p.good ? "the far end answers" : "the far end does not answer",

@@ -65,7 +65,9 @@ struct pusher_settings {
     uint64_t max_lag_bytes; /* 0: off */
     int64_t max_lag_ms;     /* 0: off */
     enum pusher_full when_full;
-    struct every every; /* of a puller */
+    const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
+    const char *const *process; /* NULL-terminated */
+    struct every every;         /* of a puller */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */

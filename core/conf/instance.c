@@ -279,6 +279,8 @@ void instance_fini(struct instance *i)
     free(i->use);
     values_free(i->values, i->count);
     values_free(i->common_values, i->common_count);
+    for (size_t k = 0; k < pusher_table_count; k++)
+        opt_fini(&pusher_table[k], &i->common);
     *i = (struct instance){0};
 }
 

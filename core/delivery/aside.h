@@ -3,8 +3,10 @@
  *
  * On disk: `dir`/aside/<number>, numbered append-only files. A file begins with a segment header (record.h), then
  * records: RECORD_ASIDE holds one row with its context and why it is here; RECORD_STATE changes the state of one. In
- * memory: one small entry for each row that is here. The index belongs to the loop thread; aside_append and aside_state
- * run on a worker thread, one call at a time (a checkpoint), and the index is changed afterwards with aside_apply.
+ * memory: one small entry for each row that is here, found by id, by uuid and by where it lies; those that something is
+ * to be done with are in a list of their own, so that a million dead letters cost memory and no time. The index belongs
+ * to the loop thread; aside_append and aside_state run on a worker thread, one call at a time (a checkpoint), and the
+ * index is changed afterwards with aside_apply.
  *
  * A file goes when it is the oldest and nothing in it is alive. */
 #ifndef HG_DELIVERY_ASIDE_H
@@ -27,15 +29,18 @@ struct aside_entry {
     int64_t due_ms;   /* monotonic; parked and retrying: not before (not stored) */
     uint32_t file, offset, length;
     uint32_t attempts;
-    uint32_t returned; /* how often it was sent again and came back */
-    uint8_t state;     /* enum aside_state */
-    uint8_t crashes;   /* of the plugin with this row alone, in a fresh host (not stored) */
-    bool suspected;    /* it was there when the plugin crashed: it goes alone, and first (not stored) */
-    bool solo;         /* it was there when the plugin hung: it goes alone (not stored) */
-    bool suspect;      /* crashed it three times: not tried until a neighbour has passed (not stored) */
-    bool out;          /* handed to a worker */
-    bool changed;      /* its state is not yet on disk */
-    bool moving;       /* a copy of it is being written that takes its place */
+    uint32_t returned;                 /* how often it was sent again and came back */
+    uint32_t id_older, uuid_older;     /* number + 1 of the one before it with the same hash, 0: none */
+    uint32_t active_next, active_prev; /* number + 1 in the list of active ones, 0: none */
+    uint8_t state;                     /* enum aside_state */
+    uint8_t crashes;                   /* of the plugin with this row alone, in a fresh host (not stored) */
+    bool suspected;                    /* it was there when the plugin crashed: it goes alone, and first (not stored) */
+    bool solo;                         /* it was there when the plugin hung: it goes alone (not stored) */
+    bool suspect;                      /* crashed it three times: not tried until a neighbour has passed (not stored) */
+    bool out;                          /* handed to a worker */
+    bool changed;                      /* its state is not yet on disk */
+    bool moving;                       /* a copy of it is being written that takes its place */
+    bool active;                       /* in the list of active ones */
 };
 
 /* A row to be set aside. */
@@ -83,9 +88,13 @@ struct held_uuid {
 
 struct aside {
     char *dir;                   /* the pusher's folder */
-    struct aside_entry *entries; /* in the order of files and offsets */
+    struct aside_entry *entries; /* in the order of files and offsets; those that are gone stay until a sweep */
     size_t count, cap;
-    struct held_uuid *held; /* of parked rows: a hash table, at most half full */
+    size_t gone, front;        /* how many are gone; the first that is needed, or one before it */
+    uint32_t *by_id, *by_uuid; /* number + 1 of the newest with that hash; a power of two, as many as `cap` or more */
+    size_t heads;
+    uint32_t active_first, active_last; /* number + 1 */
+    struct held_uuid *held;             /* of parked rows: a hash table, at most half full */
     size_t held_slots, held_used;
     bool held_lost;                    /* no memory for it: the entries are searched */
     uint64_t dead_bytes, parked_bytes; /* of living rows (record lengths) */
@@ -115,6 +124,8 @@ int aside_append(const char *dir, struct aside_end *at, struct aside_add *adds, 
  * number of rows that were lost. */
 int aside_reserve(struct aside *a, size_t more) MUST_CHECK;
 size_t aside_apply(struct aside *a, const struct aside_add *adds, size_t count);
+/* One entry at the end; there is room for it (also for reading the files back). */
+void aside_put(struct aside *a, const struct aside_entry *entry);
 /* And how far the files reach now. */
 void aside_grown(struct aside *a, const struct aside_end *end);
 
@@ -128,9 +139,19 @@ bool aside_holds(const struct aside *a, uint64_t uuid_hash);
 void aside_held(const struct aside *a, void (*visit)(void *arg, uint64_t uuid_hash), void *arg);
 /* Dead weight has grown too much: the oldest file's living rows should be moved (see aside_add). */
 bool aside_bloated(const struct aside *a);
-/* Moves one entry between states (the only place that does): counters follow. */
+/* Moves one entry between states (the only place that does): counters follow, and it is active. */
 void aside_move(struct aside *a, struct aside_entry *entry, enum aside_state state, int64_t since_us);
-/* Drop entries that are gone from the index, remove the oldest files nobody needs. */
+/* The active ones: all that are parked, retrying or changed, and some that were. NULL: no more. The one at hand may be
+ * moved between the calls. */
+struct aside_entry *aside_active(const struct aside *a);
+struct aside_entry *aside_active_next(const struct aside *a, const struct aside_entry *entry);
+/* Takes what needs nothing more out of the active ones. */
+void aside_rest(struct aside *a);
+/* Number of the first entry at or behind this place in the files; `count` when there is none. */
+size_t aside_from(const struct aside *a, uint32_t file, uint32_t offset);
+/* The numbers of all entries from `from` on with this hash of their uuid, in order; `*out` is the caller's to free. */
+int aside_of_uuid(const struct aside *a, uint64_t uuid_hash, size_t from, size_t **out, size_t *count) MUST_CHECK;
+/* Remove the oldest files nobody needs; drop entries that are gone from the index when they are many. */
 void aside_sweep(struct aside *a);
 
 /* Read one row's record into `copy`; slices of `out` point there. Any thread. */

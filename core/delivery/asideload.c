@@ -1,9 +1,11 @@
-/* Reading aside files back at start. A torn end is left out (the next append cuts it off), damage in the middle is
- * stepped over and counted. What a newer headgate wrote is refused: it must not be overwritten. */
+/* Reading aside files back at start, from the medium: a copy that is only in the page cache must not take the place of
+ * the one it was made of. A torn end is left out (the next append cuts it off), damage in the middle is stepped over
+ * and counted. What a newer headgate wrote is refused: it must not be overwritten. */
 #include "delivery/internal.h"
 
 #include "base/sys.h"
 #include "journal/reader.h"
+#include "journal/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +32,7 @@ static int load_row(struct aside *a, uint32_t file, const struct record *r, cons
     int code = aside_reserve(a, 1);
     if (code != ERR_OK)
         return code;
-    a->entries[a->count++] = entry;
-    aside_count(a, &entry, 1);
+    aside_put(a, &entry);
     return ERR_OK;
 }
 
@@ -72,11 +73,12 @@ static int load_file(struct aside *a, uint32_t number, uint32_t *damaged)
 {
     char path[PATH_MAX];
     aside_path(a->dir, number, path, sizeof path);
-    int fd = sys->open(path, O_RDWR, 0);
+    bool direct;
+    int fd = medium_open(path, &direct);
     if (fd < 0)
         return err_from_errno(errno);
     struct stat st;
-    int code = sys->fstat(fd, &st) == 0 ? ERR_OK : err_from_errno(errno);
+    int code = sys->fstat(fd, &st) == 0 && sys->fdatasync(fd) == 0 ? ERR_OK : err_from_errno(errno);
     struct reader reader;
     reader_init(&reader, fd, 0, 0);
     uint64_t end = code == ERR_OK ? (uint64_t)st.st_size : 0, at = SEGMENT_HEADER, valid = SEGMENT_HEADER;

@@ -5,6 +5,7 @@
 
 #include "base/crc32c.h"
 #include "base/sys.h"
+#include "journal/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32, LAST_PAGE = 4096 }; /* "HGC1" */
+enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32, PAGE = 4096 }; /* "HGC1" */
 
 /* One cursor of bytes for both directions: reading beyond the end, or writing beyond the slot, sets `bad`. */
 struct bytes {
@@ -234,6 +235,8 @@ static int read_all(int fd, unsigned char *to, size_t len, off_t at, size_t *got
         ssize_t n = sys->pread(fd, to + *got, len - *got, at + (off_t)*got);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EINVAL && *got % PAGE != 0)
+            break; /* past the page cache nothing can be asked for behind the end of the file */
         if (n < 0)
             return err_from_errno(errno);
         if (n == 0)
@@ -251,18 +254,32 @@ static bool blank(const unsigned char *bytes, size_t len)
     return true;
 }
 
+/* Both slots as they are on the medium. What a process that was killed, or whose sync failed, left in the page cache is
+ * no cursor: segments would be released by it that the one on the medium still names after a power cut. */
+static int slots_read(const char *path, unsigned char *slots, size_t *got)
+{
+    bool direct;
+    int fd = medium_open(path, &direct);
+    if (fd < 0)
+        return err_from_errno(errno);
+    int code = sys->fdatasync(fd) == 0 ? ERR_OK : err_from_errno(errno);
+    if (code == ERR_OK)
+        code = read_all(fd, slots, 2 * (size_t)CURSOR_SLOT, 0, got);
+    sys->close(fd);
+    return code;
+}
+
 int cursor_read(const char *dir, struct cursor *out, struct err *e)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/cursor", dir);
-    int fd = sys->open(path, O_RDONLY, 0);
-    if (fd < 0)
-        return err_errno(e, errno, "cannot open %s", path);
-    unsigned char *slots = calloc(2, CURSOR_SLOT);
+    unsigned char *slots = aligned_alloc(PAGE, 2 * (size_t)CURSOR_SLOT);
     int code = slots == NULL ? ERR_NOMEM : ERR_OK;
     size_t got = 0;
-    if (code == ERR_OK)
-        code = read_all(fd, slots, 2 * (size_t)CURSOR_SLOT, 0, &got);
+    if (code == ERR_OK) {
+        memset(slots, 0, 2 * (size_t)CURSOR_SLOT);
+        code = slots_read(path, slots, &got);
+    }
     if (code != ERR_OK)
         err_set(e, code, "%s cannot be read: %s", path, err_text(code));
     int best = -1;
@@ -300,7 +317,6 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
         free(c);
     }
     free(slots);
-    sys->close(fd);
     return code;
 }
 
@@ -339,7 +355,7 @@ static int zero_fill(int fd, off_t from, off_t to)
  * one whose making came to its end. */
 static int file_make(const char *dir, int fd, off_t from)
 {
-    const off_t end = 2 * CURSOR_SLOT, last = end - LAST_PAGE;
+    const off_t end = 2 * CURSOR_SLOT, last = end - PAGE;
     char parent[PATH_MAX];
     snprintf(parent, sizeof parent, "%s/..", dir);
     int code = from < last ? zero_fill(fd, from, last) : ERR_OK;

@@ -98,15 +98,17 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
 static int draw_changes(struct pusher *p, struct checkpoint *cp)
 {
     size_t count = 0;
-    for (size_t i = 0; i < p->aside.count; i++)
-        count += p->aside.entries[i].changed && !p->aside.entries[i].moving;
+    aside_rest(&p->aside);
+    for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        count += entry->changed && !entry->moving;
     if (count == 0)
         return ERR_OK;
     cp->changes = calloc(count, sizeof *cp->changes);
     if (cp->changes == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < p->aside.count; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         if (!entry->changed || entry->moving)
             continue; /* what moves is written with its copy */
         entry->changed = false;

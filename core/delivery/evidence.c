@@ -50,8 +50,8 @@ void evidence_convict(struct pusher *p)
             i++;
     }
     bool left = false;
-    for (size_t i = 0; i < p->aside.count && !p->broken; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL && !p->broken;
+         entry = aside_active_next(&p->aside, entry)) {
         convict_reason(reason, sizeof reason, 0);
         if (entry->suspect && !pusher_aside_dead(p, entry, reason))
             left = true;
@@ -74,9 +74,10 @@ void pusher_absolve(struct pusher *p, int64_t now)
             row->suspected = true;
         }
     }
-    for (size_t i = 0; p->aside_suspected && i < p->aside.count; i++) {
-        p->aside.entries[i].crashes = 0;
-        p->aside.entries[i].suspect = false;
+    struct aside_entry *entry = p->aside_suspected ? aside_active(&p->aside) : NULL;
+    for (; entry != NULL; entry = aside_active_next(&p->aside, entry)) {
+        entry->crashes = 0;
+        entry->suspect = false;
     }
     p->aside_due_ms = p->aside_suspected ? now : p->aside_due_ms;
     for (uint32_t i = 0; i < p->lane_count; i++)

@@ -32,7 +32,6 @@ struct aside_mark {
     uint32_t row;          /* its number in its set */
 };
 bool aside_mark_get(struct slice context, struct aside_mark *m);
-void aside_count(struct aside *a, const struct aside_entry *entry, int sign);
 
 /* pusher.c */
 void pusher_set_state(struct pusher *p, enum pusher_state state, const char *event, const char *reason);
@@ -46,6 +45,8 @@ uint64_t pusher_random(struct pusher *p);
 int64_t pusher_backoff(struct pusher *p, uint32_t tries);
 bool pusher_lane_of(const struct pusher *p, uint32_t lane, uint64_t uuid_hash);
 uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t position);
+/* Has the cursor not passed it, or does it wait? Then it is still to be judged where it stands. */
+bool pusher_unsettled(struct pusher *p, struct place place, uint64_t uuid_hash);
 
 /* What crashes proved so far counts no more: the plugin was mended, or an operator wants another try. */
 void pusher_absolve(struct pusher *p, int64_t now);
@@ -80,6 +81,8 @@ int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 uint64_t pusher_adding(const struct pusher *p);
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
+/* Is this row about to be set aside, by itself or with its set? */
+bool pusher_sets_aside(const struct pusher *p, struct place place);
 /* Give a waiting row up as a dead letter or parked row; false as above. */
 bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason);
 /* A row that is aside becomes a dead letter with this reason; false as above, it stays as it is. */

@@ -32,8 +32,8 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
 void pusher_forget_rows(struct pusher *p)
 {
     static const char why[] = "given up: its pusher was forgotten";
-    for (size_t i = 0; i < p->aside.count && !p->broken; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL && !p->broken;
+         entry = aside_active_next(&p->aside, entry)) {
         if (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING)
             (void)pusher_aside_dead(p, entry, why); /* without room it stays parked, and waits for one */
     }

@@ -25,8 +25,8 @@ bool pusher_parked_before(const struct pusher *p, uint64_t uuid_hash, struct pla
         return true;
     if (!aside_holds(&p->aside, uuid_hash))
         return false;
-    for (size_t i = 0; i < p->aside.count; i++) {
-        const struct aside_entry *entry = &p->aside.entries[i];
+    for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         if (entry->state == ASIDE_PARKED && entry->uuid_hash == uuid_hash && place_before(entry->place, place))
             return true;
     }
@@ -40,13 +40,27 @@ bool pusher_parked(const struct pusher *p, uint64_t uuid_hash)
            (p->writing != NULL && adds_hold(p->writing->adds, p->writing->add_count, uuid_hash, end));
 }
 
+/* A batch that is to come again loses a row: what is left of it is another one. */
+static void plan_breaks(struct pusher *p, uint32_t plan)
+{
+    for (size_t i = 0; plan != 0 && i < p->waiting.count; i++) {
+        struct waiting_row *row = &p->waiting.rows[i];
+        if (row->c.plan != plan)
+            continue;
+        row->c.plan = 0;
+        p->counts.uncertain++;
+    }
+}
+
 static bool expire_row(struct pusher *p, struct waiting_row *row)
 {
     char reason[640];
+    uint32_t plan = row->c.plan;
     snprintf(reason, sizeof reason, "expired: tried for longer than RETRY_FOR; last answer: %s",
              row->reason[0] != '\0' ? row->reason : p->error);
     if (!pusher_waiting_aside(p, row, ASIDE_DEAD, reason))
         return false;
+    plan_breaks(p, plan);
     p->counts.given_up_expired++;
     return true;
 }
@@ -61,6 +75,8 @@ static bool tend_row(struct pusher *p, struct waiting_row *row, int64_t now)
         return expire_row(p, row);
     if (row->c.place.row == PLACE_SET)
         return false; /* only single rows are tried on their own */
+    if (row->c.plan != 0)
+        return false; /* nobody knows what became of its batch: that comes again whole */
     bool others_pass = p->counts.delivered_rows > row->passed;
     if (row->c.kind == WAITING_RETRY && row->c.attempts >= PARK_ATTEMPTS && others_pass)
         return pusher_waiting_aside(p, row, ASIDE_PARKED, row->reason);
@@ -122,8 +138,8 @@ static bool firsts_make(struct firsts *f, const struct aside *a)
     while (slots < 2 * a->parked_count)
         slots *= 2;
     *f = (struct firsts){calloc(slots, sizeof *f->slots), slots - 1};
-    for (size_t i = 0; f->slots != NULL && i < a->count; i++) {
-        const struct aside_entry *entry = &a->entries[i];
+    const struct aside_entry *entry = f->slots == NULL ? NULL : aside_active(a);
+    for (; entry != NULL; entry = aside_active_next(a, entry)) {
         if (entry->state != ASIDE_PARKED)
             continue;
         const struct aside_entry **first = first_of(f, entry->uuid_hash);
@@ -174,8 +190,8 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
     uint32_t count = 0;
     int64_t next = INT64_MAX;
     bool left = false;
-    for (size_t i = 0; i < p->aside.count; i++) {
-        struct aside_entry *entry = &p->aside.entries[i];
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
         if ((entry->state != ASIDE_PARKED && entry->state != ASIDE_RETRYING) || aside_blocked(p, &firsts, entry))
             continue;
         if (entry->due_ms > now) {

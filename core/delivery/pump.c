@@ -38,8 +38,9 @@ static bool any_suspected(const struct pusher *p)
     for (size_t i = 0; i < p->waiting.count; i++)
         if (p->waiting.rows[i].suspected)
             return true;
-    for (size_t i = 0; p->aside_suspected && i < p->aside.count; i++)
-        if (p->aside.entries[i].suspected && !p->aside.entries[i].suspect)
+    const struct aside_entry *entry = p->aside_suspected ? aside_active(&p->aside) : NULL;
+    for (; entry != NULL; entry = aside_active_next(&p->aside, entry))
+        if (entry->suspected && !entry->suspect)
             return true;
     return false;
 }
@@ -407,10 +408,10 @@ static bool give_all(struct pusher *p, give_one *one, bool single, int64_t now, 
 int64_t pusher_pump(struct pusher *p, int64_t now)
 {
     int64_t wake = INT64_MAX;
+    if (p->reshard_at != 0 && !pusher_any_busy(p)) /* also of one that does not run: what it gives up stops there too */
+        reshard(p);
     if (p->host != HOST_READY || p->paused || p->broken || p->stopping || p->forgotten || p->kill_sent)
         return wake;
-    if (p->reshard_at != 0 && !pusher_any_busy(p))
-        reshard(p);
     if (p->settle_count + p->add_count > BACKLOG_MAX)
         return wake; /* the disk does not take what has to be written: nothing more until it does */
     if (p->not_now_until_ms > now)

@@ -87,6 +87,14 @@ uint32_t pusher_lane_of_row(const struct pusher *p, uint64_t uuid_hash, uint64_t
     return 0;
 }
 
+bool pusher_unsettled(struct pusher *p, struct place place, uint64_t uuid_hash)
+{
+    const struct place set = {place.position, PLACE_SET};
+    uint32_t lane = pusher_lane_of_row(p, uuid_hash, place.position);
+    return !place_before(place, p->lanes[lane].next) || waiting_find(&p->waiting, place) != NULL ||
+           waiting_find(&p->waiting, set) != NULL;
+}
+
 /* --- made from the cursor --- */
 
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row)
@@ -159,14 +167,12 @@ static void drop_unsettled_copies(struct pusher *p)
         if (p->ops->segment_at(p->ops->arg, entry->place.position, &segment) != ERR_OK ||
             memcmp(&segment.epoch, &entry->epoch, sizeof entry->epoch) != 0)
             continue;
-        uint32_t lane = pusher_lane_of_row(p, entry->uuid_hash, entry->place.position);
-        const struct place set = {entry->place.position, PLACE_SET};
-        if (!place_before(entry->place, p->lanes[lane].next) || waiting_find(&p->waiting, entry->place) != NULL ||
-            waiting_find(&p->waiting, set) != NULL)
+        if (pusher_unsettled(p, entry->place, entry->uuid_hash))
             aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     }
-    for (size_t i = 0; i < p->aside.count; i++)
-        if (p->aside.entries[i].changed)
+    for (const struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        if (entry->changed)
             pusher_dirty(p, false);
 }
 
@@ -210,6 +216,14 @@ static void lanes_settle_count(struct pusher *p)
         p->reshard_at = p->ops->durable(p->ops->arg).position;
 }
 
+/* WHEN and PROCESS are the host's affair: their texts stay with who gave them. */
+static void pusher_take_settings(struct pusher *p, const struct pusher_settings *settings)
+{
+    p->settings = *settings;
+    p->settings.when = NULL;
+    p->settings.process = NULL;
+}
+
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
 {
     CHECK(init->workers >= 1 && init->workers <= CURSOR_LANES);
@@ -219,7 +233,7 @@ int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now,
     *lost = false;
     p->magic = PUSHER_MAGIC;
     link_init(&p->link);
-    p->settings = *init->settings;
+    pusher_take_settings(p, init->settings);
     p->flags = init->flags;
     p->worker_count = init->workers;
     p->ops = init->ops;
@@ -287,7 +301,7 @@ void pusher_free(struct pusher **pp)
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)
 {
     CHECK(workers >= 1 && workers <= CURSOR_LANES);
-    p->settings = *settings;
+    pusher_take_settings(p, settings);
     p->flags = flags;
     p->worker_count = workers;
     for (uint32_t i = 0; i < CURSOR_LANES; i++)
@@ -525,6 +539,21 @@ static uint32_t sets_at(const struct sweep *sets, size_t count, uint64_t positio
     return 0;
 }
 
+static bool is_parked(const struct aside_entry *entry, uint64_t position, uint64_t uuid_hash)
+{
+    return entry->place.position == position && entry->uuid_hash == uuid_hash &&
+           (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING);
+}
+
+static uint32_t parked_at(const struct pusher *p, uint64_t position, uint64_t uuid_hash)
+{
+    uint32_t count = 0;
+    const struct aside_entry *entry = p->aside.parked_count == 0 ? NULL : aside_active(&p->aside);
+    for (; entry != NULL; entry = aside_active_next(&p->aside, entry))
+        count += is_parked(entry, position, uuid_hash);
+    return count;
+}
+
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out)
 {
     *out = (struct pusher_view){.attempts = 1};
@@ -544,12 +573,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         if (row->c.attempts > out->attempts)
             out->attempts = row->c.attempts;
     }
-    for (size_t i = 0; i < p->aside.count; i++) {
-        const struct aside_entry *entry = &p->aside.entries[i];
-        if (entry->place.position == position && entry->uuid_hash == uuid_hash &&
-            (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING))
-            out->parked++;
-    }
+    out->parked = parked_at(p, position, uuid_hash);
     out->parked += adds_at(p->adds, p->add_count, position) + sets_at(p->sets, p->set_count, position, rows);
     if (p->writing != NULL)
         out->parked += adds_at(p->writing->adds, p->writing->add_count, position) +

@@ -305,6 +305,7 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
 int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e) MUST_CHECK;
 /* One that was let go is wanted again: it registers as a new one does, and keeps its dead letters. Blocks. */
 int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e) MUST_CHECK;
+/* ERR_BUSY: it was forgotten, and would never try it. */
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;

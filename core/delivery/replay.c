@@ -132,10 +132,14 @@ void replay_back(struct pusher *p, const struct handed *h, bool died, int64_t no
     }
 }
 
+/* One copy of a row is enough: what is still to be judged where it stands is set aside, or not, by what is said of it
+ * there; what was judged may be aside already, or about to be. */
 static bool replay_aside(struct pusher *p, const struct replay_job *job, const struct judged *j, enum aside_state state)
 {
     struct journal_segment segment;
     const char *reason = j->reason == NULL ? "refused without a reason" : j->reason;
+    if (pusher_unsettled(p, j->place, j->uuid_hash) || pusher_sets_aside(p, j->place))
+        return true;
     if (p->ops->segment_at(p->ops->arg, j->place.position, &segment) == ERR_OK &&
         aside_find(&p->aside, &segment.epoch, j->place) != NULL)
         return true; /* it is here already */

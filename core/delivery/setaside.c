@@ -60,6 +60,25 @@ bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, 
     return true;
 }
 
+static bool adds_take(const struct aside_add *adds, size_t add_count, const struct sweep *sets, size_t set_count,
+                      struct place place)
+{
+    for (size_t i = 0; i < add_count; i++)
+        if (place_cmp(adds[i].place, place) == 0)
+            return true;
+    for (size_t i = 0; i < set_count; i++)
+        if (sets[i].set && sets[i].from.position == place.position)
+            return true;
+    return false;
+}
+
+bool pusher_sets_aside(const struct pusher *p, struct place place)
+{
+    const struct checkpoint *cp = p->writing;
+    return adds_take(p->adds, p->add_count, p->sets, p->set_count, place) ||
+           (cp != NULL && adds_take(cp->adds, cp->add_count, cp->sweeps, cp->sweep_count, place));
+}
+
 /* A whole set: its rows are found by the checkpoint. */
 static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool dead, const char *reason)
 {
@@ -154,7 +173,7 @@ void pusher_compact(struct pusher *p)
     if (!aside_bloated(a))
         return;
     uint64_t bytes = 0;
-    for (size_t i = 0; i < a->count && a->entries[i].file == a->oldest && bytes < COMPACT_BYTES; i++) {
+    for (size_t i = a->front; i < a->count && a->entries[i].file <= a->oldest && bytes < COMPACT_BYTES; i++) {
         struct aside_entry *entry = &a->entries[i];
         if (entry->state == ASIDE_GONE || entry->out || entry->moving)
             continue;
@@ -200,6 +219,8 @@ void pusher_let_rows_go(struct pusher *p)
 
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now)
 {
+    if (p->forgotten)
+        return ERR_BUSY;
     if (new_data.ptr == NULL) {
         aside_move(&p->aside, entry, ASIDE_RETRYING, clock_wall_us());
         entry->due_ms = now;

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { READ_ENTRIES = 1600 }; /* 64 KB at a time */
+
 static const char *const words[] = {
 #define OUTCOME(name, word) word,
 #include "delivery/outcome.def"
@@ -159,14 +161,22 @@ int settle_append(const char *dir, const struct settle_entry *entries, size_t co
     return ERR_OK;
 }
 
-int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *arg)
+/* Few entries of a long stream concern one row set, so the others are told by their bytes alone. */
+static bool concerns(const unsigned char *in, const unsigned char *position)
+{
+    static const unsigned char zero[4];
+    return position == NULL || memcmp(in, position, 8) == 0 || memcmp(in + 12, zero, 4) == 0;
+}
+
+/* `position`: as it is written; NULL: of all. */
+static int scan(const char *dir, uint64_t segment, const unsigned char *position, settle_visit *visit, void *arg)
 {
     char path[PATH_MAX];
     file_name(dir, segment, path);
     int fd = sys->open(path, O_RDONLY, 0);
     if (fd < 0)
         return errno == ENOENT ? ERR_OK : err_from_errno(errno);
-    unsigned char bytes[SETTLE_ENTRY_BYTES * 256];
+    unsigned char bytes[SETTLE_ENTRY_BYTES * READ_ENTRIES];
     int code = ERR_OK;
     for (off_t at = 0;;) {
         ssize_t n = sys->pread(fd, bytes, sizeof bytes, at);
@@ -178,13 +188,25 @@ int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *ar
             break;
         for (ssize_t i = 0; i + SETTLE_ENTRY_BYTES <= n; i += SETTLE_ENTRY_BYTES) {
             struct settle_entry entry;
-            if (entry_read(bytes + i, segment, &entry))
+            if (concerns(bytes + i, position) && entry_read(bytes + i, segment, &entry))
                 visit(arg, &entry);
         }
         at += n - n % SETTLE_ENTRY_BYTES;
     }
     sys->close(fd);
     return code;
+}
+
+int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *arg)
+{
+    return scan(dir, segment, NULL, visit, arg);
+}
+
+int settle_find(const char *dir, uint64_t segment, uint64_t position, settle_visit *visit, void *arg)
+{
+    unsigned char wanted[8];
+    put(wanted, position, 8);
+    return scan(dir, segment, wanted, visit, arg);
 }
 
 struct trim {

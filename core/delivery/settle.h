@@ -37,6 +37,8 @@ int settle_append(const char *dir, const struct settle_entry *entries, size_t co
 /* Every entry of one segment's file, oldest first; a torn end is left out. No file: nothing. */
 typedef void settle_visit(void *arg, const struct settle_entry *entry);
 int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *arg) MUST_CHECK;
+/* Only those of the row set at `position`, and those of whole stretches (`rows` 0), wherever they are. */
+int settle_find(const char *dir, uint64_t segment, uint64_t position, settle_visit *visit, void *arg) MUST_CHECK;
 
 /* Remove the files of segments before `oldest`. */
 void settle_trim(const char *dir, uint64_t oldest);

@@ -88,17 +88,13 @@ static int text_check(const char *field, const char *text, struct err *e)
     return ERR_OK;
 }
 
-static const char *kind_name(uint32_t kind)
-{
-    return kind == HG_PROCESSOR ? "a processor" : "of no known kind";
-}
-
 /* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
  * there only where the plugin's own size says so. */
 #define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
-static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, pusher), option_1_0 = SIZE_1_0(struct hg_option, offset),
-                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe), puller_1_0 = SIZE_1_0(struct hg_puller, probe);
+static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, processor), option_1_0 = SIZE_1_0(struct hg_option, offset),
+                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe), puller_1_0 = SIZE_1_0(struct hg_puller, probe),
+                    processor_1_0 = SIZE_1_0(struct hg_processor, process);
 
 static int versions_check(const struct hg_plugin *p, struct err *e)
 {
@@ -108,9 +104,9 @@ static int versions_check(const struct hg_plugin *p, struct err *e)
         return err_set(e, ERR_DENIED, "abi_minor: expected at most %d, found %u", HG_ABI_MINOR, p->abi_minor);
     if (p->size < plugin_1_0)
         return refuse_small(e, "size", plugin_1_0, p->size);
-    if (p->kind != HG_PUSHER && p->kind != HG_PULLER)
-        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher) or %d (a puller), found %u (%s)", HG_PUSHER,
-                       HG_PULLER, p->kind, kind_name(p->kind));
+    if (p->kind < HG_PUSHER || p->kind > HG_PROCESSOR)
+        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), %d (a puller) or %d (a processor), found %u",
+                       HG_PUSHER, HG_PULLER, HG_PROCESSOR, p->kind);
     if (p->option_size < option_1_0 || p->option_size % alignof(struct hg_option) != 0)
         return refuse_small(e, "option_size", option_1_0, p->option_size);
     return ERR_OK;
@@ -140,11 +136,6 @@ static int pusher_check(const struct hg_pusher *p, struct err *e)
     return ERR_OK;
 }
 
-const struct hg_puller *descriptor_puller(const struct hg_plugin *p)
-{
-    return p->kind == HG_PULLER && p->size >= SIZE_1_0(struct hg_plugin, puller) ? p->puller : NULL;
-}
-
 static int puller_check(const struct hg_puller *p, struct err *e)
 {
     const uint32_t known = HG_MANUAL_START;
@@ -157,6 +148,20 @@ static int puller_check(const struct hg_puller *p, struct err *e)
     const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->pull == NULL ? "pull" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "puller.%s: expected a function, found none", missing);
+    return ERR_OK;
+}
+
+static int processor_check(const struct hg_processor *p, struct err *e)
+{
+    if (p == NULL)
+        return err_set(e, ERR_DENIED, "processor: expected a table, found none");
+    if (p->size < processor_1_0)
+        return refuse_small(e, "processor.size", processor_1_0, p->size);
+    if (p->flags != 0)
+        return err_set(e, ERR_DENIED, "processor.flags: expected 0, found %#x", p->flags);
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->process == NULL ? "process" : NULL;
+    if (missing != NULL)
+        return err_set(e, ERR_DENIED, "processor.%s: expected a function, found none", missing);
     return ERR_OK;
 }
 
@@ -253,6 +258,16 @@ static int options_read_back(const struct hg_plugin *p, struct err *e)
     return code;
 }
 
+static int kind_check(const struct hg_plugin *p, struct err *e)
+{
+    switch ((enum hg_kind)p->kind) {
+    case HG_PUSHER: return pusher_check(p->pusher, e);
+    case HG_PULLER: return puller_check(p->puller, e);
+    case HG_PROCESSOR: break;
+    }
+    return processor_check(p->processor, e);
+}
+
 int descriptor_check(const struct hg_plugin *p, struct err *e)
 {
     if (p == NULL)
@@ -261,7 +276,7 @@ int descriptor_check(const struct hg_plugin *p, struct err *e)
     if (code == ERR_OK)
         code = names_check(p, e);
     if (code == ERR_OK)
-        code = p->kind == HG_PULLER ? puller_check(descriptor_puller(p), e) : pusher_check(p->pusher, e);
+        code = kind_check(p, e);
     if (code == ERR_OK)
         code = options_check(p, e);
     return code != ERR_OK ? code : options_read_back(p, e);
@@ -279,7 +294,6 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
     struct described_option *options = calloc(p->option_count + 1, sizeof *options);
     if (options == NULL)
         return ERR_NOMEM;
-    const struct hg_puller *puller = descriptor_puller(p);
     for (size_t n = 0; n < p->option_count; n++) {
         const struct hg_option *o = descriptor_option(p, n);
         options[n] = (struct described_option){
@@ -297,8 +311,12 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
         .version = borrowed(p->version),
         .summary = borrowed(p->summary),
         .kind = p->kind,
-        .flags = puller != NULL ? puller->flags : p->pusher->flags,
-        .max_parallel = puller != NULL ? 1 : p->pusher->max_parallel,
+        .flags = p->kind == HG_PUSHER   ? p->pusher->flags
+                 : p->kind == HG_PULLER ? p->puller->flags
+                                        : 0,
+        .max_parallel = p->kind == HG_PUSHER   ? p->pusher->max_parallel
+                        : p->kind == HG_PULLER ? 1
+                                               : 0,
         .abi_minor = p->abi_minor,
         .options = options,
         .count = p->option_count,

@@ -11,9 +11,6 @@ const struct hg_option *descriptor_option(const struct hg_plugin *p, size_t n);
 /* Bytes of the member an option of this type fills, 0: no such type. */
 size_t descriptor_member_size(uint32_t type);
 
-/* The puller's table, NULL: it is none. */
-const struct hg_puller *descriptor_puller(const struct hg_plugin *p);
-
 /* ERR_DENIED with a sentence naming the field, what was expected and what was found. */
 int descriptor_check(const struct hg_plugin *p, struct err *e) MUST_CHECK;
 

@@ -29,6 +29,7 @@ enum {
 };
 
 struct host;
+struct processor;
 
 /* The callbacks that every kind of plugin has; those that may be missing are NULL. */
 struct calls {
@@ -52,11 +53,13 @@ struct emitting {
 /* How far a worker is. Changed by its own thread only, under the mutex. */
 enum worker_stage { WORKER_OPENING, WORKER_OPEN, WORKER_FAILED, WORKER_ENDED };
 
-/* The host's side of one worker; also of start(), which has no lane. */
+/* The host's side of one worker; also of start(), which has no lane, and of a processor in a worker. */
 struct hg_host {
     uint32_t magic;
     uint16_t lane; /* CRASH_NO_LANE: none */
     struct host *host;
+    struct hg_host *of; /* the worker whose thread it is: itself, or of a processor's its worker */
+    const char *name;   /* of the instance */
     pthread_t thread;
 
     /* Under host->mutex. */
@@ -76,6 +79,7 @@ struct hg_host {
 
     /* The worker's own. */
     void *state;
+    struct hg_host *steps; /* of the processors, in order: only state, name and reason are used; NULL: none */
     struct gather gather;
     struct hg_rows rows;
     struct hand hand;
@@ -93,6 +97,8 @@ struct host {
     struct calls calls;
     const struct hg_puller *puller; /* NULL: it is a pusher */
     void *config;
+    struct processor *processors; /* chain.h */
+    size_t processor_count;
     bool confined;
     int lock; /* the instance lock, held until the process ends */
     int wake; /* eventfd: a worker's stage changed, or it is time to stop */

@@ -24,12 +24,12 @@ static struct hg_text text_of(struct slice s)
 
 static size_t api_row_count(const struct hg_rows *rows)
 {
-    return rows->count;
+    return lent_seen_count(rows);
 }
 
 static const struct hg_row *api_row(const struct hg_rows *rows, size_t n)
 {
-    return n < rows->count ? &rows->rows[n] : NULL;
+    return lent_seen(rows, n);
 }
 
 /* The rows of a set share it, and most pushers ask for each. */
@@ -95,29 +95,11 @@ static struct hg_text api_data(const struct hg_row *row)
     return (struct hg_text){row->data, row->length};
 }
 
-/* A tag entry: u8 name length, name, value. */
-static bool tag_next(struct slice context, size_t *at, struct slice *name, struct slice *value)
-{
-    uint16_t tag;
-    struct slice entry;
-    while (context_next(context, at, &tag, &entry)) {
-        if (tag != CONTEXT_TAG || entry.len == 0)
-            continue;
-        size_t len = (unsigned char)entry.ptr[0];
-        if (len > entry.len - 1)
-            continue;
-        *name = slice_make(entry.ptr + 1, len);
-        *value = slice_make(entry.ptr + 1 + len, entry.len - 1 - len);
-        return true;
-    }
-    return false;
-}
-
 static struct hg_text api_tag(const struct hg_row *row, const char *wanted)
 {
     size_t at = 0;
     struct slice name, value;
-    while (tag_next(row->record->context, &at, &name, &value))
+    while (lent_tag_next(lent_tags(row), &at, &name, &value))
         if (slice_is(name, wanted))
             return text_of(value);
     return (struct hg_text){NULL, 0};
@@ -127,7 +109,7 @@ static int api_tag_at(const struct hg_row *row, size_t n, struct hg_text *name, 
 {
     size_t at = 0;
     struct slice found, content;
-    while (tag_next(row->record->context, &at, &found, &content))
+    while (lent_tag_next(lent_tags(row), &at, &found, &content))
         if (n-- == 0) {
             *name = text_of(found);
             *value = text_of(content);
@@ -197,19 +179,23 @@ static int api_not_now(struct hg_rows *rows, int64_t after_ms, const char *reaso
 static uint64_t api_later(struct hg_rows *rows)
 {
     CHECK_MAGIC(rows, LENT_MAGIC);
-    return window_open(rows);
+    return rows->changing == NULL ? window_open(rows) : 0;
 }
 
 static int api_settle(struct hg_host *w, uint64_t token, size_t n, uint32_t verdict, int64_t after_ms,
                       const char *reason)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
+    if (w != w->of)
+        return 0;
     return window_settle(&w->rows, token, n, verdict, after_ms, reason);
 }
 
 static int api_settle_not_now(struct hg_host *w, uint64_t token, int64_t after_ms, const char *reason)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
+    if (w != w->of)
+        return 0;
     return window_not_now(&w->rows, token, after_ms, reason);
 }
 
@@ -217,7 +203,7 @@ static int api_settle_not_now(struct hg_host *w, uint64_t token, int64_t after_m
 
 static const char *api_instance(const struct hg_host *w)
 {
-    return w->host->setup.instance;
+    return w->name;
 }
 
 static void api_fail(struct hg_host *w, const char *reason)
@@ -244,7 +230,7 @@ static void api_count(struct hg_host *w, const char *name, uint64_t add)
 
 static int64_t api_time_left(const struct hg_host *w)
 {
-    int64_t left = atomic_load_explicit(&w->deadline, memory_order_relaxed) - clock_ms();
+    int64_t left = atomic_load_explicit(&w->of->deadline, memory_order_relaxed) - clock_ms();
     return left > 0 ? left : 0;
 }
 
@@ -256,12 +242,14 @@ static int api_stopping(const struct hg_host *w)
 static int api_wait(struct hg_host *w, int64_t ms)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
-    return life_pause(w, ms);
+    return life_pause(w->of, ms);
 }
 
 static size_t api_state_get(const struct hg_host *w, void *out, size_t size)
 {
     struct host *h = w->host;
+    if (w != w->of) /* the state is the pusher's */
+        return 0;
     pthread_mutex_lock(&h->mutex);
     size_t len = h->state_len;
     if (len > 0 && size > 0)
@@ -303,6 +291,20 @@ static int api_settled(const struct hg_host *w, const char *row_id)
     return position < h->from.position || (position == h->from.position && row < h->from.row);
 }
 
+/* --- from process() --- */
+
+static int api_set_data(struct hg_rows *rows, size_t n, const char *json, size_t len)
+{
+    CHECK_MAGIC(rows, LENT_MAGIC);
+    return lent_set_data(rows, n, slice_make(json, json == NULL ? 0 : len));
+}
+
+static int api_set_tag(struct hg_rows *rows, size_t n, const char *name, const char *value)
+{
+    CHECK_MAGIC(rows, LENT_MAGIC);
+    return lent_set_tag(rows, n, name, value);
+}
+
 const struct hg_api hostapi = {
     .size = sizeof(struct hg_api),
     .abi_minor = HG_ABI_MINOR,
@@ -339,5 +341,7 @@ const struct hg_api hostapi = {
     .later = api_later,
     .settle = api_settle,
     .settle_not_now = api_settle_not_now,
+    .set_data = api_set_data,
+    .set_tag = api_set_tag,
     .emit = emit_sets,
 };

@@ -3,6 +3,7 @@
  * somebody asks. So a push costs one copy of its data and, in steady state, no allocation. */
 #include "host/lent.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ROWS_KEPT = 8192, LEFT_KEPT = 1024, BYTES_KEPT = 2 << 20, REASONS_KEPT = 64 * 1024 };
@@ -13,12 +14,15 @@ void lent_init(struct hg_rows *l)
     loft_init(&l->copies, LENT_BYTES_MAX);
     loft_init(&l->reasons, REASON_BYTES_MAX);
     window_init(&l->window);
+    buf_init(&l->made, LENT_BYTES_MAX);
 }
 
 void lent_fini(struct hg_rows *l)
 {
     lent_reset(l, true);
     window_fini(&l->window);
+    scan_free(&l->scan);
+    buf_free(&l->made);
     l->magic = 0;
 }
 
@@ -36,6 +40,12 @@ void lent_reset(struct hg_rows *l, bool all)
         l->left = NULL;
         l->left_cap = 0;
     }
+    if (all || l->made.cap > BYTES_KEPT)
+        buf_free(&l->made);
+    if (l->scan != NULL)
+        scan_trim(l->scan, all ? 0 : BYTES_KEPT);
+    l->seen = NULL;
+    l->changing = NULL;
     l->count = l->left_count = l->misuse = l->reason_length = 0;
     l->bytes = 0;
     l->after_ms = 0;
@@ -141,10 +151,10 @@ uint32_t reason_cut(const char *text)
 }
 
 /* Rows refused together mostly have the same reason: one copy of it will do. */
-static const char *reason_keep(struct hg_rows *l, size_t n, const char *reason, uint32_t *length)
+static const char *reason_keep(struct hg_rows *l, const struct hg_row *row, const char *reason, uint32_t *length)
 {
     uint32_t len = reason_cut(reason);
-    const struct hg_row *before = n > 0 ? &l->rows[n - 1] : NULL;
+    const struct hg_row *before = row > l->rows ? row - 1 : NULL;
     if (before != NULL && before->reason_length == len && len > 0 && memcmp(before->reason, reason, len) == 0) {
         *length = len;
         return before->reason;
@@ -160,17 +170,23 @@ static const char *reason_keep(struct hg_rows *l, size_t n, const char *reason, 
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason)
 {
     bool later = verdict == HG_LATER && l->window.token != 0;
-    if (n >= l->count || verdict < HG_OK || (verdict > HG_REJECT && !later)) {
+    struct hg_row *row = lent_seen(l, n);
+    uint32_t least = l->changing == NULL ? HG_OK : HG_SKIP;
+    if (row == NULL || verdict < least || (verdict > HG_REJECT && !later)) {
         l->misuse++;
         return;
     }
-    struct hg_row *row = &l->rows[n];
     if (row->verdict != 0 && (row->verdict != HG_LATER || later))
         return;
     row->verdict = verdict;
     row->after_ms = after_ms > 0 ? after_ms : 0;
+    char named[HG_REASON_MAX + 1];
+    if (l->changing != NULL) { /* the operator has to know which of them said it */
+        snprintf(named, sizeof named, "%s%s%s", l->changing, reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+        reason = named;
+    }
     if (reason != NULL)
-        row->reason = reason_keep(l, n, reason, &row->reason_length);
+        row->reason = reason_keep(l, row, reason, &row->reason_length);
 }
 
 /* What the rows `first` to `end` of one set come to. */

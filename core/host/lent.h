@@ -3,12 +3,14 @@
 #ifndef HG_HOST_LENT_H
 #define HG_HOST_LENT_H
 
+#include "base/buf.h"
 #include "base/id.h"
 #include "headgate.h"
 #include "host/loft.h"
 #include "host/window.h"
 #include "host/wire.h"
 #include "journal/record.h"
+#include "rows/rows.h"
 
 enum {
     LENT_MAGIC = 0x4C454E54,
@@ -32,7 +34,8 @@ struct lent_record {
 struct hg_row {
     struct lent_record *record;
     const char *data;
-    uint64_t index; /* or INDEX_NONE */
+    const struct slice *tags; /* a context that replaces the record's tags, in the loft; or NULL */
+    uint64_t index;           /* or INDEX_NONE */
     uint32_t length;
     uint32_t number; /* in its row set */
     /* the plugin's answer: */
@@ -40,6 +43,8 @@ struct hg_row {
     uint32_t reason_length;
     const char *reason;
     int64_t after_ms;
+    uint16_t step; /* the processor whose verdict it is, from 1; 0: the pusher's */
+    bool spoilt;   /* a processor wanted it changed, and it could not be */
 };
 
 /* A row that is told about but was not lent. */
@@ -55,6 +60,11 @@ struct hg_rows {
     struct loft copies, reasons;
     struct hg_row *rows;
     uint32_t count, cap;
+    const uint32_t *seen; /* the rows that the plugin sees, by their place; NULL: all. In the loft */
+    uint32_t seen_count;
+    const char *changing; /* the processor that has them; NULL: the pusher */
+    struct scan *scan;    /* looks at what processors make; made when it is needed first */
+    struct buf made;
     struct left_out *left;
     uint32_t left_count, left_cap;
     uint64_t bytes;   /* of the rows' data */
@@ -77,6 +87,22 @@ int lent_add(struct hg_rows *l, const struct lent_record *like, const struct rec
 int lent_leave(struct hg_rows *l, const struct left_out *left) MUST_CHECK;
 /* The place the daemon knows a row by. */
 struct wire_place lent_place(const struct hg_row *row);
+
+/* What the plugin sees: its n-th row, or NULL. */
+size_t lent_seen_count(const struct hg_rows *l);
+struct hg_row *lent_seen(const struct hg_rows *l, size_t n);
+/* Rows that have a verdict are out of sight from now on. HG_ALL_OK, or HG_NOT_NOW without memory. */
+int lent_narrow(struct hg_rows *l);
+/* The rows are a processor's now, named so; NULL: the pusher's. */
+void lent_change(struct hg_rows *l, const char *processor);
+/* change.c: other data, another tag (NULL: none of that name) for the n-th row seen. False: it is not what a client
+ * could have posted, or there is no memory; the row is spoilt then. */
+bool lent_set_data(struct hg_rows *l, size_t n, struct slice json);
+bool lent_set_tag(struct hg_rows *l, size_t n, const char *name, const char *value);
+/* Where the row's tags are. */
+struct slice lent_tags(const struct hg_row *row);
+/* A tag entry of a context; `*at` starts at 0, false at the end. */
+bool lent_tag_next(struct slice context, size_t *at, struct slice *name, struct slice *value);
 
 /* Under the lock of the window, where there is one. */
 void lent_judge(struct hg_rows *l, size_t n, uint32_t verdict, int64_t after_ms, const char *reason);

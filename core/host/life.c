@@ -7,6 +7,7 @@
 #include "host/life.h"
 
 #include "base/sys.h"
+#include "host/chain.h"
 #include "host/confine.h"
 #include "host/crash.h"
 #include "host/descriptor.h"
@@ -41,6 +42,13 @@ struct life {
     int status;    /* to exit with */
     int refusal;   /* enum hg_open_result: why there are no workers */
     struct err e;  /* what goes with it */
+};
+
+/* What the plugins of this host may touch. */
+struct paths {
+    const struct setup *pusher;
+    struct confine_path *paths;
+    size_t count;
 };
 
 /* --- shared with workers --- */
@@ -206,45 +214,60 @@ static int life_lock(struct life *l)
     return ERR_OK;
 }
 
-static size_t life_paths(const struct described *d, const struct setup *setup, struct confine_path *paths)
+/* The paths that this plugin's options name, added to those there are. */
+static int life_paths(const struct described *d, const struct setup *setup, struct paths *p, struct err *e)
 {
-    size_t count = 0;
+    struct confine_path *more = realloc(p->paths, (p->count + d->count + 1) * sizeof *more);
+    if (more == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for %zu paths", p->count + d->count);
+    p->paths = more;
     for (size_t i = 0; i < d->count; i++) {
         const struct hg_option o = {.name = d->options[i].name, .fallback = d->options[i].fallback};
         const char *path = fill_value(&o, setup);
         if ((d->options[i].flags & (HG_READ | HG_WRITE)) != 0 && path != NULL && path[0] != '\0')
-            paths[count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0,
-                                                   (d->options[i].flags & HG_FOLDER) != 0};
+            p->paths[p->count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0,
+                                                         (d->options[i].flags & HG_FOLDER) != 0};
     }
-    return count;
+    if (setup != p->pusher) /* the pusher's own file is allowed anyway */
+        p->paths[p->count++] = (struct confine_path){setup->plugin, false, false};
+    return ERR_OK;
 }
 
-static int life_confine_as(struct life *l, const struct described *d)
+/* The same, asked of the plugin itself; `asked`: it could be. */
+static int life_ask(struct life *l, const struct setup *setup, struct paths *p, bool *asked)
 {
-    struct confine_path *paths = calloc(d->count + 1, sizeof *paths);
-    if (paths == NULL)
-        return err_set(&l->e, ERR_NOMEM, "no memory for %zu paths", d->count);
-    size_t count = life_paths(d, &l->h.setup, paths);
-    int code = confine_files(l->h.setup.plugin, paths, count, &l->e);
-    free(paths);
+    struct described d = {0};
+    if (look_ask(setup->plugin, l->h.outlet.fd, &d, &l->e) != ERR_OK) {
+        hostlog(HG_LOG_DEBUG, "%s", l->e.text);
+        *asked = false;
+    }
+    int code = life_paths(&d, setup, p, &l->e);
+    described_fini(&d);
+    return code;
+}
+
+static int life_confine_all(struct life *l, bool *asked)
+{
+    const struct setup *setup = &l->h.setup;
+    struct paths p = {.pusher = setup};
+    int code = life_ask(l, setup, &p, asked);
+    for (size_t i = 0; code == ERR_OK && i < setup->processor_count; i++)
+        code = life_ask(l, &setup->processors[i], &p, asked);
+    if (code == ERR_OK)
+        code = confine_files(setup->plugin, p.paths, p.count, &l->e);
+    free(p.paths);
     return code == ERR_OK ? confine_calls(&l->e) : code;
 }
 
-/* Whether the plugin's paths are `asked` for. Goes on without confinement where the kernel cannot: READY says so. Where
+/* Whether the plugins' paths are `asked` for. Goes on without confinement where the kernel cannot: READY says so. Where
  * it only cannot at this moment there is another try: a plugin is never let loose, nor shut out of its own files,
  * because memory or descriptors were short. */
 static int life_confine(struct life *l, bool *asked)
 {
-    struct described d = {0};
     *asked = true;
     if (!l->h.setup.confine)
         return ERR_OK;
-    if (look_ask(l->h.setup.plugin, l->h.outlet.fd, &d, &l->e) != ERR_OK) {
-        hostlog(HG_LOG_DEBUG, "%s", l->e.text);
-        *asked = false;
-    }
-    int code = life_confine_as(l, &d);
-    described_fini(&d);
+    int code = life_confine_all(l, asked);
     bool cannot = code == ERR_VERSION || code == ERR_DENIED;
     if (cannot)
         hostlog(HG_LOG_WARN, "not confined: %s", l->e.text);
@@ -269,8 +292,9 @@ static int life_fill(struct life *l)
 
 static void life_calls(struct host *h)
 {
-    const struct hg_pusher *out = h->plugin.plugin->pusher;
-    const struct hg_puller *in = h->puller = descriptor_puller(h->plugin.plugin);
+    const struct hg_plugin *p = h->plugin.plugin;
+    const struct hg_pusher *out = p->pusher;
+    const struct hg_puller *in = h->puller = p->kind == HG_PULLER ? p->puller : NULL;
     h->calls = in != NULL ? (struct calls){in->start, in->stop, in->open, in->close, in->reopen, in->probe}
                           : (struct calls){out->start, out->stop, out->open, out->close, out->reopen, out->probe};
 }
@@ -289,11 +313,15 @@ static int life_load(struct life *l)
         return ERR_CLOSED;
     l->refusal = HG_OPEN_BROKEN;
     code = loader_open(l->h.setup.plugin, &l->h.plugin, &l->e);
+    if (code == ERR_OK && l->h.plugin.plugin->kind == HG_PROCESSOR)
+        code = err_set(&l->e, ERR_DENIED, "it is a processor: it runs with a pusher, not alone");
     if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
         return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
     if (code == ERR_OK)
+        code = life_fill(l);
+    if (code == ERR_OK)
         life_calls(&l->h);
-    return code != ERR_OK ? code : life_fill(l);
+    return code != ERR_OK ? code : chain_load(&l->h, &l->e);
 }
 
 /* --- workers --- */
@@ -367,8 +395,9 @@ static void life_join_workers(struct host *h)
     for (uint16_t i = 0; i < h->worker_count; i++)
         if (h->workers[i].running)
             pthread_join(h->workers[i].thread, NULL);
-    if (h->started == HG_OPEN_OK && h->calls.stop != NULL)
+    if (h->started == HG_OPEN_OK && h->calls.stop != NULL && !h->setup.trial)
         h->calls.stop();
+    chain_stop(h);
 }
 
 static void life_free_workers(struct host *h)
@@ -422,6 +451,7 @@ static int life_init(struct life *l)
 static void life_fini(struct life *l)
 {
     struct host *h = &l->h;
+    chain_fini(h);
     tally_fini(&h->tally);
     shelf_fini(&h->shelf);
     outlet_fini(&h->outlet);

@@ -21,7 +21,8 @@ enum once {
     ONCE_BATCH_BYTES = 32,
     ONCE_TIMEOUT_MS = 64,
     ONCE_CONFINE = 128,
-    ONCE_STATE = 256
+    ONCE_STATE = 256,
+    ONCE_TRIAL = 512
 };
 
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
     {"instance", ONCE_INSTANCE},     {"plugin", ONCE_PLUGIN},         {"lock", ONCE_LOCK},
     {"workers", ONCE_WORKERS},       {"batch_rows", ONCE_BATCH_ROWS}, {"batch_bytes", ONCE_BATCH_BYTES},
     {"timeout_ms", ONCE_TIMEOUT_MS}, {"confine", ONCE_CONFINE},       {"state", ONCE_STATE},
+    {"trial", ONCE_TRIAL},
 };
 
 static void wipe(char **text, size_t len)
@@ -48,6 +50,9 @@ void setup_fini(struct setup *s)
         wipe(&s->settings[i].value, s->settings[i].value == NULL ? 0 : strlen(s->settings[i].value));
     }
     free(s->settings);
+    for (size_t i = 0; i < s->processor_count; i++)
+        setup_fini(&s->processors[i]);
+    free(s->processors);
     wipe(&s->state, s->state_len);
     free(s->instance);
     free(s->plugin);
@@ -112,11 +117,30 @@ static int put_all(const struct setup *s, struct buf *out)
         code = fields_put_number(out, "timeout_ms", (uint64_t)s->timeout_ms);
     if (code == ERR_OK)
         code = put_line(out, "confine", s->confine ? "yes" : "no");
+    if (code == ERR_OK && s->trial)
+        code = put_line(out, "trial", "yes");
     if (code == ERR_OK)
         code = put_settings(s, out);
     if (code == ERR_OK && s->state_len > 0)
         code = s->state_len > HG_STATE_MAX ? ERR_LIMIT
                                            : fields_put_bytes(out, "state", NULL, slice_make(s->state, s->state_len));
+    return code;
+}
+
+/* Last, for what follows a processor's name is its own. */
+static int put_processors(const struct setup *s, struct buf *out)
+{
+    int code = s->processor_count > PROCESSORS_MAX ? ERR_LIMIT : ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < s->processor_count; i++) {
+        const struct setup *p = &s->processors[i];
+        if (p->instance == NULL || p->plugin == NULL)
+            return ERR_MISSING;
+        code = put_line(out, "processor", p->instance);
+        if (code == ERR_OK)
+            code = put_line(out, "loads", p->plugin);
+        if (code == ERR_OK)
+            code = put_settings(p, out);
+    }
     return code;
 }
 
@@ -128,6 +152,8 @@ int setup_write(const struct setup *s, struct buf *out)
     if (s->timeout_ms < 0)
         return ERR_RANGE;
     int code = put_all(s, out);
+    if (code == ERR_OK)
+        code = put_processors(s, out);
     if (code != ERR_OK)
         out->len = before;
     return code;
@@ -151,10 +177,10 @@ static int read_u32(struct slice value, uint32_t *out, struct err *e)
     return code;
 }
 
-static int read_confine(struct slice value, bool *out, struct err *e)
+static int read_flag(struct slice value, const char *name, bool *out, struct err *e)
 {
     *out = slice_is(value, "yes");
-    return *out || slice_is(value, "no") ? ERR_OK : err_set(e, ERR_SYNTAX, "confine in the setup is not yes or no");
+    return *out || slice_is(value, "no") ? ERR_OK : err_set(e, ERR_SYNTAX, "%s in the setup is not yes or no", name);
 }
 
 static int read_state(struct fields *f, struct slice value, struct setup *out, struct err *e)
@@ -210,17 +236,42 @@ static int read_once(struct fields *f, enum once which, struct slice value, stru
         code = fields_number(value, INT64_MAX, NULL, &n, e);
         out->timeout_ms = (int64_t)n;
         return code;
-    case ONCE_CONFINE: return read_confine(value, &out->confine, e);
+    case ONCE_CONFINE: return read_flag(value, "confine", &out->confine, e);
+    case ONCE_TRIAL: return read_flag(value, "trial", &out->trial, e);
     case ONCE_STATE: return read_state(f, value, out, e);
     }
     return err_set(e, ERR_INTERNAL, "unknown field");
 }
 
+static int read_processor(struct slice value, struct setup *out, struct err *e)
+{
+    if (out->processor_count == PROCESSORS_MAX)
+        return err_set(e, ERR_LIMIT, "there are more than %d processors", PROCESSORS_MAX);
+    if (out->processors == NULL && (out->processors = calloc(PROCESSORS_MAX, sizeof *out->processors)) == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    return read_line(value, &out->processors[out->processor_count++].instance, e);
+}
+
+/* Each has a file. */
+static bool processors_complete(const struct setup *s)
+{
+    for (size_t i = 0; i < s->processor_count; i++)
+        if (s->processors[i].plugin == NULL)
+            return false;
+    return true;
+}
+
 static int read_field(struct fields *f, struct slice name, struct slice value, unsigned *seen, struct setup *out,
                       struct err *e)
 {
+    struct setup *last = out->processor_count == 0 ? NULL : &out->processors[out->processor_count - 1];
+    if (slice_is(name, "processor"))
+        return read_processor(value, out, e);
+    if (slice_is(name, "loads"))
+        return last == NULL || last->plugin != NULL ? err_set(e, ERR_SYNTAX, "the setup loads what is no processor")
+                                                    : read_line(value, &last->plugin, e);
     if (slice_is(name, "set"))
-        return read_set(f, value, out, e);
+        return read_set(f, value, last == NULL ? out : last, e);
     for (size_t i = 0; i < COUNT_OF(once_table); i++) {
         if (!slice_is(name, once_table[i].name))
             continue;
@@ -245,7 +296,9 @@ int setup_read(struct slice text, struct setup *out, struct err *e)
     const unsigned needed = ONCE_INSTANCE | ONCE_PLUGIN | ONCE_WORKERS | ONCE_BATCH_ROWS | ONCE_BATCH_BYTES |
                             ONCE_TIMEOUT_MS | ONCE_CONFINE;
     if (code == ERR_NOTFOUND)
-        code = (seen & needed) == needed ? ERR_OK : err_set(e, ERR_MISSING, "the setup is not complete");
+        code = (seen & needed) == needed && processors_complete(&s)
+                   ? ERR_OK
+                   : err_set(e, ERR_MISSING, "the setup is not complete");
     if (code == ERR_OK)
         *out = s;
     else

@@ -5,7 +5,8 @@
  * newline (the keys `set` and `state` below). Read and written by both sides with the functions here.
  *
  * Setup: `instance NAME`, `plugin PATH`, `lock PATH`, `workers N`, `batch_rows N`, `batch_bytes N`, `timeout_ms N`,
- * `confine yes|no`, `set OPTION BYTES`, `state BYTES`. */
+ * `confine yes|no`, `trial yes|no`, `set OPTION BYTES`, `state BYTES`. Then for each processor, in order:
+ * `processor NAME`, `loads PATH`, and `set OPTION BYTES` for its own settings. */
 #ifndef HG_HOST_SETUP_H
 #define HG_HOST_SETUP_H
 
@@ -14,6 +15,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum { PROCESSORS_MAX = 16 }; /* of one pusher, its WHEN included */
 
 struct setting {
     char *name;  /* option, upper case */
@@ -31,8 +34,11 @@ struct setup {
     bool confine;
     char *state; /* durable state to begin with */
     size_t state_len;
+    bool trial; /* only the processors are opened: `headgate check` */
     struct setting *settings;
     size_t count;
+    struct setup *processors; /* of each only `instance`, `plugin` and settings */
+    size_t processor_count;
 };
 
 int setup_write(const struct setup *s, struct buf *out) MUST_CHECK;

@@ -96,6 +96,7 @@ static void page_add_row(struct page *p, const struct hg_row *row, uint32_t verd
         .reason = row->reason_length,
         .store = row->record->store,
         .unjudged = row->verdict == 0,
+        .step = row->step,
     };
     page_add(p, &entry, row->reason);
 }

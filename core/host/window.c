@@ -67,10 +67,11 @@ bool window_settle(struct hg_rows *rows, uint64_t token, size_t n, uint32_t verd
     struct window *v = &rows->window;
     pthread_mutex_lock(&v->mutex);
     bool open = token != 0 && v->token == token;
-    bool sound = open && n < rows->count && verdict >= HG_OK && verdict <= HG_REJECT;
-    bool counts = sound && (rows->rows[n].verdict == 0 || rows->rows[n].verdict == HG_LATER);
+    const struct hg_row *row = open ? lent_seen(rows, n) : NULL;
+    bool sound = row != NULL && verdict >= HG_OK && verdict <= HG_REJECT;
+    bool counts = sound && (row->verdict == 0 || row->verdict == HG_LATER);
     if (counts) {
-        bool awaited = rows->rows[n].verdict == HG_LATER && v->later > 0;
+        bool awaited = row->verdict == HG_LATER && v->later > 0;
         lent_judge(rows, n, verdict, after_ms, reason);
         if (awaited && --v->later == 0)
             pthread_cond_signal(&v->changed);

@@ -6,6 +6,7 @@
 #include "host/worker.h"
 
 #include "base/sys.h"
+#include "host/chain.h"
 #include "host/crash.h"
 #include "host/hostapi.h"
 #include "host/hostlog.h"
@@ -37,6 +38,8 @@ static void worker_dropped(void *arg, uint32_t store, uint64_t base)
 int worker_init(struct hg_host *w, struct host *h, uint16_t lane)
 {
     *w = (struct hg_host){.magic = WORKER_MAGIC, .lane = lane, .host = h, .stage = WORKER_OPENING};
+    w->of = w;
+    w->name = h->setup.instance;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -92,8 +95,10 @@ static int worker_outcome(struct hg_host *w, const char *what, int result)
 static void worker_call_start(struct hg_host *w)
 {
     struct host *h = w->host;
-    int result = HG_OPEN_OK;
-    if (h->calls.start != NULL) {
+    worker_allow(&h->self, h->setup.timeout_ms);
+    int result = chain_start(&h->self);
+    memcpy(w->reason, h->self.reason, sizeof w->reason);
+    if (result == HG_OPEN_OK && h->calls.start != NULL && !h->setup.trial) {
         worker_allow(&h->self, h->setup.timeout_ms);
         result = worker_outcome(&h->self, "start", h->calls.start(&h->self, &hostapi, h->config));
         memcpy(w->reason, h->self.reason, sizeof w->reason);
@@ -125,7 +130,13 @@ static bool worker_open(struct hg_host *w)
     int result = worker_await_start(w);
     if (result == HG_OPEN_OK) {
         worker_allow(w, h->setup.timeout_ms);
+        result = chain_open(w);
+    }
+    if (result == HG_OPEN_OK && !h->setup.trial) {
+        worker_allow(w, h->setup.timeout_ms);
         result = worker_outcome(w, "open", h->calls.open(w, &hostapi, h->config, &w->state));
+        if (result != HG_OPEN_OK)
+            chain_close(w);
     }
     w->outcome = result;
     worker_enter(w, result == HG_OPEN_OK ? WORKER_OPEN : WORKER_FAILED);
@@ -176,21 +187,42 @@ static bool worker_await_go(struct hg_host *w)
     return go;
 }
 
-static void worker_push(struct hg_host *w, struct told *told)
+/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about
+ * again as well, so that the whole hand-out comes again as it was. */
+static bool worker_took_none(const struct hg_rows *l, int result)
 {
-    worker_allow(w, w->hand.head.timeout_ms);
-    int64_t began = clock_ns();
+    bool none = result != HG_ALL_OK && result != HG_JUDGED;
+    for (uint32_t i = 0; none && i < l->count; i++)
+        none = l->rows[i].verdict == 0 || l->rows[i].step > 0;
+    return none;
+}
+
+static int worker_call_push(struct hg_host *w)
+{
     w->pushing = true;
-    crash_token(w->hand.head.head.token);
     int result = worker_pusher(w)->push(w->state, &w->rows);
     w->pushing = false;
     w->unflushed = true;
     result = window_finish(w, result);
+    if (w->steps != NULL && worker_took_none(&w->rows, result))
+        chain_forget(&w->rows);
+    return result;
+}
+
+static void worker_push(struct hg_host *w, struct told *told)
+{
+    bool bad = false;
+    worker_allow(w, w->hand.head.timeout_ms);
+    int64_t began = clock_ns();
+    crash_token(w->hand.head.head.token);
+    int result = chain_process(w, &bad);
+    if (result == HG_ALL_OK && lent_seen_count(&w->rows) > 0)
+        result = worker_call_push(w);
     crash_token(0);
     told->push_us = (clock_ns() - began) / 1000;
-    told->bad_result = result != HG_ALL_OK && result != HG_JUDGED && result != HG_NOT_NOW;
+    told->bad_result = bad || (result != HG_ALL_OK && result != HG_JUDGED && result != HG_NOT_NOW);
     told->result = told->bad_result ? HG_NOT_NOW : (uint32_t)result;
-    if (told->bad_result) {
+    if (told->bad_result && !bad) {
         char why[64];
         snprintf(why, sizeof why, "push() returned %d, which is no result", result);
         lent_not_now(&w->rows, 0, why);
@@ -202,7 +234,8 @@ static void worker_push(struct hg_host *w, struct told *told)
         told->reason_length = w->rows.reason_length;
     }
     if (w->rows.misuse > 0)
-        hostlog(HG_LOG_WARN, "push() gave %u verdicts that are none, or about no row", w->rows.misuse);
+        hostlog(HG_LOG_WARN, "%s gave %u verdicts that are none, or about no row",
+                w->steps == NULL ? "push()" : "push(), or a processor,", w->rows.misuse);
 }
 
 static void worker_hand(struct hg_host *w)
@@ -276,7 +309,7 @@ static void worker_probe(struct hg_host *w, uint64_t token)
 {
     int result = HG_OPEN_OK;
     w->reason[0] = '\0';
-    if (w->host->calls.probe != NULL) {
+    if (w->host->calls.probe != NULL && !w->host->setup.trial) {
         worker_allow(w, w->host->setup.timeout_ms);
         result = worker_outcome(w, "probe", w->host->calls.probe(w->state));
     }
@@ -347,7 +380,9 @@ static void *worker_main(void *arg)
         worker_serve(w);
         worker_flush(w);
         worker_allow(w, w->host->setup.timeout_ms);
-        w->host->calls.close(w->state);
+        if (!w->host->setup.trial)
+            w->host->calls.close(w->state);
+        chain_close(w);
     }
     crash_thread_fini();
     worker_enter(w, WORKER_ENDED);

@@ -14,15 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct plugin_file *file_named(const struct folder *f, const char *name)
-{
-    for (size_t i = 0; i < f->count; i++)
-        if (f->entries[i].file->refused == NULL && f->entries[i].holder == NULL &&
-            strcmp(f->entries[i].file->about.name, name) == 0)
-            return f->entries[i].file;
-    return NULL;
-}
-
 static void set_file(struct runner *r, struct plugin_file *file)
 {
     if (r->file == file)
@@ -170,25 +161,12 @@ static void flatten(struct buf *lines)
             lines->ptr[i] = ';';
 }
 
-static int resolve(const char *name, const struct plugin_file *file, const char *use, const struct conf *conf,
-                   struct instance *out, struct buf *why)
-{
-    size_t count = file == NULL ? 0 : file->about.count;
-    struct conf_option *options = calloc(count + 1, sizeof *options);
-    if (options == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < count; i++)
-        options[i] = (struct conf_option){file->about.options[i].name, (file->about.options[i].flags & HG_SECRET) != 0};
-    int code = conf_instance(conf, name, use, options, count, out, why);
-    free(options);
-    return code;
-}
-
-static void adopt(struct runner *r, struct instance *fresh)
+static void adopt(struct runner *r, struct instance *fresh, struct steps *steps)
 {
     instance_fini(&r->instance);
+    steps_fini(&r->steps);
     r->instance = *fresh;
-    *fresh = (struct instance){0};
+    r->steps = *steps;
 }
 
 /* Rows wait, or a position is kept, under this name for a plugin of the other kind. */
@@ -227,21 +205,28 @@ static void apply_puller(struct supervisor *s, struct runner *r, enum pusher_sta
 
 /* Bring one instance to what it shall be. True: something changed. */
 static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file *file, const char *use,
-                      const struct conf *conf, struct buf *faults)
+                      const struct step_places *places, struct buf *faults)
 {
     struct buf why;
     struct err e = {0};
     buf_init(&why, 64 * 1024);
     struct instance fresh = {0};
-    int code = resolve(r->name, file, use, conf, &fresh, &why);
+    struct steps steps = {0};
+    int code = file_instance(file, r->name, use, places->conf, &fresh, &why);
+    if (code != ERR_NOMEM) {
+        int found = steps_find(places, &fresh, &steps, &why);
+        code = found == ERR_OK ? code : found;
+    }
     if (code == ERR_NOMEM) { /* nothing is known of its settings now: it stays as it is until the next look */
         s->scan_again = true;
         instance_fini(&fresh);
+        steps_fini(&steps);
         buf_free(&why);
         return false;
     }
-    bool same = r->file == file && instance_equal(&r->instance, &fresh) && !r->config_bad;
-    adopt(r, &fresh);
+    bool same =
+        r->file == file && instance_equal(&r->instance, &fresh) && steps_equal(&r->steps, &steps) && !r->config_bad;
+    adopt(r, &fresh, &steps);
     set_file(r, file);
     r->plugin = file->about.name;
     r->config_bad = false;
@@ -288,6 +273,7 @@ static void orphan(struct supervisor *s, struct runner *r)
 {
     struct err e = {0};
     set_file(r, NULL);
+    steps_fini(&r->steps);
     r->plugin = r->instance.use == NULL ? "" : r->instance.use;
     if (r->pusher == NULL && registered(s, r->name)) {
         struct pusher_settings *c = &r->instance.common;
@@ -380,12 +366,30 @@ static void say_notices(struct supervisor *s, struct buf *notices)
     }
 }
 
+/* A processor has no runner: it is a part of the pushers that name it. Moves their names behind the others, whose
+ * number is returned. */
+static size_t pushers_first(const struct step_places *places, char **names, char **uses)
+{
+    size_t pushers = 0;
+    for (size_t i = 0; i < places->count; i++) {
+        const struct plugin_file *file = folder_file(places->folder, uses[i]);
+        char *name = names[i], *use = uses[i];
+        if (file != NULL && file->about.kind == HG_PROCESSOR)
+            continue;
+        memmove(names + pushers + 1, names + pushers, (i - pushers) * sizeof *names);
+        memmove(uses + pushers + 1, uses + pushers, (i - pushers) * sizeof *uses);
+        names[pushers] = name;
+        uses[pushers++] = use;
+    }
+    return pushers;
+}
+
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,
                     uint32_t *running)
 {
     const char **plugins = calloc(s->folder.count + 1, sizeof *plugins);
     char **names = NULL, **uses = NULL;
-    size_t count = 0, plugin_count = 0;
+    size_t count = 0, plugin_count = 0, pushers = 0;
     struct buf notices;
     buf_init(&notices, 64 * 1024);
     *running = 0;
@@ -398,8 +402,11 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
     say_notices(s, &notices);
     if (code == ERR_CONFIG)
         code = ERR_OK; /* said in `faults`; the good ones run */
-    for (size_t i = 0; code == ERR_OK && i < count; i++) {
-        struct plugin_file *file = file_named(&s->folder, uses[i]);
+    const struct step_places places = {conf, &s->folder, names, uses, count};
+    if (code == ERR_OK)
+        pushers = pushers_first(&places, names, uses);
+    for (size_t i = 0; code == ERR_OK && i < pushers; i++) {
+        struct plugin_file *file = folder_file(&s->folder, uses[i]);
         struct runner *r = runner_named(s, names[i]);
         if (r == NULL && (r = runner_new(s, names[i])) != NULL)
             list_push(&s->runners, &r->link);
@@ -407,15 +414,15 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
             code = ERR_NOMEM;
         else if (file == NULL)
             orphan(s, r);
-        else if (apply_one(s, r, file, uses[i], conf, faults) && changed != NULL)
+        else if (apply_one(s, r, file, uses[i], &places, faults) && changed != NULL)
             code = buf_addf(changed, "%s\n", r->name);
         if (r != NULL && r->pusher != NULL && r->pusher->wanted)
             ++*running;
     }
     if (code == ERR_OK)
-        code = find_orphans(s, names, count);
+        code = find_orphans(s, names, pushers);
     if (code == ERR_OK)
-        drop_unknown(s, names, count);
+        drop_unknown(s, names, pushers);
     conf_names_free(names, count);
     conf_names_free(uses, count);
     free(plugins);
@@ -438,6 +445,17 @@ static bool from_file(const struct instance *i)
     return false;
 }
 
+static bool is_renewed(const struct instance *i, const struct plugin_file *file, const struct conf *conf)
+{
+    struct instance fresh = {0};
+    if (file == NULL || !from_file(i))
+        return false;
+    int code = file_instance(file, i->name, i->use, conf, &fresh, NULL);
+    bool renewed = code == ERR_OK && !instance_equal(i, &fresh);
+    instance_fini(&fresh);
+    return renewed;
+}
+
 /* A secret that was given as a file may be renewed at any time: its plugin starts again with the new one. While the
  * file cannot be read the old one stays in force. */
 bool instances_renewed(struct supervisor *s)
@@ -446,12 +464,9 @@ bool instances_renewed(struct supervisor *s)
     LIST_EACH(&s->runners, it)
     {
         struct runner *r = container_of(it, struct runner, link);
-        struct instance fresh = {0};
-        if (r->file == NULL || !from_file(&r->instance))
-            continue;
-        int code = resolve(r->name, r->file, r->instance.use, s->conf, &fresh, NULL);
-        renewed = renewed || (code == ERR_OK && !instance_equal(&r->instance, &fresh));
-        instance_fini(&fresh);
+        renewed = renewed || is_renewed(&r->instance, r->file, s->conf);
+        for (size_t k = 0; k < r->steps.count; k++)
+            renewed = renewed || is_renewed(&r->steps.all[k].instance, r->steps.all[k].file, s->conf);
     }
     return renewed;
 }

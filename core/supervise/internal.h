@@ -68,6 +68,11 @@ struct host_state {
     uint32_t open_result;
     int crash_lane, crash_signal;
     char reason[512];
+    struct steps_told { /* what VERDICTS said of rows that processors skipped, until DONE: by lane and step */
+        uint32_t skipped[PROCESSORS_MAX];
+    } told[CURSOR_LANES];
+    char *steps[PROCESSORS_MAX]; /* the names of this host's processors */
+    uint32_t step_count;
     int log_left; /* lines that may still be logged in this second */
     int64_t log_second;
     uint64_t log_lost;
@@ -104,6 +109,8 @@ struct runner *runner_new(struct supervisor *s, const char *name);
 void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
 void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s);
+int runner_note_steps(struct runner *r) MUST_CHECK;
+void runner_forget_steps(struct runner *r);
 void runner_step(struct runner *r);
 void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);

@@ -36,7 +36,10 @@ static int setup_text(struct runner *r, struct buf *out)
         .settings = settings,
         .count = i->count,
     };
-    int code = setup_write(&setup, out);
+    int code = steps_setup(&r->steps, &setup);
+    if (code == ERR_OK)
+        code = setup_write(&setup, out);
+    steps_setup_fini(&setup);
     free(settings);
     return code;
 }
@@ -57,8 +60,11 @@ void launch_host(struct runner *r)
     struct err e = {.text = "the plugin's file is not there"};
     struct buf text;
     buf_init(&text, SETUP_MAX);
+    runner_forget_steps(r);
     *state_of(r) = (struct host_state){.crash_lane = -1, .log_left = LOG_BURST};
     int code = r->file == NULL || r->file->copy == NULL ? ERR_NOTFOUND : setup_text(r, &text);
+    if (code == ERR_OK)
+        code = runner_note_steps(r);
     if (code == ERR_OK) {
         struct process_start start = {
             .loop = r->owner->options.loop,

@@ -34,15 +34,41 @@ struct runner *runner_new(struct supervisor *s, const char *name)
     return r;
 }
 
+/* The names belong to the host that ran with them: a reload may have given the runner others meanwhile. */
+int runner_note_steps(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    for (; h->step_count < r->steps.count; h->step_count++)
+        if ((h->steps[h->step_count] = strdup(r->steps.all[h->step_count].name)) == NULL)
+            return ERR_NOMEM;
+    return ERR_OK;
+}
+
+void runner_forget_steps(struct runner *r)
+{
+    struct host_state *h = state_of(r);
+    while (h->step_count > 0)
+        free(h->steps[--h->step_count]);
+}
+
+static void counters_free(struct counter **list)
+{
+    for (struct counter *c = *list, *next; c != NULL; c = next) {
+        next = c->next;
+        free(c);
+    }
+    *list = NULL;
+}
+
 void runner_free(struct runner **rr)
 {
     struct runner *r = *rr;
     CHECK_MAGIC(r, RUNNER_MAGIC);
     CHECK(r->process == NULL && link_alone(&r->link));
-    for (struct counter *c = r->counters, *next; c != NULL; c = next) {
-        next = c->next;
-        free(c);
-    }
+    runner_forget_steps(r);
+    counters_free(&r->counters);
+    counters_free(&r->skips);
+    steps_fini(&r->steps);
     instance_fini(&r->instance);
     plugin_file_drop(&r->file);
     pusher_free(&r->pusher);
@@ -300,6 +326,35 @@ static int real_place(struct runner *r, uint32_t lane, struct wire_place told, s
     return ERR_SYNTAX;
 }
 
+/* Add to a counter of the list; a name beyond the most there may be is not counted. */
+static void counter_add(struct counter **list, struct slice name, uint64_t add)
+{
+    uint32_t count = 0;
+    for (struct counter *c = *list; c != NULL; c = c->next, count++)
+        if (slice_is(name, c->name)) {
+            c->value += add;
+            return;
+        }
+    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL)
+        return;
+    memcpy(c->name, name.ptr, name.len);
+    c->value = add;
+    c->next = *list;
+    *list = c;
+}
+
+/* A skip counts when its push is done, for then delivery has it in its books too. */
+static void count_skips(struct runner *r, uint32_t lane)
+{
+    struct host_state *h = state_of(r);
+    for (uint32_t i = 0; lane < CURSOR_LANES && i < h->step_count; i++) {
+        if (h->told[lane].skipped[i] > 0)
+            counter_add(&r->skips, slice_of(h->steps[i]), h->told[lane].skipped[i]);
+        h->told[lane].skipped[i] = 0;
+    }
+}
+
 static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t len)
 {
     const char *at = (const char *)(m + 1);
@@ -324,6 +379,8 @@ static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t
                 pusher_judged(r->pusher, m->head.lane, m->head.token, &judged, slice_make(at + sizeof row, row.reason));
         if (code != ERR_OK)
             return code;
+        if (row.verdict == HG_SKIP && row.step > 0 && row.step <= PROCESSORS_MAX)
+            state_of(r)->told[m->head.lane].skipped[row.step - 1]++;
         size_t step = sizeof row + padded;
         step = step < left ? step : left;
         at += step;
@@ -353,8 +410,10 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
         .reason = slice_make(at + m->state, m->reason),
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        count_skips(r, m->head.lane);
         supervisor_settled(r->owner);
+    }
     return code;
 }
 
@@ -363,22 +422,10 @@ static int told_count(struct runner *r, const struct wire_count *m, size_t len)
     if (m->name == 0 || m->name > len - sizeof *m || m->name >= sizeof((struct counter *)NULL)->name)
         return ERR_SYNTAX;
     const char *name = (const char *)(m + 1);
-    uint32_t count = 0;
-    for (struct counter *c = r->counters; c != NULL; c = c->next, count++)
-        if (strlen(c->name) == m->name && memcmp(c->name, name, m->name) == 0) {
-            c->value += m->add;
-            return ERR_OK;
-        }
     for (uint32_t i = 0; i < m->name; i++) /* a metric's name: others are dropped */
         if (!((name[i] >= 'a' && name[i] <= 'z') || name[i] == '_' || (i > 0 && name[i] >= '0' && name[i] <= '9')))
             return ERR_OK;
-    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
-    if (c == NULL)
-        return ERR_OK;
-    memcpy(c->name, name, m->name);
-    c->value = m->add;
-    c->next = r->counters;
-    r->counters = c;
+    counter_add(&r->counters, slice_make(name, m->name), m->add);
     return ERR_OK;
 }
 
@@ -505,6 +552,7 @@ static void on_ended(void *arg, int64_t status, int signal)
     if (h->probe != NULL)
         h->probe(h->probe_arg, ERR_UNREACHABLE, "the plugin's host ended meanwhile");
     h->probe = NULL;
+    runner_forget_steps(r);
     if (down.end != HOST_STOPPED)
         log_runner(r, LOG_WARN, "host.down", text);
     if (r->puller != NULL)

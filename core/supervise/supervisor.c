@@ -588,7 +588,6 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s", r->pusher->dir);
-    r->pusher->aside.count = 0;
     pusher_free(&r->pusher);
     r->wake_ms = INT64_MAX;
     remove_dir(dir);

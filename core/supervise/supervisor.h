@@ -12,6 +12,7 @@
 #include "journal/journal.h"
 #include "supervise/folder.h"
 #include "supervise/puller.h"
+#include "supervise/steps.h"
 
 #include <uv.h>
 
@@ -25,6 +26,7 @@ struct runner {
     char *name;
     const char *plugin;           /* name of its plugin, "" when unknown */
     struct instance instance;     /* settings in force */
+    struct steps steps;           /* its processors */
     struct plugin_file *file;     /* a reference; NULL: not there */
     struct pusher *pusher;        /* NULL: never registered, or it is a puller */
     struct puller *puller;        /* the supervisor's; NULL: it is none */
@@ -36,6 +38,7 @@ struct runner {
     bool config_bad;
     int64_t wake_ms;          /* when pusher_step wants to be called */
     struct counter *counters; /* what the plugin counts: a list */
+    struct counter *skips;    /* rows that its processors skipped, by their names: a list */
     uint64_t log_dropped;
 };
 

@@ -108,26 +108,7 @@ static int failed(struct worker *w, const char *what, int error)
 
 /* --- names --- */
 
-/* The row sets of a push follow each other. Rows of a set that come without the others (dead letters that were sent
- * again) are a file of their own, named after the first of them. */
-static struct set set_at(const struct worker *w, const struct hg_rows *rows, size_t from, int *whole)
-{
-    struct set set = {from, from + 1};
-    const struct hg_row *row = w->api->row(rows, from), *next;
-    uint32_t first = w->api->number(row), number = first;
-    char id[HG_BATCH_ID_SIZE], other[HG_BATCH_ID_SIZE];
-    w->api->batch_id(row, id);
-    while ((next = w->api->row(rows, set.to)) && w->api->number(next) == number + 1) {
-        w->api->batch_id(next, other);
-        if (strcmp(id, other) != 0)
-            break;
-        number++;
-        set.to++;
-    }
-    *whole = first == 0 && w->api->last(w->api->row(rows, set.to - 1));
-    return set;
-}
-
+/* Rows of a set that come without the others are a file of their own, named after the first and the last of them. */
 static int stem_make(struct worker *w, const struct hg_row *first, const struct hg_row *last, int whole)
 {
     char id[HG_BATCH_ID_SIZE];
@@ -228,7 +209,7 @@ static const char *suffix_of(const struct worker *w)
     return w->config->format == FORMAT_JSON ? ".json" : ".ndjson";
 }
 
-static int set_put(struct worker *w, const struct hg_rows *rows, struct set set)
+static int set_put(struct worker *w, const struct hg_rows *rows, struct rowset set)
 {
     strbuf_clear(&w->text);
     document_tags(&w->text, w->api, w->api->row(rows, set.from));
@@ -243,10 +224,10 @@ static int set_put(struct worker *w, const struct hg_rows *rows, struct set set)
 }
 
 /* 1: it was there, 0: it is now, -1: it cannot be written. */
-static int set_keep(struct worker *w, const struct hg_rows *rows, struct set set, int whole)
+static int set_keep(struct worker *w, const struct hg_rows *rows, struct rowset set)
 {
     struct stat st;
-    if (stem_make(w, w->api->row(rows, set.from), w->api->row(rows, set.to - 1), whole) != 0 ||
+    if (stem_make(w, w->api->row(rows, set.from), w->api->row(rows, set.to - 1), set.whole) != 0 ||
         path_make(w, suffix_of(w)) != 0)
         return -1;
     if (lstat(strbuf_str(&w->path), &st) != 0)
@@ -261,9 +242,8 @@ static int archive_push(void *state, struct hg_rows *rows)
     struct worker *w = state;
     size_t count = w->api->row_count(rows);
     for (size_t at = 0; at < count;) {
-        int whole;
-        struct set set = set_at(w, rows, at, &whole);
-        int kept = set_keep(w, rows, set, whole);
+        struct rowset set = rowset_at(w->api, rows, at);
+        int kept = set_keep(w, rows, set);
         if (kept < 0)
             return w->api->not_now(rows, 0, w->why);
         for (; at < set.to; at++)

@@ -62,7 +62,7 @@ static void add_row(struct strbuf *out, const struct hg_api *api, const struct h
     strbuf_addc(out, '}');
 }
 
-void document_json(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct set set)
+void document_json(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct rowset set)
 {
     const struct hg_row *first = api->row(rows, set.from);
     char id[HG_BATCH_ID_SIZE], stamp[STAMP_LEN + 1];
@@ -85,7 +85,7 @@ void document_json(struct strbuf *out, const struct hg_api *api, const struct hg
     strbuf_adds(out, "\n]}\n");
 }
 
-void document_lines(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct set set)
+void document_lines(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct rowset set)
 {
     for (size_t n = set.from; n < set.to; n++) {
         rowline_add(out, api, api->row(rows, n));

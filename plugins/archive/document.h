@@ -2,19 +2,15 @@
 #ifndef ARCHIVE_DOCUMENT_H
 #define ARCHIVE_DOCUMENT_H
 
+#include "common/rowset.h"
 #include "common/strbuf.h"
 #include "headgate.h"
 
-/* Rows `from` to `to` of a push: all of one row set. */
-struct set {
-    size_t from, to;
-};
-
 /* Appends the row set as one JSON document that can be posted again. */
-void document_json(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct set set);
+void document_json(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct rowset set);
 
 /* Appends its rows as NDJSON, as the `file` pusher writes them. */
-void document_lines(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct set set);
+void document_lines(struct strbuf *out, const struct hg_api *api, const struct hg_rows *rows, struct rowset set);
 
 /* Appends every tag, sorted by name, as a line `name = value`; line feeds, carriage returns and backslashes of a value
  * as \n, \r and \\. */

@@ -114,11 +114,12 @@ static int settings_check(const struct http_settings *s, char *why, size_t size)
         snprintf(why, size, "a proxy, user, password or token must not hold control characters");
         return -1;
     }
-    if ((s->token && s->user) || (s->password && !s->user) || (s->user && strchr(s->user, ':'))) {
+    if ((s->token && s->user) || (s->bearer && (s->token || s->user)) || (s->password && !s->user) ||
+        (s->user && strchr(s->user, ':'))) {
         snprintf(why, size, "either a token, or a user without ':' and a password");
         return -1;
     }
-    if ((s->token || s->user) && fields_have(s->fields, "authorization", strlen("authorization"))) {
+    if ((s->token || s->user || s->bearer) && fields_have(s->fields, "authorization", strlen("authorization"))) {
         snprintf(why, size, "a token or user, or a header field Authorization, not both");
         return -1;
     }
@@ -356,7 +357,9 @@ static int request_set(struct http_client *c, const struct http_request *r, stru
 {
     int head = strcmp(r->method, "HEAD") == 0;
     SET(c, CURLOPT_NOBODY, head ? 1L : 0L);
-    if (!head) {
+    if (strcmp(r->method, "GET") == 0)
+        SET(c, CURLOPT_HTTPGET, 1L);
+    else if (!head) {
         SET(c, CURLOPT_POST, 1L);
         SET(c, CURLOPT_POSTFIELDS, r->len ? r->body : "");
         SET(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
@@ -368,16 +371,23 @@ static int request_set(struct http_client *c, const struct http_request *r, stru
     return 0;
 }
 
-static struct curl_slist *request_fields(const struct http_client *c, const struct http_request *r)
+/* NULL with a sentence in the answer. */
+static struct curl_slist *request_fields(const struct http_client *c, const struct http_request *r,
+                                         struct http_answer *answer)
 {
     struct curl_slist *all = NULL;
-    int rc = 0;
+    const struct http_bearer *bearer = c->settings.bearer;
+    const char *line = bearer ? bearer->line(bearer->arg, answer->error, sizeof(answer->error)) : NULL;
+    if (bearer && !line)
+        return NULL;
+    int rc = line ? field_append(&all, line) : 0;
     for (const struct curl_slist *f = c->fields; rc == 0 && f; f = f->next)
         rc = field_append(&all, f->data);
     for (size_t i = 0; rc == 0 && i < r->field_count; i++)
         if (!fields_have(c->settings.fields, r->fields[i], strcspn(r->fields[i], ":")))
             rc = field_append(&all, r->fields[i]);
     if (rc != 0) {
+        snprintf(answer->error, sizeof(answer->error), "no memory");
         curl_slist_free_all(all);
         all = NULL;
     }
@@ -401,23 +411,36 @@ static int send_perform(struct http_client *c, struct http_answer *answer)
     return -1;
 }
 
-int http_client_send(struct http_client *c, const struct http_request *request, struct http_answer *answer)
+static int request_send(struct http_client *c, const struct http_request *request, struct http_answer *answer)
 {
-    int64_t left = c->api->time_left(c->host) - MARGIN_MS;
-    int64_t ms = left < c->settings.request_ms ? left : c->settings.request_ms;
     strbuf_clear(&answer->body);
     answer->status = 0;
     answer->overlong = 0;
     answer->retry_after = 0;
     answer->etag[0] = '\0';
-    snprintf(answer->error, sizeof(answer->error), "no memory");
-    if (ms <= 0) {
-        snprintf(answer->error, sizeof(answer->error), "no time left for a request");
+    struct curl_slist *fields = request_fields(c, request, answer);
+    if (!fields)
         return -1;
-    }
-    struct curl_slist *fields = request_fields(c, request);
-    int rc = fields && request_set(c, request, fields, ms) == 0 ? send_perform(c, answer) : -1;
+    int64_t left = c->api->time_left(c->host) - MARGIN_MS;
+    int64_t ms = left < c->settings.request_ms ? left : c->settings.request_ms;
+    int rc = -1;
+    if (ms <= 0)
+        snprintf(answer->error, sizeof(answer->error), "no time left for a request");
+    else if (request_set(c, request, fields, ms) != 0)
+        snprintf(answer->error, sizeof(answer->error), "no memory");
+    else
+        rc = send_perform(c, answer);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(fields);
+    return rc;
+}
+
+int http_client_send(struct http_client *c, const struct http_request *request, struct http_answer *answer)
+{
+    const struct http_bearer *bearer = c->settings.bearer;
+    int rc;
+    do
+        rc = request_send(c, request, answer);
+    while (rc == 0 && answer->status == 401 && bearer && bearer->refused(bearer->arg));
     return rc;
 }

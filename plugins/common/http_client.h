@@ -7,6 +7,16 @@
 #include "common/strbuf.h"
 #include "headgate.h"
 
+/* Where the field Authorization of each request comes from when it changes with time: see oauth. */
+struct http_bearer {
+    /* The whole line for the next request, which holds until the next call. NULL with a sentence: there is none now. */
+    const char *(*line)(void *arg, char *why, size_t why_size);
+    /* The last one was, by a 401. 1: another may help, and the request is sent again; 0 when it was drawn for that
+     * request. */
+    int (*refused)(void *arg);
+    void *arg;
+};
+
 /* Texts may be NULL, and must live as long as the client. */
 struct http_settings {
     const char *url;
@@ -15,6 +25,7 @@ struct http_settings {
     const char *proxy;
     const char *user, *password; /* basic */
     const char *token;           /* bearer */
+    const struct http_bearer *bearer;
     const struct hg_map *fields; /* of each request; one of the same name in a request gives way */
     int64_t connect_ms, request_ms;
 };

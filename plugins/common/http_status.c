@@ -62,6 +62,11 @@ enum http_meaning http_status_meaning(long status)
     return status == 400 || status == 413 || status == 422 ? HTTP_GUILTY : HTTP_NOT_NOW;
 }
 
+int http_status_reachable(long status)
+{
+    return status < 500 && status != 401 && status != 403 && status != 407;
+}
+
 const char *http_status_text(long status)
 {
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -10,6 +10,9 @@ enum http_meaning {
 
 enum http_meaning http_status_meaning(long status);
 
+/* What a probe makes of it: 1 unless the far end is out of order, or refuses the password. */
+int http_status_reachable(long status);
+
 /* "Service Unavailable" for 503; "" for one that has no name here. */
 const char *http_status_text(long status);
 

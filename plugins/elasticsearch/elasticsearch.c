@@ -9,6 +9,7 @@
 
 #include "common/gzip.h"
 #include "common/http_status.h"
+#include "common/oauth.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct config {
     struct hg_map headers;
     int32_t verify, compress;
     int64_t connect_timeout, request_timeout;
+    struct oauth_settings oauth;
 };
 
 #define AT(member) offsetof(struct config, member)
@@ -42,6 +44,7 @@ static const struct hg_option options[] = {
     {"CONNECT_TIMEOUT", HG_DURATION, 0, "5s", "1ms..10m", "How long connecting may take.", NULL, AT(connect_timeout)},
     {"REQUEST_TIMEOUT", HG_DURATION, 0, "20s", "1ms..1h",
      "How long one request may take; never longer than the pusher's TIMEOUT allows.", NULL, AT(request_timeout)},
+    OAUTH_OPTIONS(struct config),
 };
 
 enum {
@@ -59,6 +62,7 @@ struct elastic {
     struct hg_host *host;
     const struct config *config;
     struct http_client *client;
+    struct oauth *oauth; /* NULL: no tokens */
     struct template *index;
     char *bulk_url, *key_line; /* Authorization: ApiKey …, or NULL */
     struct strbuf text, packed;
@@ -159,6 +163,7 @@ static void elastic_close(void *state)
 {
     struct elastic *e = state;
     http_client_free(&e->client);
+    oauth_close(&e->oauth);
     template_free(&e->index);
     http_answer_fini(&e->answer);
     strbuf_fini(&e->text);
@@ -184,7 +189,7 @@ static int key_fault(const struct config *c)
     for (const char *p = c->api_key; *p; p++)
         if ((unsigned char)*p <= 0x20 || *p == 0x7f)
             return 1;
-    return c->user || c->token;
+    return c->user || c->token || c->oauth.url;
 }
 
 static int client_make(struct elastic *e, char *why)
@@ -203,7 +208,10 @@ static int client_make(struct elastic *e, char *why)
                                      .connect_ms = c->connect_timeout,
                                      .request_ms = c->request_timeout};
     int broken = 0;
-    e->client = http_client_new(&settings, e->host, e->api, why, WHY_SIZE, &broken);
+    if (oauth_open(&e->oauth, &c->oauth, &settings, e->host, e->api, why, WHY_SIZE, &broken) == 0) {
+        settings.bearer = oauth_bearer(e->oauth);
+        e->client = http_client_new(&settings, e->host, e->api, why, WHY_SIZE, &broken);
+    }
     return e->client ? HG_OPEN_OK : broken ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
 }
 
@@ -214,7 +222,7 @@ static int elastic_fill(struct elastic *e, char *why)
     const struct config *c = e->config;
     char template_why[WHY_SIZE / 2];
     if (key_fault(c)) {
-        snprintf(why, WHY_SIZE, "either an API_KEY (without spaces), or a USER, or a TOKEN");
+        snprintf(why, WHY_SIZE, "either an API_KEY (without spaces), or a USER, or a TOKEN, or OAUTH_URL");
         return HG_OPEN_BROKEN;
     }
     if (place_check(c->index, template_why, sizeof(template_why)) == 0)

@@ -133,6 +133,5 @@ int deliver_probe(struct deliver *d, char *why, size_t size)
         return 0;
     }
     http_answer_reason(&d->answer, why, size);
-    long status = d->answer.status;
-    return status < 500 && status != 401 && status != 403 && status != 407;
+    return http_status_reachable(d->answer.status);
 }

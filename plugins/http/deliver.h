@@ -10,6 +10,7 @@ struct deliver {
     const struct hg_api *api;
     struct hg_host *host;
     struct http_client *client;
+    struct oauth *oauth; /* NULL: no tokens */
     const char *method;
     enum body_shape shape;
     int pack;

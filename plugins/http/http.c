@@ -8,6 +8,7 @@
 #include "deliver.h"
 
 #include "common/http_client.h"
+#include "common/oauth.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct config {
     struct hg_map headers;
     const char *token, *hmac_secret, *user, *password, *ca, *cert, *key, *proxy;
     int64_t connect_timeout, request_timeout;
+    struct oauth_settings oauth;
 };
 
 static const char *const methods[] = {"POST", "PUT"};
@@ -45,6 +47,7 @@ static const struct hg_option options[] = {
     {"CONNECT_TIMEOUT", HG_DURATION, 0, "5s", "1ms..10m", "How long connecting may take.", NULL, AT(connect_timeout)},
     {"REQUEST_TIMEOUT", HG_DURATION, 0, "20s", "1ms..1h",
      "How long one request may take; never longer than the pusher's TIMEOUT allows.", NULL, AT(request_timeout)},
+    OAUTH_OPTIONS(struct config),
 };
 
 enum { WHY_SIZE = 512, PROBE_WHY_SIZE = 800, ANSWER_MAX = 4 * 1024 * 1024 };
@@ -63,6 +66,7 @@ static void http_close(void *state)
 {
     struct deliver *d = state;
     http_client_free(&d->client);
+    oauth_close(&d->oauth);
     http_answer_fini(&d->answer);
     strbuf_fini(&d->text);
     strbuf_fini(&d->packed);
@@ -104,7 +108,10 @@ static int http_open(struct hg_host *host, const struct hg_api *api, const void 
         strbuf_init(&d->text, text_max);
         strbuf_init(&d->packed, text_max);
         http_answer_init(&d->answer, ANSWER_MAX);
-        d->client = http_client_new(&settings, host, api, why, sizeof(why), &broken);
+        if (oauth_open(&d->oauth, &c->oauth, &settings, host, api, why, sizeof(why), &broken) == 0) {
+            settings.bearer = oauth_bearer(d->oauth);
+            d->client = http_client_new(&settings, host, api, why, sizeof(why), &broken);
+        }
     }
     if (!d || !d->client) {
         api->fail(host, why);

@@ -11,6 +11,8 @@
  *     push()   gets one or more rows, delivers them, says what became of each
  *     close()  disconnects
  *
+ * A processor stands before the pushers that name it (PROCESS=a,b) and changes, skips or refuses their rows.
+ *
  * Each worker runs in a thread of its own and calls with its own state; push() may block. Rows and every pointer
  * reached from them are lent until push() returns. Texts given to the host are copied.
  *
@@ -38,6 +40,7 @@ extern "C" {
 struct hg_host; /* the host's side of one worker */
 struct hg_rows; /* the rows of one push */
 struct hg_row;  /* one of them */
+struct hg_puller;
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
@@ -248,6 +251,11 @@ struct hg_api {
                   const char *reason);
     int (*settle_not_now)(struct hg_host *host, uint64_t token, int64_t after_ms, const char *reason);
 
+    /* From process() only (provisional, as processors are). What the next processor and the pusher see of the row from
+     * now on; its id, uuid, place and index stay. Both: 1; 0: it cannot be, and the row is tried again later unless it
+     * is judged otherwise: a row that should have been changed never goes on as it was. */
+    int (*set_data)(struct hg_rows *rows, size_t n, const char *json, size_t len);       /* a JSON object; copied */
+    int (*set_tag)(struct hg_rows *rows, size_t n, const char *name, const char *value); /* NULL: without this tag */
     /* Provisional. Rows in, from pull() only: enum hg_emit_result. All sets of one call and the position become durable
      * in one write, or none of them does. Waits while rows cannot be taken. `out` may be NULL. */
     int (*emit)(struct hg_host *host, const struct hg_emit *emit, struct hg_emitted *out);
@@ -283,6 +291,24 @@ struct hg_pusher {
     int (*probe)(void *state);
 };
 
+/* Provisional: what is said of processors may still change. A processor runs in the process of each pusher that names
+ * it, in the pusher's threads. It sees every row again that comes again, so what it makes of a row must depend on the
+ * row and its settings alone. */
+struct hg_processor {
+    uint32_t size;  /* sizeof(struct hg_processor) */
+    uint32_t flags; /* none yet: 0 */
+
+    /* As those of a pusher; start() and stop() once for each instance in the process. */
+    int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
+    void (*stop)(void);
+    int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
+    void (*close)(void *state);
+    /* Rows in order, each at most once. HG_ALL_OK: every row that was not judged goes on, changed or not. A row may be
+     * judged HG_SKIP (counted with this instance's name), HG_RETRY or HG_REJECT (a dead letter, which keeps the row as
+     * it came). HG_NOT_NOW, or anything else: all of them come again, the pusher gets none. */
+    int (*process)(void *state, struct hg_rows *rows);
+};
+
 /* Provisional. */
 enum hg_pull_result {
     HG_PULLED = 1,       /* there may be more: called again at once */
@@ -312,8 +338,6 @@ struct hg_puller {
     int (*probe)(void *state);
 };
 
-struct hg_processor; /* provisional */
-
 enum hg_kind { HG_PUSHER = 1, HG_PULLER = 2, HG_PROCESSOR = 3 };
 
 struct hg_plugin {
@@ -326,11 +350,11 @@ struct hg_plugin {
     const char *summary; /* one sentence */
     const struct hg_option *options;
     size_t option_count;
-    size_t option_size; /* sizeof(struct hg_option) */
-    size_t config_size; /* of the configuration struct */
-    const struct hg_pusher *pusher;
-    const struct hg_puller *puller;       /* of kind HG_PULLER */
-    const struct hg_processor *processor; /* of kind HG_PROCESSOR */
+    size_t option_size;                   /* sizeof(struct hg_option) */
+    size_t config_size;                   /* of the configuration struct */
+    const struct hg_pusher *pusher;       /* HG_PUSHER */
+    const struct hg_puller *puller;       /* HG_PULLER */
+    const struct hg_processor *processor; /* HG_PROCESSOR */
 };
 
 /* The one exported function. */

@@ -114,6 +114,37 @@ def test_pages_of_dead_letters(letters):
     assert len(set(seen)) == 8 and page["next"] is None
 
 
+MORE_THAN_ONE_REQUEST_READS = 4500
+
+
+def test_very_many_dead_letters():
+    """A filter on the reason reads the rows themselves, and a request only so many: the next goes on behind them."""
+    total = MORE_THAN_ONE_REQUEST_READS
+    with Gateway({"PLUGIN_CHAOS_MODE": "reject", "PLUGIN_CHAOS_MATCH": "bad", "PLUGIN_CHAOS_REJECT_BREAKER": "1000000"},
+                 plugins=["chaos"]) as g:
+        for part in range(3):
+            g.take({"uuid": f"u{part}", "rows": [{"data": {"bad": n}} for n in range(total // 3)]})
+        wait_until(lambda: g.pusher("chaos")["dead_letters"] == total, 120)
+        assert g.get("/v1/dead-letters?reason=not%20this").json()["next"]  # nothing found yet, but not at the end
+        seen, after, pages = [], "", 0
+        while after is not None:
+            page = g.get(f"/v1/dead-letters?limit=1000&pusher=chaos{after}").json()
+            assert page["total"] == total
+            seen += [d["id"] for d in page["dead"]]
+            after, pages = page["next"] and f"&after={page['next']}", pages + 1
+        assert len(seen) == len(set(seen)) == total and pages == 5
+        assert len(g.dead("?uuid=u1&limit=1000")) == 1000
+        said = g.admin("POST", "/v1/dead-letters/retry?reason=elsewhere&dry-run=yes").json()
+        assert said["matched"] == 0 and said["next"]
+        # Those that are refused again at once are not met again.
+        for verb, word in (("retry", "sent again"), ("drop", "given up")):
+            wait_until(lambda: g.get("/v1/dead-letters").json()["total"] == total
+                       and all(d["state"] == "dead" for d in g.dead("?limit=1000")), 120)
+            done = g.cli("dead", verb, "--reason", "e")
+            assert f"{total} dead letters matched, {total} {word}" in done.stdout, done
+        wait_until(lambda: g.pusher("chaos")["dead_letters"] == 0)
+
+
 def test_filters_of_dead_letters(letters):
     def count(query):
         return len(letters.dead("?" + query))
@@ -125,11 +156,14 @@ def test_filters_of_dead_letters(letters):
     assert count(f"since={past}%2B01:00") == 8 and count(f"since={past}-02:00") == 0  # an hour ago, elsewhere
     for since in ("yesterday", f"{past}%2B1:2", f"{past}%2B01", f"{past}Zz", "2026-13-01"):
         refused(letters.get(f"/v1/dead-letters?since={since}"), 400, "since")
+    for after in ("7", "chaos", "chaos:1", ":x:y"):
+        refused(letters.get(f"/v1/dead-letters?after={after}"), 400, "after")
+    assert letters.dead("?after=nobody:1:1000") == []
     for name in ("pusher", "reason", "uuid", "since"):  # too long to be one: never taken for no filter
         refused(letters.admin("POST", f"/v1/dead-letters/drop?all=yes&{name}=" + "1" * 2000), 400, "filter")
     refused(letters.admin("POST", "/v1/dead-letters/retry"), 422, "all=yes")
     refused(letters.admin("POST", "/v1/dead-letters/drop?since=never"), 400, "since")
-    assert letters.admin("POST", "/v1/dead-letters/drop?uuid=b&dry-run=yes").json() == {"matched": 1, "dropped": 0}
+    assert letters.admin("POST", "/v1/dead-letters/drop?uuid=b&dry-run=yes").json() == {"matched": 1, "dropped": 0, "next": None}
     assert len(letters.dead()) == 8
 
 

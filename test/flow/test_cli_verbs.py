@@ -333,6 +333,10 @@ def test_dead_retry_and_drop(fake):
     assert "given up" in ask(fake, "dead", "drop", DEAD).stdout
     assert ask(fake, "dead", "retry", "--all").stdout == "4 dead letters matched, 3 sent again\n"
     assert fake.asked[-1][1] == "/v1/dead-letters/retry?all=yes"
+    fake.set("POST", "/v1/dead-letters/retry", [{"matched": 4, "retried": 3, "next": "a:1"},
+                                                {"matched": 2, "retried": 2, "next": None}])
+    assert ask(fake, "dead", "retry", "--reason", "x").stdout == "6 dead letters matched, 5 sent again\n"
+    assert fake.asked[-1][1] == "/v1/dead-letters/retry?reason=x&after=a%3A1"
     assert "nothing was changed" in ask(fake, "dead", "drop", "--pusher", "file", "--dry-run").stdout
     assert fake.asked[-1][1] == "/v1/dead-letters/drop?pusher=file&dry-run=yes"
 

@@ -37,10 +37,10 @@ def test_a_plugin_with_libraries_of_its_own(sdk, tmp_path):
     built = mine / "carries.so"
     assert exported(built) == {"hg_plugin"}
     needed = subprocess.run(["readelf", "-d", built], capture_output=True, text=True).stdout
-    assert "sqlite" not in needed and "crypto" not in needed
+    assert "sqlite" not in needed and "crypto" not in needed and "curl" not in needed
     with Gateway({"PLUGIN_HTTP_URL": "http://127.0.0.1:1/"}, plugins=[built]) as g:  # which has curl and OpenSSL of the system
         g.take(row("u", {"n": 1}))
         said = g.wait_event("plugin.log", pusher="carries")["text"]
         digest = hashlib.sha256(json.dumps({"n": 1}).encode()).hexdigest()[:4]
-        assert re.fullmatch(rf"carries {digest} sqlite 3\.\S+ openssl OpenSSL .* found 1 mine 0", said), said
+        assert re.fullmatch(rf"carries {digest} sqlite 3\.\S+ openssl OpenSSL .* curl 7\S+ found 1 mine 0", said), said
         g.wait_rows(1)

@@ -40,15 +40,17 @@ def page(plugin):
     prefix = f"PLUGIN_{name.upper().replace('-', '_')}_"
     lines = [f"# {name} {plugin['version']}", "", plugin["summary"], "",
              f"What it does with rows, and which answers mean what: [README](../../plugins/{name}/README.md).", ""]
+    processor = plugin["kind"] == "processor"
     most = plugin["max_parallel"]
-    lines.append(f"- workers (`PARALLEL`): {'any number' if most == 0 else f'at most {most}'}")
+    lines.append("- a processor: pushers name its instances in `PROCESS`" if processor else
+                 f"- workers (`PARALLEL`): {'any number' if most == 0 else f'at most {most}'}")
     if plugin["stable_batches"]:
         lines.append("- after a crash the same rows come again as the same batch")
     if plugin["whole_sets"]:
         lines.append("- a row set is never split")
     if plugin["manual_start"]:
         lines.append("- starts only with `ENABLED=yes`")
-    lines += ["", "The options that every pusher has are in [settings.md](../settings.md).", ""]
+    lines += ["", "The options that every pusher has are in [settings.md](../settings.md).", ""] if not processor else [""]
     options = plugin.get("options", [])
     if not options:
         return "\n".join(lines + ["It has no options of its own.", ""])

@@ -31,7 +31,7 @@ REALM = {
 
 
 class Keycloak(kit.Server):
-    """`issuer`; `token(client)`; `rotate()` makes a new key, which signs from then on."""
+    """`issuer`; `token(client)`; `active(token)`; `rotate()` makes a new key, which signs from then on."""
 
     name, version = "keycloak", "25.0.6"
     user = "root"
@@ -102,6 +102,11 @@ class Keycloak(kit.Server):
     def token(self, client):
         return self.request("POST", "/realms/gw/protocol/openid-connect/token", {
             "grant_type": "client_credentials", "client_id": client, "client_secret": "s3cret"})["access_token"]
+
+    def active(self, token):
+        """What Keycloak itself says of it."""
+        return self.request("POST", "/realms/gw/protocol/openid-connect/token/introspect", {
+            "client_id": "reader", "client_secret": "s3cret", "token": token})["active"]
 
     def rotate(self):
         admin = self.request("POST", "/realms/master/protocol/openid-connect/token", {

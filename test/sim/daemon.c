@@ -257,6 +257,8 @@ static struct journal_mark ask_durable(void *arg)
 static bool ask_full(void *arg, enum aside_state state, uint64_t more)
 {
     (void)arg;
+    if (pusher == NULL) /* it is being made */
+        return more >= (state == ASIDE_DEAD ? daemon_dead_max : daemon_park_max);
     return state == ASIDE_DEAD ? pusher->aside.dead_bytes + more >= daemon_dead_max
                                : pusher->aside.parked_bytes + more >= daemon_park_max;
 }
@@ -435,9 +437,13 @@ static void evidence_tell(const struct host_down *down)
         /* Nonsense is evidence too, against whatever the daemon knows to be in a push. */
         bool judged = down->end == HOST_PROTOCOL && pusher->workers[i].busy && pusher->workers[i].taken &&
                       pusher->workers[i].token == host_push(i)->token && host_push(i)->count > 0;
+        const struct handed *h = &pusher->workers[i];
+        bool told = down->end == HOST_PROTOCOL && h->busy && h->taken && h->rows > 0 && h->go == GO_NOT_NEEDED;
         if ((pushed || judged) && (down->end == HOST_CRASHED || down->end == HOST_PROTOCOL) &&
             (down->lane < 0 || (uint32_t)down->lane == i))
             model_crashed(host_push(i));
+        else if (told) /* nonsense said so: the daemon cannot know better */
+            model_blamed(h->item_count > 0 ? h->items[0].place : h->first);
         else if (pushed && down->end == HOST_DEADLINE)
             model_overdue(host_push(i));
     }

@@ -27,17 +27,19 @@ static uint64_t state, seed_now;
 
 /* --- chance: splitmix64 --- */
 
-void sim_seed(uint64_t seed)
-{
-    state = seed * 0x9E3779B97F4A7C15u + 0x632BE59BD9B4E019u;
-}
-
 uint64_t sim_random(void)
 {
     uint64_t z = state += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
+}
+
+/* Mixed: else each seed would draw what the one before it draws, one draw later. */
+void sim_seed(uint64_t seed)
+{
+    state = seed;
+    state = sim_random();
 }
 
 uint32_t sim_below(uint32_t n)

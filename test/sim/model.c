@@ -172,6 +172,17 @@ static bool plan_shares(const struct plan *plan, const struct push *push)
     return false;
 }
 
+/* It is over with one of its rows: RETRY_FOR is through. */
+static bool plan_expired(const struct plan *plan)
+{
+    for (uint32_t i = 0; model.may_expire && i < plan->count; i++) {
+        const struct sim_set *s = set_of(plan->rows[i]);
+        if (is_dead((struct place){s->position, (uint32_t)(plan->rows[i] - s->first)}))
+            return true;
+    }
+    return false;
+}
+
 static void check_plans(uint32_t worker, const struct push *push)
 {
     for (uint32_t i = plan_count; i-- > 0;) {
@@ -181,8 +192,9 @@ static void check_plans(uint32_t worker, const struct push *push)
         bool same = plan->count == push->count;
         for (uint32_t k = 0; same && k < plan->count; k++)
             same = plan->rows[k] == push->rows[k].n;
-        SIM_CHECK(same || plan->splits, "a batch of %u rows from row %" PRIu64 " comes again as %u rows from %" PRIu64,
-                  plan->count, plan->rows[0], push->count, push->rows[0].n);
+        SIM_CHECK(same || plan->splits || plan_expired(plan),
+                  "a batch of %u rows from row %" PRIu64 " comes again as %u rows from %" PRIu64, plan->count,
+                  plan->rows[0], push->count, push->rows[0].n);
         plan_drop(i);
     }
     for (uint32_t i = plan_count; i-- > 0 && plan_count == PLANS;)
@@ -255,7 +267,8 @@ static void settle_row(const struct push_row *r, bool replay)
     if (r->verdict == HG_OK)
         row->outcomes |= 1 << OUTCOME_DELIVERED;
     model.passed++;
-    model.ends = 0;
+    if (!replay) /* that proves nothing of what is handed out else */
+        model.ends = 0;
 }
 
 void model_heard(uint32_t worker, const struct push *push)
@@ -287,6 +300,16 @@ void model_crashed(const struct push *push)
     }
 }
 
+void model_blamed(struct place place)
+{
+    const struct sim_set *s = set_at(place.position);
+    for (uint32_t k = 0; s != NULL && k < s->rows; k++) {
+        struct sim_row *row = model_row(s->first + k);
+        row->lone++;
+        row->stamp = model.passed;
+    }
+}
+
 void model_overdue(const struct push *push)
 {
     plans_split(push->token);
@@ -297,7 +320,7 @@ void model_overdue(const struct push *push)
 static void rows_each(void (*each)(struct sim_set *s, struct sim_row *row, struct place place))
 {
     for (uint32_t i = 0; i < set_count; i++)
-        for (uint32_t k = 0; sets[i].state == SET_ACKED && sets[i].position >= model.p->registered && k < sets[i].rows;
+        for (uint32_t k = 0; sets[i].state == SET_ACKED && pusher_takes(model.p, sets[i].position) && k < sets[i].rows;
              k++)
             each(&sets[i], model_row(sets[i].first + k), (struct place){sets[i].position, k});
 }
@@ -450,7 +473,7 @@ static void receipt_check(const struct sim_set *s, const struct journal_segment 
     if (view.pending + view.waiting + view.parked > 0)
         return;
     r = (struct receipt){.set = s};
-    if (settle_read(model.p->dir, segment->base, receipt_entry, &r) != ERR_OK)
+    if (settle_find(model.p->dir, segment->base, s->position, receipt_entry, &r) != ERR_OK)
         return; /* the disk is failing */
     pusher_settles(model.p, receipt_entry, &r);
     for (uint32_t k = 0; k < s->rows; k++) {
@@ -462,10 +485,21 @@ static void receipt_check(const struct sim_set *s, const struct journal_segment 
     }
 }
 
+/* A row is aside once. */
+static void aside_check(const struct aside *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        for (size_t k = 0; k < i && a->entries[i].state != ASIDE_GONE; k++)
+            SIM_CHECK(a->entries[k].state == ASIDE_GONE || place_cmp(a->entries[k].place, a->entries[i].place) != 0 ||
+                          memcmp(&a->entries[k].epoch, &a->entries[i].epoch, sizeof a->entries[i].epoch) != 0,
+                      "%" PRIu64 ".%u is aside twice", a->entries[i].place.position, a->entries[i].place.row);
+}
+
 void model_check_receipts(void)
 {
     struct journal_segment segment;
     model_check();
+    aside_check(&model.p->aside);
     if (model.p->ops->segment_at(model.p->ops->arg, 0, &segment) == ERR_OK && segment.base > model.oldest)
         model.oldest = segment.base; /* an older one may come back after a power cut, but not its receipts */
     for (uint32_t i = 0; i < set_count; i++)

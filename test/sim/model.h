@@ -51,6 +51,7 @@ void model_restarted(struct pusher *p);
 void model_pushing(uint32_t worker, const struct push *push);
 void model_heard(uint32_t worker, const struct push *push); /* DONE was taken */
 void model_crashed(const struct push *push);                /* evidence */
+void model_blamed(struct place place);                      /* taken for evidence, though nothing was pushed */
 void model_overdue(const struct push *push);
 void model_split(void); /* whatever was planned may be split */
 void model_drawn(const struct checkpoint *cp);

@@ -345,14 +345,19 @@ static void test_each_call_fails(void **state)
     }
     buf_free(&copy);
     uint32_t damaged;
-    for (long n = 0; n < 4; n++) { /* never as if nothing were there */
+    long told = 0;
+    done = false;
+    for (long n = 0; !done; n++) { /* never as if nothing were there */
         struct aside other;
         struct err e = {.text = ""};
         nth_begin(n, EIO);
-        assert_int_equal(aside_open(&other, folder, &damaged, &e), ERR_IO);
-        assert_false(nth_end());
-        assert_true(e.text[0] != '\0' && other.entries == NULL);
+        int code = aside_open(&other, folder, &damaged, &e);
+        done = nth_end();
+        assert_true(code == ERR_IO ? e.text[0] != '\0' && other.entries == NULL : other.dead_count == a.dead_count);
+        told += code == ERR_IO;
+        aside_close(&other);
     }
+    assert_true(told >= 4); /* list, and of each file open, sync, read */
     struct aside_add add = add_of(8, ASIDE_DEAD, "interrupted");
     struct aside_end end = {.file = a.file, .size = a.size};
     struct err e;
@@ -485,6 +490,71 @@ static void test_uuids_that_are_held(void **state)
     assert_false(aside_holds(&a, 77));
 }
 
+/* The active ones, against a look at all of them; each entry is found by its id and, in order, among its uuid's. */
+static void expect_index(uint64_t first, uint32_t many, uint32_t uuids)
+{
+    size_t active = 0, wanted = 0;
+    for (const struct aside_entry *e = aside_active(&a); e != NULL; e = aside_active_next(&a, e))
+        active += e->changed || e->state == ASIDE_PARKED;
+    for (size_t i = 0; i < a.count; i++)
+        wanted += a.entries[i].changed || a.entries[i].state == ASIDE_PARKED;
+    assert_int_equal(active, wanted);
+    for (uint32_t i = 0; i < many; i++)
+        assert_true(entry(first + i) == NULL || entry(first + i)->place.position == first + i);
+    for (uint32_t u = 0; u < uuids; u++) {
+        size_t *numbers, count, at = 0;
+        assert_int_equal(aside_of_uuid(&a, u, 0, &numbers, &count), ERR_OK);
+        for (size_t i = 0; i < a.count; i++)
+            if (a.entries[i].uuid_hash == u) {
+                assert_true(at < count);
+                assert_int_equal(numbers[at++], i);
+            }
+        assert_int_equal(at, count);
+        free(numbers);
+    }
+}
+
+static void test_the_index_finds(void **state)
+{
+    enum { MANY = 1000, UUIDS = 7 };
+    static struct aside_add adds[MANY];
+    size_t *numbers, count;
+    (void)state;
+    reopen(0);
+    assert_null(entry(1000));
+    assert_null(aside_active(&a));
+    assert_int_equal(aside_of_uuid(&a, 0, 0, &numbers, &count), ERR_OK);
+    assert_int_equal(count, 0);
+    free(numbers);
+    for (uint32_t i = 0; i < MANY; i++) {
+        adds[i] = add_of(1000 + i, i % 10 == 0 ? ASIDE_PARKED : ASIDE_DEAD, "x");
+        adds[i].uuid_hash = i % UUIDS;
+    }
+    for (uint32_t at = 0; at < MANY; at += 100) {
+        append(adds + at, 100, NULL, 0);
+        expect_index(1000, MANY, UUIDS);
+    }
+    for (uint32_t i = 0; i < MANY; i++) /* few go: gaps stay; then many: they are closed */
+        if (i < 100 || i % 3 != 0) {
+            struct aside_entry *e = entry(1000 + i);
+            aside_move(&a, e, ASIDE_GONE, 0);
+            e->changed = i % 7 == 0;
+            if (i % 50 == 0)
+                aside_sweep(&a);
+            expect_index(1000, i % 100 == 0 ? MANY : 0, i % 100 == 0 ? UUIDS : 0);
+        }
+    assert_true(a.count < MANY);
+    aside_rest(&a);
+    for (const struct aside_entry *e = aside_active(&a); e != NULL; e = aside_active_next(&a, e))
+        assert_true(e->changed || e->state == ASIDE_PARKED);
+    expect_index(1000, MANY, UUIDS);
+    const struct aside_entry *one = entry(1000 + 999);
+    assert_int_equal(aside_of_uuid(&a, one->uuid_hash, (size_t)(one - a.entries), &numbers, &count), ERR_OK);
+    assert_true(count == 1 && &a.entries[numbers[0]] == one && aside_from(&a, one->file, one->offset) == numbers[0]);
+    assert_true(aside_from(&a, one->file, one->offset + 1) == a.count);
+    free(numbers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_file_with_nothing_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uuids_that_are_held, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_index_finds, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

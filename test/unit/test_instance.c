@@ -239,7 +239,7 @@ static void test_defaults(void **state)
     const struct conf_value *v = find(f.instance.common_values, f.instance.common_count, "RETRY_FOR");
     assert_string_equal(v->value, "forever");
     assert_string_equal(v->origin, "default");
-    assert_int_equal(f.instance.common_count, 17);
+    assert_int_equal(f.instance.common_count, 19);
     assert_string_equal(s->every.text, "");
     done(&f);
 }
@@ -313,9 +313,8 @@ static void test_faults(void **state)
         {"PLUGIN_FILE_QUITE_ANOTHER=x", "the plugin file has no option QUITE_ANOTHER\n"},
         {"PLUGIN_FILE_PATH_FILE=/x", "PATH is no secret, so there is no PATH_FILE"},
         {"PLUGIN_FILE_ENABLED_FILE=/x", "the plugin file has no option ENABLED_FILE"},
-        {"PLUGIN_FILE_WHEN=x", "WHEN is reserved: conditions on rows come with a later version"},
-        {"PLUGIN_FILE_PROCESS=x", "PROCESS is reserved"},
         {"PLUGIN_FILE_EVERY=often", "EVERY: "},
+        {"PLUGIN_FILE_PROCESS=x,,y", "PROCESS: an item of the list is empty"},
         {"PLUGIN_FILE_CLIENTS=x", "CLIENTS is reserved"},
         {"PLUGIN_FILE_ENABLED=maybe", "ENABLED: \"maybe\" is not one of auto, yes, no"},
         {"PLUGIN_FILE_PARALLEL=0", "PARALLEL: \"0\" is too small: it must be at least 1"},
@@ -352,7 +351,7 @@ static void test_as_far_as_possible(void **state)
 {
     struct fixture f;
     (void)state;
-    resolve(&f, "[plugin file]\npaht = x\nwhen = y\n",
+    resolve(&f, "[plugin file]\npaht = x\nevery = y\n",
             LIST("PLUGIN_FILE_PARALLEL=x", "PLUGIN_FILE_BATCH_ROWS=3", "PLUGIN_FILE_URL=http://x",
                  "PLUGIN_FILE_RETRY_MIN=2m"));
     assert_int_equal(f.code, ERR_CONFIG);

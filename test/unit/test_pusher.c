@@ -389,6 +389,7 @@ static void test_forgotten(void **state)
     assert_true(pusher_let_go(bed.p) && pusher_drained(bed.p, bed.mark.position));
     assert_int_equal(aside_of(FIRST)->state, ASIDE_DEAD);   /* was parked */
     assert_int_equal(bed.p->aside.dead_count, 1 + 1 + 490); /* one waited */
+    assert_int_equal(pusher_dead_retry(bed.p, aside_of(FIRST), (struct slice){NULL, 0}, bed.now), ERR_BUSY);
     uint64_t rows, bytes;
     pusher_lag(bed.p, &rows, &bytes);
     assert_true(rows == 0 && bytes == 0);
@@ -401,6 +402,26 @@ static void test_forgotten(void **state)
     assert_true(pusher_takes(bed.p, bed.mark.position) && !pusher_takes(bed.p, bed.mark.position - STEP));
     bed_restart();
     assert_true(!bed.p->forgotten && bed.p->aside.dead_count == 492);
+}
+
+/* It had got more workers, and its lanes had not met yet: that must not keep it. */
+static void test_forgotten_before_its_lanes_meet(void **state)
+{
+    struct err e;
+    (void)state;
+    begin();
+    bed_take(10);
+    bed_done(HG_ALL_OK);
+    pusher_configure(bed.p, &bed.settings, bed.flags, 3);
+    assert_int_equal(bed.p->reshard_at, bed.mark.position);
+    pusher_want(bed.p, false, bed.now);
+    bed_down(HOST_STOPPED, "");
+    bed_quiet();
+    bed.segments[0].end += 10 * STEP;
+    bed.mark = (struct journal_mark){bed.segments[0].end, bed.mark.rows + 10};
+    assert_int_equal(pusher_forget(bed.p, bed.mark, &e), ERR_OK);
+    bed_quiet();
+    assert_true(pusher_let_go(bed.p) && bed.p->aside.dead_count == bed.mark.rows - 10);
 }
 
 /* --- replays --- */
@@ -492,6 +513,54 @@ static void test_a_replay_has_no_room(void **state)
     assert_string_equal(replay_word(&bed.p->replays[0]), "running");
 }
 
+/* A row that a replay and its own push both refuse is one dead letter, whichever comes first, and however far the other
+ * has come by then. */
+static void test_refused_by_a_replay_too(void **state)
+{
+    enum { OWN_FIRST, OWN_WRITING, OWN_LATER, WAYS };
+    (void)state;
+    for (int way = 0; way < WAYS; way++) {
+        bed_fini();
+        bed_init(10);
+        begin();
+        if (way != OWN_LATER) {
+            bed_take(5);
+            bed_judge(1, HG_REJECT);
+            bed.p->checkpoint_at_ms = way == OWN_FIRST ? bed.now + 1000 : bed.now;
+            bed_done_only(HG_JUDGED);
+            bed.now += way == OWN_WRITING;
+        }
+        (void)replay((struct cursor_replay){.next = {FIRST, 0}, .to = FIRST + 4 * STEP});
+        bed.p->checkpoint_at_ms = way == OWN_FIRST ? bed.now + 1000 : bed.now;
+        if (way == OWN_LATER) { /* its own push is under way */
+            bed_take(1);
+            bed_done_only(HG_ALL_OK);
+        }
+        bed.p->urgent = false;
+        bed.p->replay_turn = false;
+        (void)pusher_step(bed.p, bed.now);
+        assert_int_equal(bed.hand.what, HANDED_REPLAY);
+        assert_true((bed.p->writing != NULL) == (way != OWN_FIRST));
+        bed_take(4);
+        bed_judge(1, HG_REJECT);
+        bed_done_only(HG_JUDGED);
+        if (bed.cp != NULL)
+            assert_int_equal(bed_write(), ERR_OK);
+        bed_pass(0);
+        if (way == OWN_LATER) {
+            assert_true(bed.hand.what == HANDED_RANGE && bed.hand.from.position == FIRST + STEP);
+            bed_take(4);
+            bed_judge(0, HG_REJECT);
+            bed_done(HG_JUDGED);
+        }
+        bed_quiet();
+        assert_true(bed.p->aside.dead_count == 1 && aside_of(FIRST + STEP)->state == ASIDE_DEAD);
+        assert_int_equal(bed_total(TOTAL_DEAD), 1);
+        bed_restart();
+        assert_int_equal(bed.p->aside.dead_count, 1);
+    }
+}
+
 /* --- checkpoints --- */
 
 static void test_a_checkpoint_that_fails(void **state)
@@ -553,10 +622,12 @@ int main(void)
         TEST(test_a_row_aside_crashes_it),
         TEST(test_compaction),
         TEST(test_forgotten),
+        TEST(test_forgotten_before_its_lanes_meet),
         TEST(test_replays_are_few),
         TEST(test_a_replay_that_is_overtaken),
         TEST(test_a_replay_whose_end_is_gone),
         TEST(test_a_replay_has_no_room),
+        TEST(test_refused_by_a_replay_too),
         TEST(test_a_checkpoint_that_fails),
         TEST(test_both_slots_are_lost),
     };

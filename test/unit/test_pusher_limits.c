@@ -276,6 +276,59 @@ static void test_a_row_that_hangs(void **state)
     assert_int_equal(bed.p->lanes[0].next.position, FIRST + STEP);
 }
 
+/* Nobody knows what became of a stable batch when its host was killed: its rows are not parked one by one. */
+static void test_a_batch_that_comes_again_is_not_parked(void **state)
+{
+    (void)state;
+    bed.flags = HG_STABLE_BATCH;
+    bed.settings.retry_min_ms = bed.settings.retry_max_ms = 1;
+    begin();
+    bed_take(5);
+    bed_pass(100);
+    bed_judge(1, HG_RETRY);
+    bed_judge(2, HG_RETRY);
+    bed_done_only(HG_JUDGED);
+    bed_pass(100);
+    assert_true(bed.hand.what == HANDED_ROWS && bed.hand.item_count == 2);
+    bed_take(0);
+    bed_pass(100);
+    assert_int_equal(bed.gos, 2);
+    for (size_t i = 0; i < bed.p->waiting.count; i++) {
+        bed.p->waiting.rows[i].c.attempts = PARK_ATTEMPTS;
+        bed.p->waiting.rows[i].passed = 0;
+    }
+    bed_again(HOST_KILLED);
+    assert_true(bed.hand.what == HANDED_ROWS && bed.hand.item_count == 2);
+    bed_take(0);
+    bed_judge(0, HG_RETRY);
+    bed_judge(1, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed_quiet();
+    assert_true(bed.p->waiting.count == 0 && bed.p->aside.parked_count == 2); /* it has returned */
+}
+
+/* RETRY_FOR is through for one row of it: what is left is another batch, and counted as such. */
+static void test_a_batch_that_comes_again_expires_in_part(void **state)
+{
+    (void)state;
+    bed.flags = HG_STABLE_BATCH;
+    bed.settings.retry_for_ms = 50000;
+    begin();
+    bed_take(5);
+    bed_pass(100);
+    bed_judge(1, HG_RETRY);
+    bed_judge(2, HG_RETRY);
+    bed_done_only(HG_JUDGED);
+    bed_pass(100);
+    assert_true(bed.hand.what == HANDED_ROWS && bed.hand.item_count == 2);
+    bed_take(0);
+    bed_pass(100);
+    bed.p->waiting.rows[0].c.waited_ms = 50000;
+    bed_again(HOST_KILLED);
+    assert_true(bed.p->counts.given_up_expired == 1 && bed.p->counts.uncertain == 1);
+    assert_true(bed.hand.what == HANDED_ROWS && bed.hand.item_count == 1 && bed.hand.stable);
+}
+
 /* --- rows that are gone --- */
 
 static void test_rows_that_were_lost(void **state)
@@ -326,10 +379,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_no_room_to_wait),       TEST(test_no_room_at_all),          TEST(test_dead_letters_are_full),
-        TEST(test_given_up_without_room), TEST(test_too_many_uuids_are_held), TEST(test_the_disk_is_behind),
-        TEST(test_a_range_expires),       TEST(test_a_waiting_row_expires),   TEST(test_what_cannot_open_expires),
-        TEST(test_a_row_that_hangs),      TEST(test_rows_that_were_lost),     TEST(test_a_set_that_was_lost),
+        TEST(test_no_room_to_wait),
+        TEST(test_no_room_at_all),
+        TEST(test_dead_letters_are_full),
+        TEST(test_given_up_without_room),
+        TEST(test_too_many_uuids_are_held),
+        TEST(test_the_disk_is_behind),
+        TEST(test_a_range_expires),
+        TEST(test_a_waiting_row_expires),
+        TEST(test_what_cannot_open_expires),
+        TEST(test_a_batch_that_comes_again_is_not_parked),
+        TEST(test_a_batch_that_comes_again_expires_in_part),
+        TEST(test_a_row_that_hangs),
+        TEST(test_rows_that_were_lost),
+        TEST(test_a_set_that_was_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,27 @@ static void test_order(void **state)
     }
 }
 
+static void test_of_one_row_set(void **state)
+{
+    struct settle_entry entries[8];
+    struct seen s = {.count = 0};
+    struct err e;
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(entries); i++) {
+        entries[i] = entry(0x1000, i);
+        entries[i].place.position += i;
+    }
+    entries[2].place = entries[6].place = entries[4].place;
+    entries[5].rows = 0;
+    assert_int_equal(settle_append(dir, entries, COUNT_OF(entries), &e), ERR_OK);
+    assert_int_equal(settle_find(dir, 0x1000, entries[4].place.position, see, &s), ERR_OK);
+    assert_int_equal(s.count, 4);
+    for (uint32_t i = 0; i < s.count; i++)
+        assert_true(s.entries[i].place.position == entries[4].place.position || s.entries[i].rows == 0);
+    assert_int_equal(settle_find(dir, 0x2000, entries[4].place.position, see, &s), ERR_OK);
+    assert_int_equal(s.count, 4);
+}
+
 static void test_two_segments_in_one_call(void **state)
 {
     struct settle_entry entries[3] = {entry(0x1000, 0), entry(0x2000, 0), entry(0x2000, 1)};
@@ -192,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_of_one_row_set, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_segments_in_one_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_costs_one, setup, teardown),

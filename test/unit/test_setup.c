@@ -16,6 +16,10 @@
 static struct setting settings[] = {
     {"PATH", "/x\ny =\n\"z\""}, {"EMPTY", ""}, {"STATE_2", "state 3\nabc\n"}, {"TOKEN", "\xFF\xFE"}};
 
+static struct setup processors[] = {
+    {.instance = "first", .plugin = "/run/fields.so", .settings = settings, .count = COUNT_OF(settings)},
+    {.instance = "second", .plugin = "/run/a b/jq.so"}};
+
 static struct setup sample(void)
 {
     return (struct setup){.instance = "my-file",
@@ -26,6 +30,9 @@ static struct setup sample(void)
                           .batch_bytes = UINT64_C(1) << 40,
                           .timeout_ms = INT64_C(1) << 41,
                           .confine = true,
+                          .trial = true,
+                          .processors = processors,
+                          .processor_count = COUNT_OF(processors),
                           .state = "\0\n1",
                           .state_len = 3,
                           .settings = settings,
@@ -54,6 +61,15 @@ static void test_setup_round(void **state)
         assert_int_equal(back.batch_bytes, s.batch_bytes);
         assert_int_equal(back.timeout_ms, s.timeout_ms);
         assert_int_equal(back.confine, s.confine);
+        assert_int_equal(back.trial, s.trial);
+        assert_int_equal(back.processor_count, s.processor_count);
+        for (size_t i = 0; i < s.processor_count; i++) {
+            assert_string_equal(back.processors[i].instance, s.processors[i].instance);
+            assert_string_equal(back.processors[i].plugin, s.processors[i].plugin);
+            assert_int_equal(back.processors[i].count, s.processors[i].count);
+            for (size_t k = 0; k < s.processors[i].count; k++)
+                assert_string_equal(back.processors[i].settings[k].value, s.processors[i].settings[k].value);
+        }
         assert_int_equal(back.state_len, s.state_len);
         assert_memory_equal(back.state_len > 0 ? back.state : "", s.state, s.state_len);
         assert_int_equal(back.count, s.count);
@@ -142,6 +158,11 @@ static void test_setup_refuses_to_read(void **state)
         {SLICE_LIT(HEAD "set A\n"), ERR_SYNTAX},
         {SLICE_LIT(HEAD "set A 18446744073709551615\nx\n"), ERR_SYNTAX},
         {SLICE_LIT(HEAD "state 2\n\0\0\n"), ERR_OK},
+        {SLICE_LIT(HEAD "processor a\nloads /x\nset A 1\nx\nprocessor a\nloads /x\nset A 1\nx\n"), ERR_OK},
+        {SLICE_LIT(HEAD "processor a\n"), ERR_MISSING},
+        {SLICE_LIT(HEAD "processor a\nloads /x\nloads /x\n"), ERR_SYNTAX},
+        {SLICE_LIT(HEAD "loads /x\n"), ERR_SYNTAX},
+        {SLICE_LIT(HEAD "trial maybe\n"), ERR_SYNTAX},
         {SLICE_LIT(HEAD "state 2\na\n"), ERR_SYNTAX},
         {SLICE_LIT(HEAD "state 4097\na\n"), ERR_SYNTAX},
         {SLICE_LIT(HEAD "state 1\na\nstate 1\nb\n"), ERR_SYNTAX},

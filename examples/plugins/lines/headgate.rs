@@ -76,6 +76,8 @@ pub struct Api {
     pub later: Unused,
     pub settle: Unused,
     pub settle_not_now: Unused,
+    pub set_data: Unused,
+    pub set_tag: Unused,
 }
 
 #[repr(C)]
@@ -119,6 +121,8 @@ pub struct Plugin {
     pub option_size: usize,
     pub config_size: usize,
     pub pusher: *const Pusher,
+    pub puller: *const c_void,
+    pub processor: *const c_void,
 }
 
 // Constant tables of pointers to constants.

@@ -141,6 +141,8 @@ static PLUGIN: hg::Plugin = hg::Plugin {
     option_size: std::mem::size_of::<hg::Opt>(),
     config_size: std::mem::size_of::<Config>(),
     pusher: &PUSHER,
+    puller: std::ptr::null(),
+    processor: std::ptr::null(),
 };
 
 #[no_mangle]

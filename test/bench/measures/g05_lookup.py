@@ -38,7 +38,7 @@ def measure(b):
     sets, dead = (200000, 10) if b.quick else (10000000, 10)
     room = {"HEADGATE_JOURNAL_MAX_BYTES": "30GiB", "HEADGATE_JOURNAL_KEEP_BYTES": "25GiB", "HEADGATE_DEAD_MAX_BYTES": "20GiB",
             "PLUGIN_NULL_ENABLED": None, "PLUGIN_CHAOS_MODE": "reject", "PLUGIN_CHAOS_MATCH": "bad",
-            "PLUGIN_CHAOS_FILE": "/dev/null", "PLUGIN_CHAOS_REJECT_BREAKER": "1000000000", "PLUGIN_CHAOS_CONFINE": "no"}
+            "PLUGIN_CHAOS_FILE": "/dev/null", "PLUGIN_CHAOS_REJECT_BREAKER": "1000000", "PLUGIN_CHAOS_CONFINE": "no"}
     with b.gateway(room, plugins=[BUILD / "fixture/chaos.so"]) as g:
         with ThreadPoolExecutor(4) as pool:
             parts = [pool.submit(post_many, g, n * sets // 4, sets // 4, dead) for n in range(4)]

@@ -1,0 +1,227 @@
+"""Processors through the whole daemon: rows changed, skipped, refused and held on their way to one pusher."""
+import json
+import os
+import signal
+
+from gateway import Gateway, command, row, wait_until
+
+QUICK = {"PLUGIN_FILE_RETRY_MIN": "20ms", "PLUGIN_FILE_RETRY_MAX": "100ms"}
+
+
+def gateway(*plugins, env=None, **file):
+    return Gateway({**QUICK, **{f"PLUGIN_FILE_{k}": v for k, v in file.items()}, **(env or {})}, plugins=plugins)
+
+
+def marked(uuid, *marks):
+    return {"uuid": uuid, "rows": [{"index": n, "data": {"mark": mark, "n": n}} for n, mark in enumerate(marks)]}
+
+
+def mine(g, batch):
+    return g.receipt(batch).json()["pushers"]["file"]
+
+
+def settled(g, batch):
+    return wait_until(lambda: mine(g, batch)["state"] == "settled" and mine(g, batch), 30,
+                      lambda: f"{g.receipt(batch)} {g.pusher('file')}")
+
+
+def test_a_chain_in_its_order():
+    env = {"PLUGIN_FIRST_USE": "fields", "PLUGIN_FIRST_RENAME": "secret=code", "PLUGIN_SECOND_USE": "fields",
+           "PLUGIN_SECOND_HASH": "code", "PLUGIN_SECOND_HASH_KEY": "k", "PLUGIN_SECOND_DROP": "secret,gone"}
+    with gateway(env=env, PROCESS="first, second") as g:
+        body = b'{"uuid":"u","row":{"index":3,"data":{"big": 9223372036854775807, "secret":"s","pi":3.14000, "gone":1}}}'
+        g.take(body)
+        got = g.wait_rows(1)[0]
+        assert got["index"] == 3 and got["uuid"] == "u"
+        line = (g.out / "rows.ndjson").read_text()
+        assert '"data":{"big":9223372036854775807,"code":"' in line and '"pi":3.14000}' in line, line
+        assert len(got["data"]["code"]) == 64
+        assert "fields" not in g.pushers() and "first" not in g.pushers()  # they are no pushers
+        g.post(b'{"uuid":"u","row":{"data":{"secret":1, "code":2}}}')
+        letter = wait_until(lambda: g.dead() and g.dead()[0])
+        assert letter["reason"] == "first: secret cannot be renamed: there is a field code already"
+
+
+def test_what_becomes_of_rows():
+    with gateway("mangle", PROCESS="mangle") as g:
+        batch = g.take(marked("u", "", "skip", "change", "reject", "verdict", "skip"))["id"]
+        got = g.wait_rows(3)
+        assert [r["data"] for r in got] == [{"mark": "", "n": 0}, {"changed": 12345678901234567.10}, {"mark": "verdict", "n": 4}]
+        assert '{"changed": 12345678901234567.10}' in (g.out / "rows.ndjson").read_text()
+        what = settled(g, batch)
+        assert (what["delivered"], what["skipped"], what["dead"]) == (3, 2, 1)
+        letter = g.dead()[0]
+        assert letter["reason"] == "mangle: marked so"
+        shown = g.cli("dead", "show", letter["id"]).stdout
+        assert '"mark"' in shown and '"reject"' in shown  # as it was posted
+        metrics = g.metrics()
+        assert metrics['headgate_rows_skipped_total{pusher="file",reason="mangle"}'] == 2
+        assert metrics['headgate_rows_skipped_total{pusher="file",reason="plugin"}'] == 0
+        # Only skipped rows: nothing is pushed, all is settled.
+        assert settled(g, g.take(marked("v", "skip", "skip"))["id"])["skipped"] == 2
+
+
+def test_rows_that_a_processor_wants_again_hold_back_their_uuid():
+    with gateway("mangle", PROCESS="mangle") as g:
+        one = g.take(marked("u", "retry", "json", "", "change"))["id"]
+        two = g.take(marked("v", "", ""))["id"]
+        settled(g, one), settled(g, two)
+        mine_ = [r for r in g.file_rows() if r["uuid"] == "u"]
+        assert [r["index"] for r in mine_] == [0, 1, 2, 3], mine_
+        assert mine_[1]["data"] == {"mark": "json", "n": 1}, "data that is none must not be taken, nor lose the row"
+        assert not g.dead() and mine(g, one)["attempts"] >= 3
+
+
+def test_a_processor_that_fails_is_a_retry_and_heals():
+    with gateway("mangle", env={"PLUGIN_MANGLE_NOT_NOW": "4"}, PROCESS="mangle") as g:
+        batch = g.take(marked("u", "", "skip"))["id"]
+        wait_until(lambda: "not awake yet" in g.pusher("file")["error"] or mine(g, batch)["state"] == "settled")
+        what = settled(g, batch)
+        assert what["delivered"] == 1 and what["skipped"] == 1 and not g.dead()
+        assert len(g.file_rows()) == 1
+
+
+def test_a_far_end_that_is_down_takes_no_row_and_no_skip():
+    with Gateway({"PLUGIN_CHAOS_MODE": "notnow", "PLUGIN_CHAOS_PROCESS": "mangle", "PLUGIN_CHAOS_RETRY_MIN": "20ms",
+                  "PLUGIN_CHAOS_RETRY_MAX": "50ms"}, plugins=["chaos", "mangle"], file=False) as g:
+        batch = g.take(marked("u", "", "skip", "reject"))["id"]
+        wait_until(lambda: g.pusher("chaos")["state"] == "retrying")
+        receipt = g.receipt(batch).json()["pushers"]["chaos"]
+        assert receipt["skipped"] == 0 and receipt["dead"] == 0 and not g.dead()
+        (g.config).write_text("")
+        g.restart({"PLUGIN_CHAOS_MODE": None})
+        receipt = wait_until(lambda: (p := g.receipt(batch).json()["pushers"]["chaos"])["state"] == "settled" and p, 30)
+        assert (receipt["delivered"], receipt["skipped"], receipt["dead"]) == (1, 1, 1)
+
+
+def test_a_crash_is_evidence_against_the_row():
+    with gateway("mangle", PROCESS="mangle") as g:
+        good = g.take(marked("u", "", "change"))["id"]
+        bad = g.take(marked("w", "crash"))["id"]
+        after = g.take(marked("x", "", ""))["id"]
+        assert settled(g, good)["delivered"] == 2 and settled(g, after)["delivered"] == 2
+        assert settled(g, bad)["dead"] == 1
+        assert "crash" in g.dead()[0]["reason"]
+
+
+def test_a_processor_that_hangs_passes_the_deadline():
+    with gateway("mangle", PROCESS="mangle", TIMEOUT="300ms") as g:
+        g.take(marked("u", "hang"))
+        wait_until(lambda: g.metrics().get('headgate_plugin_restarts_total{pusher="file",reason="deadline"}', 0) > 0, 30)
+        batch = g.take(marked("v", ""))["id"]
+        assert settled(g, batch)["delivered"] == 1 and not g.dead()
+
+
+def test_a_dead_letter_that_is_tried_again_passes_through_again():
+    with gateway("mangle", env={"PLUGIN_FIELDS_CAST": "n=integer"}, PROCESS="fields,mangle") as g:
+        batch = g.take({"uuid": "u", "row": {"data": {"n": "x", "mark": "change"}}})["id"]
+        assert settled(g, batch)["dead"] == 1
+        letter = g.dead()[0]
+        assert letter["reason"] == "fields: the field n is no integer"
+        g.env["PLUGIN_FIELDS_CAST"] = "n=string"
+        g.restart()
+        assert g.cli("dead", "retry", letter["id"]).returncode == 0
+        assert g.wait_rows(1)[0]["data"] == {"changed": 12345678901234567.10}
+        wait_until(lambda: not g.dead())
+
+
+def test_unknown_and_broken_processors():
+    with gateway("mangle", PROCESS="mangel") as g:
+        state = g.wait_state("file", "broken")
+        assert "there is no processor `mangel`; did you mean `mangle`?" in state["error"], state
+        batch = g.take(marked("u", ""))["id"]
+        for process, error in (("null", "`null` is no processor"), ("mangle", None)):
+            g.config.write_text("")
+            g.env["PLUGIN_FILE_PROCESS"] = process
+            g.restart()
+            if error:
+                assert error in g.wait_state("file", "broken")["error"]
+        assert settled(g, batch)["delivered"] == 1
+    env = {"PLUGIN_MANGLE_BROKEN": "no good"}
+    with gateway("mangle", env=env, PROCESS="mangle") as g:
+        assert g.wait_state("file", "broken")["error"] == "mangle: no good"
+
+
+def test_a_reload_restarts_those_that_use_it():
+    ini = "[plugin fields]\ndrop = {}\n[plugin file]\nprocess = fields\n[plugin other]\nuse = file\npath = {}\n"
+    g = Gateway(start=False, ini="")
+    with g:
+        other = g.out / "other"
+        g.config.write_text(ini.format("a", other))
+        g.start()
+        before, untouched = g.host("file"), g.host("other")
+        g.take({"uuid": "u", "row": {"data": {"a": 1, "b": 2}}})
+        g.wait_rows(2)
+        g.config.write_text(ini.format("b", other))
+        assert g.admin("POST", "/v1/reload").status == 200
+        wait_until(lambda: g.host("file") != before)
+        g.take({"uuid": "u", "row": {"data": {"a": 1, "b": 2}}})
+        g.wait_rows(4)
+        path = g.out / "rows.ndjson"
+        assert [r["data"] for r in g.file_rows(path)] == [{"b": 2}, {"a": 1}]
+        assert [r["data"] for r in g.file_rows(other)] == [{"a": 1, "b": 2}] * 2
+        assert g.host("other") == untouched
+
+
+def test_a_replaced_file_restarts_those_that_use_it():
+    with gateway("mangle", PROCESS="mangle") as g:
+        before = g.host("file")
+        g.add_plugin("mangle")
+        wait_until(lambda: g.host("file") != before, 30)
+        assert settled(g, g.take(marked("u", "change"))["id"])["delivered"] == 1
+        (g.own_plugins / "mangle.so").unlink()
+        assert "there is no processor `mangle`" in g.wait_state("file", "broken", timeout=30)["error"]
+        batch = g.take(marked("u", ""))["id"]
+        g.add_plugin("mangle")
+        assert settled(g, batch)["delivered"] == 1
+
+
+def test_confinement_lets_a_processor_to_its_own_paths():
+    g = Gateway(start=False, plugins=["mangle"])
+    with g:
+        (g.work / "words").write_text("from a file\n")
+        g.env.update({**QUICK, "PLUGIN_FILE_PROCESS": "mangle", "PLUGIN_MANGLE_PATH": str(g.work / "words")})
+        g.start()
+        g.take(marked("u", "line"))
+        assert g.wait_rows(1)[0]["data"] == {"line": "from a file"}
+
+
+def test_tags():
+    env = {"PLUGIN_MANGLE_TAG": "yes", "PLUGIN_FILE_PROCESS": "mangle"}
+    g = Gateway(env, start=False, plugins=["mangle"])
+    with g:
+        g.env["PLUGIN_FILE_PATH"] = str(g.out / "{seen_by}.ndjson")
+        g.start()
+        g.take({"uuid": "u", "tags": {"line": "3"}, "row": {"data": {}}})
+        g.wait_rows(1)
+        assert (g.out / "mangle.ndjson").exists()
+
+
+def check(tmp_path, *names, **env):
+    from gateway import BUILD
+    import shutil
+    folder = tmp_path / "plugins"
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        source = BUILD / "fixture" / f"{name}.so"
+        shutil.copy(source if source.exists() else BUILD / "plugins" / f"{name}.so", folder)
+        os.chmod(folder / f"{name}.so", 0o755)
+    (tmp_path / "ini").write_text("")
+    return command("check", "--config", tmp_path / "ini", "--plugins", folder, "--data", tmp_path / "data", env=env)
+
+
+def test_check_says_what_is_wrong(tmp_path):
+    file = {"PLUGIN_FILE_PATH": str(tmp_path / "out")}
+    good = check(tmp_path, "file", "fields", "mangle", **file, PLUGIN_FILE_PROCESS="fields,mangle")
+    assert good.returncode == 0 and "fields: ok (processor fields" in good.stdout, good
+    for words, env in (
+            ("there is no processor `gone`", {"PLUGIN_FILE_PROCESS": "gone"}),
+            ("fields: the field a stands in both KEEP and DROP",
+             {"PLUGIN_FILE_PROCESS": "fields", "PLUGIN_FIELDS_KEEP": "a", "PLUGIN_FIELDS_DROP": "a"}),
+            ("mangle: no good", {"PLUGIN_FILE_PROCESS": "mangle", "PLUGIN_MANGLE_BROKEN": "no good"}),
+            ("BATCH_ROWS is an option of pushers", {"PLUGIN_FIELDS_BATCH_ROWS": "3"}),
+            ("has no option KEEPER; did you mean KEEP?", {"PLUGIN_FIELDS_KEEPER": "3"}),
+            ("processor fields: ", {"PLUGIN_FILE_PROCESS": "fields", "PLUGIN_FIELDS_CAST": "a"})):
+        bad = check(tmp_path, **file, **env)
+        assert bad.returncode == 78 and words in bad.stdout, (words, bad)
+        assert not (tmp_path / "out").exists()  # the pusher itself is not opened
