@@ -40,10 +40,10 @@ def test_rows_position_and_notify():
         wait_until(lambda: told(g)[5:] == ["notify 5", "notify 6", "notify 7"], what=lambda: told(g))
         assert len(g.wait_rows(7)) == 7
         assert g.term() == 0
-        dump = command("journal", "dump", "--data", str(g.data))
+        dump = command("journal", "dump", str(g.data / "journal"))
         places = [json.loads(line) for line in dump.stdout.splitlines() if '"puller"' in line]
         assert [(p["puller"], p["at"]) for p in places] == [("pull", str(n)) for n in range(1, 8)], dump.stdout
-        assert command("journal", "verify", "--data", str(g.data)).returncode == 0
+        assert command("journal", "verify", str(g.data / "journal")).returncode == 0
         g.start()
 
 
