@@ -16,6 +16,10 @@
  * Each worker runs in a thread of its own and calls with its own state; push() may block. Rows and every pointer
  * reached from them are lent until push() returns. Texts given to the host are copied.
  *
+ * A puller takes rows in: pull() fetches from its source and gives row sets to emit(), which returns when they are
+ * durable, together with the puller's place in its source. Pullers are provisional: what is marked so may still change
+ * when ABI 1 is frozen.
+ *
  * Change log: ABI 1.0 - first. (Until it is frozen it may still move.) */
 #ifndef HEADGATE_H
 #define HEADGATE_H
@@ -60,7 +64,8 @@ enum hg_option_flag {
     HG_REQUIRED = 1, /* without it the instance does not start */
     HG_SECRET = 2,   /* never shown; may be given as NAME_FILE */
     HG_READ = 4,     /* a path the plugin reads */
-    HG_WRITE = 8     /* a path the plugin writes (also its folder) */
+    HG_WRITE = 8,    /* a path the plugin writes (also its folder) */
+    HG_FOLDER = 16   /* with the two before: the path is a folder, and nothing beside it is touched */
 };
 
 struct hg_list {
@@ -137,6 +142,52 @@ struct hg_value {
     struct hg_text json;
 };
 
+/* --- rows in (provisional) ---------------------------------------------------------------------------------------- */
+
+struct hg_new_row {
+    struct hg_text data; /* a JSON object */
+    int64_t index;       /* -1: none */
+};
+
+struct hg_tag {
+    struct hg_text name, value;
+};
+
+/* One row set: what one document of POST /v1/rows is, under the same rules. */
+struct hg_set {
+    struct hg_text uuid;
+    const struct hg_new_row *rows;
+    size_t row_count;
+    const struct hg_tag *tags;
+    size_t tag_count;
+    struct hg_text document; /* ptr not NULL: the whole {"uuid":…,"row":…} as JSON, instead of all the above */
+};
+
+struct hg_emit {
+    uint32_t size;     /* sizeof(struct hg_emit) */
+    uint32_t set_size; /* sizeof(struct hg_set) */
+    const struct hg_set *sets;
+    size_t set_count;     /* 0: only the position moves on */
+    const void *position; /* opaque, at most HG_STATE_MAX bytes; NULL: stays as it is */
+    size_t position_size;
+    int64_t wait_ms; /* while no rows can be taken: so long at most; -1: until they can, or the host stops */
+};
+
+enum hg_emit_result {
+    HG_EMITTED = 1,      /* durable */
+    HG_EMIT_NOT_NOW = 2, /* nothing was taken: the disk budget is spent, a disk error, the daemon is about to stop */
+    HG_EMIT_REFUSED = 3  /* nothing was taken: a set breaks the rules. `bad_set`, `reason` */
+};
+
+struct hg_emitted {
+    uint32_t size;              /* sizeof(struct hg_emitted) */
+    uint32_t reserved;          /* 0 */
+    size_t bad_set;             /* the first that is refused; set_count: none in particular (too large together) */
+    char reason[HG_REASON_MAX]; /* its faults, or why not now; cut to what fits */
+};
+
+/* --- the table ---------------------------------------------------------------------------------------------------- */
+
 /* Grows at the end only; `size` tells how much of it this host has. Every function may be called from the thread that
  * the callback runs in; log, count, time_left, stopping, wait, settle and settle_not_now from any thread. */
 struct hg_api {
@@ -180,8 +231,9 @@ struct hg_api {
     int64_t (*time_left)(const struct hg_host *host); /* milliseconds until push() is taken for stuck */
     int (*stopping)(const struct hg_host *host);      /* 1: finish what is begun and return */
     int (*wait)(struct hg_host *host, int64_t ms);    /* 1: time is over, 0: interrupted by a stop */
-    /* Durable state, at most HG_STATE_MAX bytes: stored together with the fact that this push is settled, so that after
-     * a crash it is the state that belongs to the first row that may come again. state_set from push() only. */
+    /* Durable state (of a puller: its position), at most HG_STATE_MAX bytes: stored together with the fact that this
+     * push is settled, so that after a crash it is the state that belongs to the first row that may come again.
+     * state_set from push() only. */
     size_t (*state_get)(const struct hg_host *host, void *out, size_t size);
     int (*state_set)(struct hg_host *host, const void *state, size_t len); /* 1, or 0: too long */
     /* 1 when a row with this id lies before everything that may be handed to this worker again. */
@@ -202,8 +254,11 @@ struct hg_api {
     /* From process() only (provisional, as processors are). What the next processor and the pusher see of the row from
      * now on; its id, uuid, place and index stay. Both: 1; 0: it cannot be, and the row is tried again later unless it
      * is judged otherwise: a row that should have been changed never goes on as it was. */
-    int (*set_data)(struct hg_rows *rows, size_t n, const char *json, size_t len);       /* a JSON object; copied */
+    int (*set_data)(struct hg_rows *rows, size_t n, const char *json, size_t len); /* a JSON object; copied */
     int (*set_tag)(struct hg_rows *rows, size_t n, const char *name, const char *value); /* NULL: without this tag */
+    /* Provisional. Rows in, from pull() only: enum hg_emit_result. All sets of one call and the position become durable
+     * in one write, or none of them does. Waits while rows cannot be taken. `out` may be NULL. */
+    int (*emit)(struct hg_host *host, const struct hg_emit *emit, struct hg_emitted *out);
 };
 
 /* --- what a plugin offers ----------------------------------------------------------------------------------------- */
@@ -236,9 +291,9 @@ struct hg_pusher {
     int (*probe)(void *state);
 };
 
-/* Provisional: what is said of processors may still change. A processor runs in the process of each pusher that names
- * it, in the pusher's threads. It sees every row again that comes again, so what it makes of a row must depend on the
- * row and its settings alone. */
+/* Provisional: what is said of processors may still change. A processor runs in the process of each pusher that names it,
+ * in the pusher's threads. It sees every row again that comes again, so what it makes of a row must depend on the row and
+ * its settings alone. */
 struct hg_processor {
     uint32_t size;  /* sizeof(struct hg_processor) */
     uint32_t flags; /* none yet: 0 */
@@ -249,9 +304,38 @@ struct hg_processor {
     int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
     void (*close)(void *state);
     /* Rows in order, each at most once. HG_ALL_OK: every row that was not judged goes on, changed or not. A row may be
-     * judged HG_SKIP (counted with this instance's name), HG_RETRY or HG_REJECT (a dead letter, which keeps the row as
-     * it came). HG_NOT_NOW, or anything else: all of them come again, the pusher gets none. */
+     * judged HG_SKIP (counted with this instance's name), HG_RETRY or HG_REJECT (a dead letter, which keeps the row as it
+     * came). HG_NOT_NOW, or anything else: all of them come again, the pusher gets none. */
     int (*process)(void *state, struct hg_rows *rows);
+};
+
+/* Provisional. */
+enum hg_pull_result {
+    HG_PULLED = 1,       /* there may be more: called again at once */
+    HG_PULL_NOTHING = 2, /* nothing more for now: called again as EVERY says, without it after a delay that grows */
+    HG_PULL_NOT_NOW = 3, /* the source is away, api->fail says why: called again after a delay that grows */
+    HG_PULL_BROKEN = 4   /* no use trying again until a setting or the source changes; api->fail says why */
+};
+
+/* One worker: all calls but stop() come from its thread. */
+struct hg_puller {
+    uint32_t size;  /* sizeof(struct hg_puller) */
+    uint32_t flags; /* HG_MANUAL_START or 0 */
+
+    /* Optional, as with a pusher. */
+    int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
+    void (*stop)(void);
+    /* api->state_get tells the position that belongs to the last durable row; nothing: from the beginning. */
+    int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
+    void (*close)(void *state);
+    /* May block for as long as api->stopping is 0 (api->wait is interrupted by a stop). Returns enum hg_pull_result. */
+    int (*pull)(void *state);
+    /* Optional. Everything up to this position is durable: what lies before it may be removed at the source. Called
+     * after open() with what was found, and from inside emit() when it has succeeded; may come twice for one. */
+    void (*notify)(void *state, const void *position, size_t size);
+    /* Optional, between two pulls. */
+    void (*reopen)(void *state);
+    int (*probe)(void *state);
 };
 
 enum hg_kind { HG_PUSHER = 1, HG_PULLER = 2, HG_PROCESSOR = 3 };
@@ -266,11 +350,11 @@ struct hg_plugin {
     const char *summary; /* one sentence */
     const struct hg_option *options;
     size_t option_count;
-    size_t option_size;                   /* sizeof(struct hg_option) */
-    size_t config_size;                   /* of the configuration struct */
-    const struct hg_pusher *pusher;       /* HG_PUSHER */
-    const struct hg_puller *puller;       /* HG_PULLER */
-    const struct hg_processor *processor; /* HG_PROCESSOR */
+    size_t option_size; /* sizeof(struct hg_option) */
+    size_t config_size; /* of the configuration struct */
+    const struct hg_pusher *pusher;       /* of kind HG_PUSHER */
+    const struct hg_puller *puller;       /* of kind HG_PULLER */
+    const struct hg_processor *processor; /* of kind HG_PROCESSOR */
 };
 
 /* The one exported function. */

@@ -56,6 +56,11 @@ typedef void api_route(struct api *api, struct http_request *r, const struct api
 
 /* pushers.c */
 api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_forget;
+api_route api_pullers_list;
+/* pullers.c: a puller as JSON, and the array of all */
+int api_add_puller(struct buf *b, const struct runner *r) MUST_CHECK;
+int api_add_pullers(struct buf *b, struct supervisor *s) MUST_CHECK;
+bool api_is_puller(const struct runner *r);
 /* receipts.c */
 api_route api_batch, api_receipts;
 /* dead.c */

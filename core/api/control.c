@@ -266,7 +266,7 @@ void api_probe(struct api *api, struct http_request *r, const struct api_params 
 {
     struct runner *runner = supervisor_find(api->supervisor, slice_of(params->text[0]));
     if (runner == NULL)
-        api_problem(r, 404, "not-found", "there is no pusher of this name; GET /v1/pushers lists them");
+        api_problem(r, 404, "not-found", "there is no pusher or puller of this name; GET /v1/pushers lists them");
     else
         supervisor_probe(api->supervisor, runner, answer_probe, r);
 }

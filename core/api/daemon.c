@@ -116,6 +116,18 @@ static void tell_damages(struct daemon *d)
             LOG_N("from", damage.from), LOG_N("to", damage.to));
 }
 
+static const char *refusal_of(bool ending, bool blocked)
+{
+    return ending    ? "this gateway is about to stop and takes no more rows; send again later"
+           : blocked ? "a pusher is further behind than its MAX_LAG; send again later"
+                     : NULL;
+}
+
+const char *daemon_refusing(struct daemon *d)
+{
+    return refusal_of(d->draining, supervisor_blocked(d->supervisor) != NULL);
+}
+
 void daemon_look(struct daemon *d)
 {
     struct journal_health health;
@@ -123,9 +135,7 @@ void daemon_look(struct daemon *d)
     bool ending = d->draining || d->phase > PHASE_KEEP_TAKING;
     bool blocked = supervisor_blocked(d->supervisor) != NULL; /* /readyz says who */
     const char *word = ending ? "draining" : "budget";
-    const char *refusing = ending    ? "this gateway is about to stop and takes no more rows; send again later"
-                           : blocked ? "a pusher is further behind than its MAX_LAG; send again later"
-                                     : NULL;
+    const char *refusing = refusal_of(ending, blocked);
     intake_set_refusing_as(d->intake, word, refusing);
     loops_refuse(d->loops, word, refusing);
     if (health.intake == d->journal_intake)

@@ -276,7 +276,7 @@ static void say_states(struct text *t, struct api *api)
     LIST_EACH(supervisor_runners(api->supervisor), it)
     {
         const struct runner *r = container_of(it, struct runner, link);
-        for (int s = 0; s < PUSHER_STATES; s++) {
+        for (int s = 0; s < PUSHER_STATES && !api_is_puller(r); s++) {
             char labels[256];
             snprintf(labels, sizeof labels, "pusher=\"%s\",state=\"%s\"", r->name,
                      pusher_state_word((enum pusher_state)s));
@@ -296,6 +296,52 @@ static void say_states(struct text *t, struct api *api)
     }
 }
 
+/* --- pullers --- */
+
+static void say_pulls(struct text *t, const struct runner *r, const char *kind, uint64_t value)
+{
+    char labels[256];
+    snprintf(labels, sizeof labels, "puller=\"%s\",kind=\"%s\"", r->name, kind);
+    sample(t, M_pulls, labels, (double)value);
+}
+
+static void say_puller(struct text *t, enum metric m, const struct runner *r)
+{
+    const struct puller *p = r->puller;
+    char labels[256];
+    snprintf(labels, sizeof labels, "puller=\"%s\"", r->name);
+    if (m == M_pulled_rows) {
+        sample(t, m, labels, (double)p->counts.rows);
+    } else if (m == M_pull_last_run) {
+        sample(t, m, labels, (double)p->last_run_us / 1e6);
+    } else if (m == M_pulls) {
+        say_pulls(t, r, "run", p->counts.runs);
+        say_pulls(t, r, "refused", p->counts.refused);
+        say_pulls(t, r, "not-now", p->counts.not_now);
+        say_pulls(t, r, "restart", p->counts.restarts);
+    } else {
+        for (int s = 0; s < PUSHER_STATES; s++) {
+            snprintf(labels, sizeof labels, "puller=\"%s\",state=\"%s\"", r->name,
+                     pusher_state_word((enum pusher_state)s));
+            sample(t, m, labels, p->state == (enum pusher_state)s);
+        }
+    }
+}
+
+static void say_pullers(struct text *t, struct api *api)
+{
+    static const enum metric metrics[] = {M_pulled_rows, M_pulls, M_pull_last_run, M_puller_state};
+    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
+        family(t, metrics[i]);
+        LIST_EACH(supervisor_runners(api->supervisor), it)
+        {
+            const struct runner *r = container_of(it, struct runner, link);
+            if (r->puller != NULL)
+                say_puller(t, metrics[i], r);
+        }
+    }
+}
+
 static void say_plugin_counts(struct text *t, struct api *api)
 {
     bool any = false;
@@ -307,7 +353,8 @@ static void say_plugin_counts(struct text *t, struct api *api)
             if (!any)
                 family(t, M_plugin_count);
             any = true;
-            snprintf(labels, sizeof labels, "pusher=\"%s\",name=\"%s\"", r->name, c->name);
+            snprintf(labels, sizeof labels, "%s=\"%s\",name=\"%s\"", api_is_puller(r) ? "puller" : "pusher", r->name,
+                     c->name);
             sample(t, M_plugin_count, labels, (double)c->value);
         }
     }
@@ -401,6 +448,7 @@ void api_metrics(struct api *api, struct http_request *r, const struct api_param
     say_requests(&t, api);
     say_pushers(&t, api);
     say_states(&t, api);
+    say_pullers(&t, api);
     say_plugin_counts(&t, api);
     say_journal(&t, api);
     say_memory(&t, api);

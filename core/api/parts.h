@@ -89,6 +89,9 @@ struct http_limits daemon_limits(const struct settings *s);
 struct intake_rules daemon_rules(const struct settings *s);
 
 /* daemon.c: what intake shall answer now */
+/* Why no rows of a puller are taken; NULL: they are, as far as the journal can. While the daemon stops they are, until
+ * its host has: what a puller has begun it may finish. */
+const char *daemon_refusing(struct daemon *d);
 void daemon_look(struct daemon *d);
 
 /* stop.c: to rest */

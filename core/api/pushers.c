@@ -1,4 +1,5 @@
-/* Pushers, as operators see and steer them: GET /v1/pushers, pause, resume, forget. */
+/* Pushers, as operators see and steer them: GET /v1/pushers, pause, resume, forget. Pullers share their names with
+ * them, so what concerns one by its name is here for both. */
 #include "api/api.h"
 #include "api/daemon.h"
 
@@ -67,7 +68,7 @@ static int add_options(struct buf *b, const struct runner *r)
     return code == ERR_OK ? buf_addc(b, ']') : code;
 }
 
-static int add_pusher(struct buf *b, struct supervisor *s, const struct runner *r, bool options)
+static int add_pusher(struct buf *b, struct supervisor *s, const struct runner *r)
 {
     int code = buf_addf(b, "{\"name\":\"%s\",\"plugin\":", r->name);
     if (code == ERR_OK)
@@ -89,8 +90,6 @@ static int add_pusher(struct buf *b, struct supervisor *s, const struct runner *
     if (code == ERR_OK)
         code = buf_addf(b, ",\"pid\":%d,\"confined\":%s,\"memory\":%llu", runner_pid(r), r->confined ? "true" : "false",
                         (unsigned long long)r->memory);
-    if (code == ERR_OK && options)
-        code = add_options(b, r);
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
@@ -146,15 +145,22 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
     int code = buf_adds(&b, "{\"pushers\":[");
     LIST_EACH(supervisor_runners(api->supervisor), it)
     {
+        const struct runner *runner = container_of(it, struct runner, link);
+        if (api_is_puller(runner))
+            continue;
         if (code == ERR_OK)
             code = api_comma(&b, &more);
         if (code == ERR_OK)
-            code = add_pusher(&b, api->supervisor, container_of(it, struct runner, link), false);
+            code = add_pusher(&b, api->supervisor, runner);
     }
     if (code == ERR_OK)
         code = add_refused(&b, supervisor_folder(api->supervisor), &more);
     if (code == ERR_OK)
-        code = buf_adds(&b, "],");
+        code = buf_adds(&b, "],\"pullers\":");
+    if (code == ERR_OK)
+        code = api_add_pullers(&b, api->supervisor);
+    if (code == ERR_OK)
+        code = buf_addc(&b, ',');
     if (code == ERR_OK)
         code = add_journal(&b, api);
     char why[300];
@@ -174,7 +180,7 @@ static struct runner *find(struct api *api, struct http_request *r, const struct
 {
     struct runner *runner = supervisor_find(api->supervisor, slice_of(params->text[0]));
     if (runner == NULL)
-        api_problem(r, 404, "not-found", "there is no pusher of this name; GET /v1/pushers lists them");
+        api_problem(r, 404, "not-found", "there is no pusher or puller of this name; GET /v1/pushers lists them");
     return runner;
 }
 
@@ -182,9 +188,13 @@ static void show(struct api *api, struct http_request *r, const struct runner *r
 {
     struct buf b;
     buf_init(&b, API_BODY_MAX);
-    int code = add_pusher(&b, api->supervisor, runner, true);
+    int code = api_is_puller(runner) ? api_add_puller(&b, runner) : add_pusher(&b, api->supervisor, runner);
+    if (code == ERR_OK) {
+        b.len--; /* the options go before the last brace */
+        code = add_options(&b, runner);
+    }
     if (code == ERR_OK)
-        code = buf_addc(&b, '\n');
+        code = buf_adds(&b, "}\n");
     api_json(r, 200, &b, code);
 }
 
@@ -200,8 +210,13 @@ static void set_paused(struct api *api, struct http_request *r, const struct api
     struct runner *runner = find(api, r, params);
     if (runner == NULL)
         return;
+    if (runner->puller != NULL) {
+        supervisor_pause_puller(api->supervisor, runner, paused);
+        show(api, r, runner);
+        return;
+    }
     if (runner->pusher == NULL) {
-        api_problem(r, 409, "conflict", "this pusher does not run; see its state");
+        api_problem(r, 409, "conflict", "it does not run; see its state");
         return;
     }
     pusher_pause(runner->pusher, paused, clock_ms());
@@ -229,7 +244,8 @@ void api_pusher_forget(struct api *api, struct http_request *r, const struct api
     bool dead = api_flag(r, "dead-letter");
     if (runner->pusher != NULL)
         pusher_lag(runner->pusher, &rows, &bytes);
-    int code = supervisor_forget(api->supervisor, runner, dead, &e);
+    int code = runner->puller != NULL ? supervisor_forget_puller(api->supervisor, runner, &e)
+                                      : supervisor_forget(api->supervisor, runner, dead, &e);
     if (code != ERR_OK) {
         api_error(r, code, e.text);
         return;

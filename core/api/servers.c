@@ -184,6 +184,11 @@ static void on_settled(void *arg)
     receipts_look(&d->api);
 }
 
+static const char *on_emission(void *arg)
+{
+    return daemon_refusing(arg);
+}
+
 int daemon_open_supervisor(struct daemon *d, bool fresh)
 {
     struct buf faults;
@@ -197,6 +202,7 @@ int daemon_open_supervisor(struct daemon *d, bool fresh)
         .host = d->options->host,
         .fresh = fresh,
         .drained = on_settled,
+        .refusing = on_emission,
         .arg = d,
     };
     int code = supervisor_new(&d->supervisor, &options, d->conf, &faults, &running, &e);

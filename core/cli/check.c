@@ -64,7 +64,7 @@ static void check_options(struct report *r, const char *name, const struct plugi
             free(settings);
             return;
         }
-        r->pushers++;
+        r->pushers += file->about.kind == HG_PUSHER;
         printf("%s: ok (plugin %s %s)\n", name, file->about.name, file->about.version);
         if (r->probe && probe_plugin(r->folders->host, name, file, i, steps) != EXIT_DONE)
             r->faults++;
@@ -101,7 +101,9 @@ static void check_instance(struct report *r, const struct step_places *places, s
         r->faults++;
     } else if (file->about.kind == HG_PROCESSOR) {
         check_processor(r, name, file, &i, code, &faults);
-    } else if (file->about.kind == HG_PUSHER) {
+    } else {
+        if (conf_misplaced(&i, file->about.kind == HG_PULLER, &faults) > 0 && code == ERR_OK)
+            code = ERR_CONFIG;
         int found = steps_find(places, &i, &steps, &faults);
         check_options(r, name, file, &i, &steps, code == ERR_OK ? found : code, &faults);
     }

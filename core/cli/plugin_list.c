@@ -11,7 +11,7 @@
 
 enum { DAEMON_TIMEOUT_MS = 2000 };
 
-/* The pushers of the daemon, in the caller's ownership; NULL: none answered, which is said. */
+/* The pushers and pullers of the daemon, in the caller's ownership; NULL: none answered, which is said. */
 static json_t *pushers_of(const struct folders *f, const struct args *a, const char *address, int *exit)
 {
     struct err e = {0};
@@ -33,6 +33,7 @@ static json_t *pushers_of(const struct folders *f, const struct args *a, const c
     } else {
         answer = js_parse(buf_slice(&call.body));
         pushers = json_incref(json_object_get(answer, "pushers"));
+        (void)json_array_extend(pushers, json_object_get(answer, "pullers"));
         *exit = EXIT_DONE;
     }
     json_decref(answer);

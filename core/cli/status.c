@@ -134,6 +134,35 @@ static int status_table(const json_t *pushers, const struct sample *before, int6
     return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
 }
 
+static int pullers_table(const json_t *pullers)
+{
+    const struct grid_column columns[] = {{"PULLER", false, true}, {"STATE", false, false},   {"ROWS", true, false},
+                                          {"RUNS", true, false},   {"LAST RUN", true, false}, {"NEXT", true, false},
+                                          {"REFUSED", true, false}};
+    struct grid g;
+    grid_init(&g, columns, COUNT_OF(columns));
+    for (size_t i = 0; i < json_array_size(pullers); i++) {
+        const json_t *puller = json_array_get(pullers, i);
+        long long restarts = js_integer(puller, "restarts");
+        char text[160];
+        grid_cell(&g, "%s", js_text(puller, "name"));
+        grid_cell(&g, "%s", js_text(puller, "state"));
+        status_count(&g, js_integer(puller, "rows"), DELIVERED_DIGITS);
+        status_count(&g, js_integer(puller, "runs"), RETRIES_DIGITS);
+        grid_cell(&g, "%.19s", js_text(puller, "last_run")[0] == '\0' ? "-" : js_text(puller, "last_run"));
+        grid_cell(&g, "%.19s", js_text(puller, "next_run")[0] == '\0' ? "-" : js_text(puller, "next_run"));
+        status_count(&g, js_integer(puller, "refused"), RETRIES_DIGITS);
+        if (restarts > 0) {
+            snprintf(text, sizeof text, "restarted %lld times", restarts);
+            grid_note(&g, text);
+        }
+        grid_note(&g, js_text(puller, "error"));
+    }
+    int code = grid_print(&g, stdout);
+    grid_fini(&g);
+    return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
+}
+
 static void status_options(const json_t *pusher)
 {
     const json_t *options = json_object_get(pusher, "options");
@@ -153,6 +182,14 @@ static void status_options(const json_t *pusher)
 static int status_show(const json_t *answer, bool one, struct sample *before, bool rates)
 {
     int64_t now = clock_ms();
+    if (one && json_object_get(answer, "runs") != NULL) {
+        json_t *puller = json_pack("[O]", answer);
+        int exit = pullers_table(puller);
+        json_decref(puller);
+        if (!rates)
+            status_options(answer);
+        return exit;
+    }
     json_t *pushers = one ? json_pack("[O]", answer) : json_incref(json_object_get(answer, "pushers"));
     if (!json_is_array(pushers)) {
         json_decref(pushers);
@@ -165,6 +202,10 @@ static int status_show(const json_t *answer, bool one, struct sample *before, bo
         puts("There is no pusher.");
     else
         exit = status_table(pushers, rates ? before : NULL, now);
+    if (exit == EXIT_DONE && json_array_size(json_object_get(answer, "pullers")) > 0) {
+        putchar('\n');
+        exit = pullers_table(json_object_get(answer, "pullers"));
+    }
     if (one && !rates)
         status_options(answer);
     if (rates)

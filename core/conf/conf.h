@@ -14,6 +14,7 @@
 
 /* The typed values, one member for each row of options.def: settings.http_listen, settings.journal_max_bytes … Texts
  * are owned by the struct. Lists (several addresses, folders) are NULL-terminated arrays. */
+#include "conf/every.h"
 #include "conf/settings.h"
 
 struct conf; /* everything that was read: typed settings, plugin texts, origins */
@@ -72,6 +73,7 @@ struct pusher_settings {
     const char *const *clients; /* names, NULL-terminated; none: everybody's. The instance's; not in a pusher */
     const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
     const char *const *process; /* NULL-terminated */
+    struct every every; /* of a puller */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */
@@ -114,6 +116,9 @@ int conf_instance(const struct conf *c, const char *name, const char *use, const
 void instance_fini(struct instance *i);
 /* A common option in force, as text. */
 const char *instance_common(const struct instance *i, const char *name);
+/* What was set that an instance of this kind (a puller, else a pusher) has no use for: a line each in `faults`; their
+ * number. */
+size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults);
 /* Same settings in both? (reload: restart its host or not) */
 bool instance_equal(const struct instance *a, const struct instance *b);
 

@@ -5,6 +5,7 @@
 #include "conf/opt.h"
 
 #include "conf/address.h"
+#include "conf/every.h"
 #include "conf/settings.h"
 #include "conf/value.h"
 
@@ -309,6 +310,15 @@ static int set_flag(const struct opt *o, const char *text, void *base, struct er
     return code;
 }
 
+static int set_every(const struct opt *o, const char *text, void *base, struct err *e)
+{
+    struct every every;
+    int code = every_parse(text, &every, e);
+    if (code == ERR_OK)
+        memcpy(member(o, base), &every, sizeof every);
+    return code;
+}
+
 int opt_set(const struct opt *o, const char *text, void *base, struct err *e)
 {
     switch (o->type) {
@@ -327,6 +337,7 @@ int opt_set(const struct opt *o, const char *text, void *base, struct err *e)
     case OPT_SWITCH: return set_switch(o, text, base, e);
     case OPT_AUTH: return set_auth(o, text, base, e);
     case OPT_DURABILITY: return set_durability(o, text, base, e);
+    case OPT_EVERY: return set_every(o, text, base, e);
     }
     return err_set(e, ERR_INTERNAL, "unknown type of option");
 }
@@ -447,6 +458,7 @@ int opt_show(const struct opt *o, const void *base, struct buf *out)
         GET(other, int64_t, ms);
         return show_durability(kind, ms, out);
     }
+    case OPT_EVERY: return buf_adds(out, ((const struct every *)(const void *)at)->text);
     }
     return ERR_INTERNAL;
 }

@@ -10,21 +10,22 @@
 #include <stddef.h>
 
 enum opt_type {
-    OPT_ADDRESSES, /* const char *const *; commas between; each a listen address */
-    OPT_LIST,      /* the same, any texts */
-    OPT_PATHS,     /* the same, colons between */
-    OPT_TEXT,      /* const char *, NULL when unset */
-    OPT_FLAG,      /* bool */
-    OPT_COUNT,     /* uint32_t */
-    OPT_MODE,      /* uint32_t, written octal */
-    OPT_SIZE,      /* uint64_t */
-    OPT_DURATION,  /* int64_t milliseconds */
-    OPT_SHARE,     /* uint64_t, and int percent in `also` */
-    OPT_LAG,       /* uint64_t, and int64_t milliseconds in `also` */
-    OPT_CHOICE,    /* an enum, in the order of `limits` */
-    OPT_SWITCH,    /* the same for auto|yes|no, with the other words for yes and no */
-    OPT_AUTH,      /* unsigned, bits of enum auth; commas between the words */
-    OPT_DURABILITY /* enum choice_durability, and int64_t milliseconds in `also` */
+    OPT_ADDRESSES,  /* const char *const *; commas between; each a listen address */
+    OPT_LIST,       /* the same, any texts */
+    OPT_PATHS,      /* the same, colons between */
+    OPT_TEXT,       /* const char *, NULL when unset */
+    OPT_FLAG,       /* bool */
+    OPT_COUNT,      /* uint32_t */
+    OPT_MODE,       /* uint32_t, written octal */
+    OPT_SIZE,       /* uint64_t */
+    OPT_DURATION,   /* int64_t milliseconds */
+    OPT_SHARE,      /* uint64_t, and int percent in `also` */
+    OPT_LAG,        /* uint64_t, and int64_t milliseconds in `also` */
+    OPT_CHOICE,     /* an enum, in the order of `limits` */
+    OPT_SWITCH,     /* the same for auto|yes|no, with the other words for yes and no */
+    OPT_AUTH,       /* unsigned, bits of enum auth; commas between the words */
+    OPT_DURABILITY, /* enum choice_durability, and int64_t milliseconds in `also` */
+    OPT_EVERY       /* struct every */
 };
 
 struct opt {

@@ -79,6 +79,7 @@ static const char *accepted(const struct opt *o, char *out, size_t size)
     case OPT_MODE: snprintf(out, size, "0000 to 0777"); break;
     case OPT_AUTH: list_choices(&(AUTH_WORDS(AUTH_CHOICE))[1], out, size); break;
     case OPT_LAG: snprintf(out, size, "a size, a duration"); break;
+    case OPT_EVERY: snprintf(out, size, "a duration, minute hour day month weekday"); break;
     case OPT_DURABILITY: snprintf(out, size, "fsync, interval:100ms, none"); break;
     case OPT_CHOICE:
     case OPT_SWITCH: list_choices(o->limits, out, size); break;
@@ -235,12 +236,8 @@ static void add_instances(struct page *p)
         snprintf(variable, sizeof variable, "PLUGIN_<NAME>_%s", pusher_table[i].key);
         add_reference_row(p, &pusher_table[i], variable, false);
     }
-    add(p, "\nReserved for later versions, and refused until then:");
-#define PUSHER(key, member, type, also, fallback, limits, zero, text)
-#define LATER(key, what) add(p, "\n- `%s`: %s", #key, what);
-#include "conf/pusher_options.def"
-#undef LATER
-#undef PUSHER
+    add(p, "\nA puller has `ENABLED`, `EVERY`, `TIMEOUT` (of `open()`; `pull()` may block), `RETRY_MIN`, `RETRY_MAX`, "
+           "`MEMORY_MAX` and\n`CONFINE`; the others, and `EVERY` of a pusher, are a fault where they are set.\n");
     add(p, "\n");
 }
 

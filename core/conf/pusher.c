@@ -28,37 +28,37 @@ const struct opt pusher_table[] = {
      text,                                                                                                             \
      offsetof(struct pusher_settings, member),                                                                         \
      offsetof(struct pusher_settings, also)},
-#define LATER(key, what)
 #include "conf/pusher_options.def"
-#undef LATER
 #undef PUSHER
 };
 const size_t pusher_table_count = COUNT_OF(pusher_table);
-
-static const struct {
-    const char *key, *what;
-} later[] = {
-#define PUSHER(key, member, type, also, fallback, limits, zero, text)
-#define LATER(key, what) {#key, what},
-#include "conf/pusher_options.def"
-#undef LATER
-#undef PUSHER
-};
-
-const char *pusher_later(const char *key)
-{
-    for (size_t i = 0; i < COUNT_OF(later); i++)
-        if (strcmp(later[i].key, key) == 0)
-            return later[i].what;
-    return NULL;
-}
 
 bool conf_option_taken(const char *name)
 {
     for (size_t i = 0; i < pusher_table_count; i++)
         if (strcmp(pusher_table[i].key, name) == 0)
             return true;
-    return strcmp(name, "USE") == 0 || pusher_later(name) != NULL;
+    return strcmp(name, "USE") == 0;
+}
+
+size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults)
+{
+    static const char *const pullers[] = {"ENABLED",   "EVERY",      "TIMEOUT", "RETRY_MIN",
+                                          "RETRY_MAX", "MEMORY_MAX", "CONFINE"};
+    struct lines lines = {faults, 0};
+    for (size_t k = 0; k < i->common_count; k++) {
+        const struct conf_value *v = &i->common_values[k];
+        bool fits = strcmp(v->name, "EVERY") != 0 || puller;
+        if (puller) {
+            fits = false;
+            for (size_t n = 0; n < COUNT_OF(pullers); n++)
+                fits = fits || strcmp(v->name, pullers[n]) == 0;
+        }
+        if (!fits && strcmp(v->origin, "default") != 0)
+            lines_add(&lines, "%s: %s is an option of %s, and %s is a %s", v->origin, v->name,
+                      puller ? "pushers" : "pullers", i->name, puller ? "puller" : "pusher");
+    }
+    return lines.count;
 }
 
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)

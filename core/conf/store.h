@@ -72,8 +72,6 @@ char *settings_fallback(const struct opt *o);
 /* The pushers' common options. */
 extern const struct opt pusher_table[];
 extern const size_t pusher_table_count;
-/* What a reserved name will be, or NULL. */
-const char *pusher_later(const char *key);
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults);
 
 /* Is it a name for an instance: [a-z][a-z0-9-]*, not too long? */

@@ -153,12 +153,15 @@ static void folder_make(char *folder)
     (void)sys->mkdir(folder, 0750);
 }
 
-static int rules_allow_written(struct rules *r, const char *path, struct err *e)
+static int rules_allow_written(struct rules *r, const char *path, bool is_folder, struct err *e)
 {
     char *folder = malloc(strlen(path) + 2);
     if (folder == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a path");
-    confine_folder(path, folder);
+    if (is_folder)
+        memcpy(folder, path, strlen(path) + 1);
+    else
+        confine_folder(path, folder);
     folder_make(folder);
     int code = rules_allow(r, folder, ACCESS_WRITE, e);
     free(folder);
@@ -202,8 +205,8 @@ int confine_files(const char *plugin, const struct confine_path *paths, size_t c
         return code;
     code = rules_allow_system(&r, plugin, e);
     for (size_t i = 0; code == ERR_OK && i < count; i++)
-        code =
-            paths[i].write ? rules_allow_written(&r, paths[i].path, e) : rules_allow(&r, paths[i].path, ACCESS_READ, e);
+        code = paths[i].write ? rules_allow_written(&r, paths[i].path, paths[i].folder, e)
+                              : rules_allow(&r, paths[i].path, ACCESS_READ, e);
     if (code == ERR_OK)
         code = rules_enforce(&r, e);
     sys->close(r.fd);

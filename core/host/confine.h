@@ -11,6 +11,7 @@
 struct confine_path {
     const char *path; /* borrowed */
     bool write;       /* read only, or written together with its folder */
+    bool folder;      /* it is a folder itself: nothing beside it */
 };
 
 /* Landlock: files of `paths`, the plugin's own file, system libraries and what TLS and name resolution read. Folders

@@ -88,17 +88,12 @@ static int text_check(const char *field, const char *text, struct err *e)
     return ERR_OK;
 }
 
-static const char *kind_name(uint32_t kind)
-{
-    return kind == HG_PULLER ? "a puller" : "of no known kind";
-}
-
 /* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
  * there only where the plugin's own size says so. */
 #define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
 static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, processor), option_1_0 = SIZE_1_0(struct hg_option, offset),
-                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe),
+                    pusher_1_0 = SIZE_1_0(struct hg_pusher, probe), puller_1_0 = SIZE_1_0(struct hg_puller, probe),
                     processor_1_0 = SIZE_1_0(struct hg_processor, process);
 
 static int versions_check(const struct hg_plugin *p, struct err *e)
@@ -109,9 +104,9 @@ static int versions_check(const struct hg_plugin *p, struct err *e)
         return err_set(e, ERR_DENIED, "abi_minor: expected at most %d, found %u", HG_ABI_MINOR, p->abi_minor);
     if (p->size < plugin_1_0)
         return refuse_small(e, "size", plugin_1_0, p->size);
-    if (p->kind != HG_PUSHER && p->kind != HG_PROCESSOR)
-        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher) or %d (a processor), found %u (%s)", HG_PUSHER,
-                       HG_PROCESSOR, p->kind, kind_name(p->kind));
+    if (p->kind < HG_PUSHER || p->kind > HG_PROCESSOR)
+        return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), %d (a puller) or %d (a processor), found %u",
+                       HG_PUSHER, HG_PULLER, HG_PROCESSOR, p->kind);
     if (p->option_size < option_1_0 || p->option_size % alignof(struct hg_option) != 0)
         return refuse_small(e, "option_size", option_1_0, p->option_size);
     return ERR_OK;
@@ -138,6 +133,21 @@ static int pusher_check(const struct hg_pusher *p, struct err *e)
     const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->push == NULL ? "push" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "pusher.%s: expected a function, found none", missing);
+    return ERR_OK;
+}
+
+static int puller_check(const struct hg_puller *p, struct err *e)
+{
+    const uint32_t known = HG_MANUAL_START;
+    if (p == NULL)
+        return err_set(e, ERR_DENIED, "puller: expected a table, found none");
+    if (p->size < puller_1_0)
+        return refuse_small(e, "puller.size", puller_1_0, p->size);
+    if ((p->flags & ~known) != 0)
+        return err_set(e, ERR_DENIED, "puller.flags: expected only bits of %#x, found %#x", known, p->flags);
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->pull == NULL ? "pull" : NULL;
+    if (missing != NULL)
+        return err_set(e, ERR_DENIED, "puller.%s: expected a function, found none", missing);
     return ERR_OK;
 }
 
@@ -194,14 +204,14 @@ static int option_place_check(const struct hg_plugin *p, size_t n, const struct 
 
 static int option_flags_check(const struct hg_option *o, struct err *e)
 {
-    const uint32_t known = HG_REQUIRED | HG_SECRET | HG_READ | HG_WRITE;
+    const uint32_t known = HG_REQUIRED | HG_SECRET | HG_READ | HG_WRITE | HG_FOLDER;
     if ((o->flags & ~known) != 0)
         return err_set(e, ERR_DENIED, "option %s: flags: expected only bits of %#x, found %#x", o->name, known,
                        o->flags);
-    if ((o->flags & (HG_READ | HG_WRITE)) != 0 && o->type != HG_PATH)
+    if ((o->flags & (HG_READ | HG_WRITE | HG_FOLDER)) != 0 && o->type != HG_PATH)
         return err_set(e, ERR_DENIED,
-                       "option %s: flags: expected HG_READ and HG_WRITE on a path only, found on type %u", o->name,
-                       o->type);
+                       "option %s: flags: expected HG_READ, HG_WRITE and HG_FOLDER on a path only, found on type %u",
+                       o->name, o->type);
     if (o->type == HG_CHOICE && (o->limits == NULL || o->limits[0] == '\0'))
         return err_set(e, ERR_DENIED, "option %s: limits: expected the choices (\"a|b|c\"), found none", o->name);
     char field[NAME_MAX_BYTES + 16];
@@ -256,7 +266,9 @@ int descriptor_check(const struct hg_plugin *p, struct err *e)
     if (code == ERR_OK)
         code = names_check(p, e);
     if (code == ERR_OK)
-        code = p->kind == HG_PUSHER ? pusher_check(p->pusher, e) : processor_check(p->processor, e);
+        code = p->kind == HG_PULLER      ? puller_check(p->puller, e)
+               : p->kind == HG_PROCESSOR ? processor_check(p->processor, e)
+                                         : pusher_check(p->pusher, e);
     if (code == ERR_OK)
         code = options_check(p, e);
     return code != ERR_OK ? code : options_read_back(p, e);
@@ -291,8 +303,8 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
         .version = borrowed(p->version),
         .summary = borrowed(p->summary),
         .kind = p->kind,
-        .flags = p->kind == HG_PUSHER ? p->pusher->flags : 0,
-        .max_parallel = p->kind == HG_PUSHER ? p->pusher->max_parallel : 0,
+        .flags = p->kind == HG_PULLER ? p->puller->flags : p->kind == HG_PUSHER ? p->pusher->flags : 0,
+        .max_parallel = p->kind == HG_PULLER ? 1 : p->kind == HG_PUSHER ? p->pusher->max_parallel : 0,
         .abi_minor = p->abi_minor,
         .options = options,
         .count = p->option_count,

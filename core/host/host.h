@@ -31,6 +31,25 @@ enum {
 struct host;
 struct processor;
 
+/* The callbacks that every kind of plugin has; those that may be missing are NULL. */
+struct calls {
+    int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
+    void (*stop)(void);
+    int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
+    void (*close)(void *state);
+    void (*reopen)(void *state);
+    int (*probe)(void *state);
+};
+
+/* The emission of a puller that waits for its answer. Under host->mutex. */
+struct emitting {
+    uint64_t token;
+    bool answered;
+    uint32_t result; /* enum hg_emit_result */
+    uint32_t bad_set;
+    char reason[HG_REASON_MAX];
+};
+
 /* How far a worker is. Changed by its own thread only, under the mutex. */
 enum worker_stage { WORKER_OPENING, WORKER_OPEN, WORKER_FAILED, WORKER_ENDED };
 
@@ -54,6 +73,9 @@ struct hg_host {
     uint64_t go;   /* token of the last WIRE_GO */
     bool reopen, probe;
     uint64_t probe_token;
+    bool pull; /* pull() is asked for */
+    uint64_t pull_token;
+    struct emitting emitting;
 
     /* The worker's own. */
     void *state;
@@ -63,6 +85,7 @@ struct hg_host {
     struct hand hand;
     bool pushing;             /* state_set is allowed */
     bool state_changed;       /* by this push */
+    bool pulling;             /* emit() is allowed */
     bool unflushed;           /* pushed since the last flush() */
     _Atomic int64_t deadline; /* of time_left(), monotonic milliseconds; read from any thread */
     char reason[HG_REASON_MAX + 1];
@@ -71,6 +94,8 @@ struct hg_host {
 struct host {
     struct setup setup;
     struct loaded plugin;
+    struct calls calls;
+    const struct hg_puller *puller; /* NULL: it is a pusher */
     void *config;
     struct processor *processors; /* chain.h */
     size_t processor_count;

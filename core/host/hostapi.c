@@ -5,6 +5,7 @@
 #include "host/hostapi.h"
 
 #include "base/sys.h"
+#include "host/emit.h"
 #include "host/hostlog.h"
 #include "host/life.h"
 #include "rows/rows.h"
@@ -241,13 +242,7 @@ static int api_stopping(const struct hg_host *w)
 static int api_wait(struct hg_host *w, int64_t ms)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
-    struct host *h = w->host;
-    int64_t deadline = clock_ms() + (ms > 0 ? ms : 0);
-    pthread_mutex_lock(&h->mutex);
-    while (!atomic_load(&h->stopping) && life_wait(w->of, deadline))
-        continue;
-    pthread_mutex_unlock(&h->mutex);
-    return !atomic_load(&h->stopping);
+    return life_pause(w, ms);
 }
 
 static size_t api_state_get(const struct hg_host *w, void *out, size_t size)
@@ -348,4 +343,5 @@ const struct hg_api hostapi = {
     .settle_not_now = api_settle_not_now,
     .set_data = api_set_data,
     .set_tag = api_set_tag,
+    .emit = emit_sets,
 };

@@ -22,6 +22,7 @@ struct letter {
         struct wire_segment segment;
         struct wire_drop drop;
         struct wire_hand hand;
+        struct wire_emitted emitted;
         char bytes[WIRE_MAX];
     };
 };
@@ -148,12 +149,47 @@ static int handle_probe(struct host *h, struct letter *l)
     return ERR_OK;
 }
 
+static int handle_pull(struct host *h, const struct letter *l, struct err *e)
+{
+    if (h->puller == NULL)
+        return bad(e, l, "this plugin is no puller");
+    struct hg_host *w = &h->workers[l->head.lane];
+    pthread_mutex_lock(&h->mutex);
+    w->pull = true;
+    w->pull_token = l->head.token;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&h->mutex);
+    return ERR_OK;
+}
+
+static int handle_emitted(struct host *h, const struct letter *l, struct err *e)
+{
+    const struct wire_emitted *m = &l->emitted;
+    if (l->len < sizeof *m || m->reason != l->len - sizeof *m || m->reason >= HG_REASON_MAX)
+        return bad(e, l, "expected the answer to an emission");
+    struct hg_host *w = &h->workers[l->head.lane];
+    struct emitting *at = &w->emitting;
+    pthread_mutex_lock(&h->mutex);
+    bool awaited = at->token == m->head.token && !at->answered;
+    if (awaited) {
+        at->answered = true;
+        at->result = m->result;
+        at->bad_set = m->bad_set;
+        memcpy(at->reason, l->bytes + sizeof *m, m->reason);
+        at->reason[m->reason] = '\0';
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&h->mutex);
+    return awaited ? ERR_OK : bad(e, l, "nobody waits for this answer");
+}
+
 static int handle(struct host *h, struct letter *l, struct err *e)
 {
     if (l->len < sizeof l->head || l->head.magic != WIRE_MAGIC)
         return err_set(e, ERR_SYNTAX, "control message of %zu bytes without its head", l->len);
-    if ((l->head.type == WIRE_HAND || l->head.type == WIRE_GO || l->head.type == WIRE_PROBE) &&
-        l->head.lane >= h->worker_count)
+    bool has_lane = l->head.type == WIRE_HAND || l->head.type == WIRE_GO || l->head.type == WIRE_PROBE ||
+                    l->head.type == WIRE_PULL || l->head.type == WIRE_EMITTED;
+    if (has_lane && l->head.lane >= h->worker_count)
         return bad(e, l, "no such lane");
     switch (l->head.type) {
     case WIRE_SEGMENT: return handle_segment(h, l, e);
@@ -162,6 +198,8 @@ static int handle(struct host *h, struct letter *l, struct err *e)
     case WIRE_GO: return handle_go(h, l);
     case WIRE_REOPEN: return handle_reopen(h);
     case WIRE_PROBE: return handle_probe(h, l);
+    case WIRE_PULL: return handle_pull(h, l, e);
+    case WIRE_EMITTED: return handle_emitted(h, l, e);
     case WIRE_STOP: life_stop(h); return ERR_OK;
     }
     return bad(e, l, "of no known type");

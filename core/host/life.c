@@ -79,6 +79,17 @@ bool life_wait(struct hg_host *w, int64_t deadline)
     return pthread_cond_timedwait(&w->changed, &w->host->mutex, &at) == 0;
 }
 
+bool life_pause(struct hg_host *w, int64_t ms)
+{
+    struct host *h = w->host;
+    int64_t deadline = clock_ms() + (ms > 0 ? ms : 0);
+    pthread_mutex_lock(&h->mutex);
+    while (!atomic_load(&h->stopping) && life_wait(w, deadline))
+        continue;
+    pthread_mutex_unlock(&h->mutex);
+    return !atomic_load(&h->stopping);
+}
+
 /* --- the process --- */
 
 static int setup_text(struct buf *text)
@@ -133,6 +144,7 @@ static void life_quiet(const struct setup *setup)
 
 static void life_leave(struct life *l, int status)
 {
+    atomic_store(&l->h.outlet.gone, true);
     l->status = status;
     l->gone = true;
     l->limit = clock_ms() + ORPHAN_MS;
@@ -213,10 +225,11 @@ static int life_paths(const struct described *d, const struct setup *setup, stru
         const struct hg_option o = {.name = d->options[i].name, .fallback = d->options[i].fallback};
         const char *path = fill_value(&o, setup);
         if ((d->options[i].flags & (HG_READ | HG_WRITE)) != 0 && path != NULL && path[0] != '\0')
-            p->paths[p->count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0};
+            p->paths[p->count++] = (struct confine_path){path, (d->options[i].flags & HG_WRITE) != 0,
+                                                         (d->options[i].flags & HG_FOLDER) != 0};
     }
     if (setup != p->pusher) /* the pusher's own file is allowed anyway */
-        p->paths[p->count++] = (struct confine_path){setup->plugin, false};
+        p->paths[p->count++] = (struct confine_path){setup->plugin, false, false};
     return ERR_OK;
 }
 
@@ -277,6 +290,18 @@ static int life_fill(struct life *l)
     return code;
 }
 
+/* In a trial only the processors are called. */
+static void life_calls(struct host *h)
+{
+    const struct hg_plugin *p = h->plugin.plugin;
+    const struct hg_pusher *out = p->pusher;
+    const struct hg_puller *in = h->puller = p->kind == HG_PULLER ? p->puller : NULL;
+    if (h->setup.trial)
+        return;
+    h->calls = in != NULL ? (struct calls){in->start, in->stop, in->open, in->close, in->reopen, in->probe}
+                          : (struct calls){out->start, out->stop, out->open, out->close, out->reopen, out->probe};
+}
+
 static int life_load(struct life *l)
 {
     l->refusal = HG_OPEN_NOT_NOW;
@@ -296,6 +321,9 @@ static int life_load(struct life *l)
     if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
         return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
     if (code == ERR_OK)
+    if (code == ERR_OK)
+        life_calls(&l->h);
+    if (code == ERR_OK)
         code = life_fill(l);
     return code != ERR_OK ? code : chain_load(&l->h, &l->e);
 }
@@ -304,7 +332,7 @@ static int life_load(struct life *l)
 
 static uint16_t life_worker_count(const struct host *h)
 {
-    uint32_t most = h->plugin.plugin->pusher->max_parallel;
+    uint32_t most = h->puller != NULL ? 1 : h->plugin.plugin->pusher->max_parallel;
     uint32_t count = h->setup.workers > 0 ? h->setup.workers : 1;
     if (most > 0 && count > most)
         count = most;
@@ -371,8 +399,8 @@ static void life_join_workers(struct host *h)
     for (uint16_t i = 0; i < h->worker_count; i++)
         if (h->workers[i].running)
             pthread_join(h->workers[i].thread, NULL);
-    if (h->started == HG_OPEN_OK && h->plugin.plugin->pusher->stop != NULL && !h->setup.trial)
-        h->plugin.plugin->pusher->stop();
+    if (h->started == HG_OPEN_OK && h->calls.stop != NULL)
+        h->calls.stop();
     chain_stop(h);
 }
 

@@ -13,6 +13,8 @@ void life_stop(struct host *h);
 /* Wait for something to happen to this worker, at most until `deadline` (clock_ms); with the mutex held. False: the
  * time is over. */
 bool life_wait(struct hg_host *w, int64_t deadline);
+/* Wait for so long: true, or false at once when the host stops. Without the mutex. */
+bool life_pause(struct hg_host *w, int64_t ms);
 /* Tell the main thread that a stage has changed. Any thread. */
 void life_wake(struct host *h);
 

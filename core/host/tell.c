@@ -216,6 +216,21 @@ void tell_outcome(struct host *h, enum wire_type type, uint16_t lane, uint64_t t
     tell_parts(h, &m, sizeof m, reason, m.reason, NULL, 0);
 }
 
+void tell_pulled(struct hg_host *w, uint64_t token, int result, const char *reason)
+{
+    const struct wire_pulled m = {
+        .head = tell_head(WIRE_PULLED, w->lane, token), .result = (uint32_t)result, .reason = reason_cut(reason)};
+    tell_parts(w->host, &m, sizeof m, reason, m.reason, NULL, 0);
+}
+
+bool tell_emit(struct hg_host *w, const struct wire_emit *piece, const char *bytes)
+{
+    struct wire_emit m = *piece;
+    m.head = tell_head(WIRE_EMIT, w->lane, piece->head.token);
+    tell_parts(w->host, &m, sizeof m, bytes, m.length, NULL, 0);
+    return !atomic_load(&w->host->outlet.gone);
+}
+
 void tell_ready(struct host *h)
 {
     const struct wire_ready m = {

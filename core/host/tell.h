@@ -22,6 +22,9 @@ void tell_damage(struct hg_host *w, struct read_damage damage);
 void tell_dropped(struct host *h, uint32_t store, uint64_t base);
 /* OPEN_FAILED and PROBED. */
 void tell_outcome(struct host *h, enum wire_type type, uint16_t lane, uint64_t token, int result, const char *reason);
+void tell_pulled(struct hg_host *w, uint64_t token, int result, const char *reason);
+/* One piece of an emission; false: the daemon is gone. */
+bool tell_emit(struct hg_host *w, const struct wire_emit *piece, const char *bytes) MUST_CHECK;
 void tell_ready(struct host *h);
 void tell_counts(struct host *h);
 

@@ -1,5 +1,7 @@
 /* The control channel between the daemon and a plugin's host: messages of a SOCK_SEQPACKET pair, native byte order
- * (both ends are one build on one machine; HELLO proves it). No rows cross it: only ranges, verdicts and descriptors.
+ * (both ends are one build on one machine; HELLO proves it). No rows of a pusher cross it: only ranges, verdicts and
+ * descriptors. A puller's rows do, in pieces, one emission at a time: that is the credit, and the daemon's memory for
+ * one puller is bounded by http.max_body.
  *
  * The daemon trusts nothing that comes from a host: a message that is too short, of an unknown type, or about a token
  * that was not handed out ends the host. The host trusts the daemon.
@@ -24,6 +26,8 @@ enum wire_type {
     WIRE_REOPEN,
     WIRE_PROBE,
     WIRE_STOP,
+    WIRE_PULL,    /* a puller: call pull() once; PULLED follows */
+    WIRE_EMITTED, /* the answer to EMIT */
     /* host -> daemon */
     WIRE_READY = 32,  /* every worker has opened */
     WIRE_OPEN_FAILED, /* the host exits after it */
@@ -35,6 +39,8 @@ enum wire_type {
     WIRE_CRASH, /* from the signal handler */
     WIRE_COUNT,
     WIRE_PROBED,
+    WIRE_EMIT, /* a piece of row sets to be taken in; the next emission begins only after EMITTED */
+    WIRE_PULLED,
 };
 
 struct wire_head {
@@ -187,6 +193,34 @@ struct wire_count { /* followed by `name` bytes */
     uint64_t add;
     uint32_t name;
     uint32_t reserved;
+};
+
+/* Followed by `length` bytes from `offset` on of the emission: `position` bytes, then `sets` documents, one a line. Its
+ * pieces come in order; `token` counts emissions. */
+struct wire_emit {
+    struct wire_head head;
+    uint64_t total; /* bytes of the whole emission */
+    uint64_t offset;
+    uint32_t length;
+    uint32_t sets;
+    uint32_t position;
+    uint32_t has_position; /* 1: the position is replaced, though perhaps by an empty one */
+};
+
+/* Followed by `reason` bytes. */
+struct wire_emitted {
+    struct wire_head head;
+    uint32_t result;  /* enum hg_emit_result */
+    uint32_t bad_set; /* of HG_EMIT_REFUSED */
+    uint32_t reason;
+    uint32_t reserved;
+};
+
+/* Followed by `reason` bytes. `token` answers PULL. */
+struct wire_pulled {
+    struct wire_head head;
+    uint32_t result; /* enum hg_pull_result */
+    uint32_t reason;
 };
 
 #endif

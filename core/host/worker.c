@@ -1,5 +1,5 @@
 /* What a worker's thread does: open(), then one hand-out after the other (gather, tell what was taken, push(), tell
- * what became of it), between them what was asked for besides, close().
+ * what became of it), or one pull() after the other, between them what was asked for besides, close().
  *
  * TAKEN leaves before push() begins, so that the daemon knows the suspects when the push ends this process. When it
  * ends in another way nothing is lost either: what was handed out and not told as done is handed out again. */
@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum job { JOB_HAND, JOB_REOPEN, JOB_PROBE, JOB_IDLE, JOB_STOP };
+enum job { JOB_HAND, JOB_PULL, JOB_REOPEN, JOB_PROBE, JOB_IDLE, JOB_STOP };
 
 static const struct hg_pusher *worker_pusher(const struct hg_host *w)
 {
@@ -45,7 +45,7 @@ int worker_init(struct hg_host *w, struct host *h, uint16_t lane)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->changed, &attr);
     pthread_condattr_destroy(&attr);
-    bool whole = (h->plugin.plugin->pusher->flags & HG_WHOLE_SETS) != 0;
+    bool whole = h->puller == NULL && (worker_pusher(w)->flags & HG_WHOLE_SETS) != 0;
     gather_init(&w->gather, &h->shelf, whole, &h->stopping);
     w->gather.clients = h->setup.clients;
     w->gather.damaged = worker_damaged;
@@ -96,13 +96,12 @@ static int worker_outcome(struct hg_host *w, const char *what, int result)
 static void worker_call_start(struct hg_host *w)
 {
     struct host *h = w->host;
-    const struct hg_pusher *p = worker_pusher(w);
     worker_allow(&h->self, h->setup.timeout_ms);
     int result = chain_start(&h->self);
     memcpy(w->reason, h->self.reason, sizeof w->reason);
-    if (result == HG_OPEN_OK && p->start != NULL && !h->setup.trial) {
+    if (result == HG_OPEN_OK && h->calls.start != NULL) {
         worker_allow(&h->self, h->setup.timeout_ms);
-        result = worker_outcome(&h->self, "start", p->start(&h->self, &hostapi, h->config));
+        result = worker_outcome(&h->self, "start", h->calls.start(&h->self, &hostapi, h->config));
         memcpy(w->reason, h->self.reason, sizeof w->reason);
     }
     pthread_mutex_lock(&h->mutex);
@@ -134,9 +133,9 @@ static bool worker_open(struct hg_host *w)
         worker_allow(w, h->setup.timeout_ms);
         result = chain_open(w);
     }
-    if (result == HG_OPEN_OK && !h->setup.trial) {
+    if (result == HG_OPEN_OK && h->calls.open != NULL) {
         worker_allow(w, h->setup.timeout_ms);
-        result = worker_outcome(w, "open", worker_pusher(w)->open(w, &hostapi, h->config, &w->state));
+        result = worker_outcome(w, "open", h->calls.open(w, &hostapi, h->config, &w->state));
         if (result != HG_OPEN_OK)
             chain_close(w);
     }
@@ -261,11 +260,35 @@ static void worker_hand(struct hg_host *w)
     worker_done(w, &told);
 }
 
+/* --- pulling --- */
+
+/* What a position that is durable releases at the source, which a crash may have kept from being told before. */
+static void worker_remind(struct hg_host *w)
+{
+    struct host *h = w->host;
+    if (h->puller != NULL && h->puller->notify != NULL && h->state_len > 0)
+        h->puller->notify(w->state, h->state, h->state_len);
+}
+
+static void worker_pull(struct hg_host *w, uint64_t token)
+{
+    w->reason[0] = '\0';
+    w->pulling = true;
+    int result = w->host->puller->pull(w->state);
+    w->pulling = false;
+    if (result < HG_PULLED || result > HG_PULL_BROKEN) {
+        snprintf(w->reason, sizeof w->reason, "pull() returned %d, which is no result", result);
+        result = HG_PULL_NOT_NOW;
+    }
+    tell_counts(w->host);
+    tell_pulled(w, token, result, w->reason);
+}
+
 /* --- between pushes --- */
 
 static void worker_flush(struct hg_host *w)
 {
-    if (worker_pusher(w)->flush == NULL || !w->unflushed)
+    if (!w->unflushed || worker_pusher(w)->flush == NULL)
         return;
     w->unflushed = false;
     worker_allow(w, w->host->setup.timeout_ms);
@@ -287,9 +310,9 @@ static void worker_probe(struct hg_host *w, uint64_t token)
 {
     int result = HG_OPEN_OK;
     w->reason[0] = '\0';
-    if (worker_pusher(w)->probe != NULL && !w->host->setup.trial) {
+    if (w->host->calls.probe != NULL) {
         worker_allow(w, w->host->setup.timeout_ms);
-        result = worker_outcome(w, "probe", worker_pusher(w)->probe(w->state));
+        result = worker_outcome(w, "probe", w->host->calls.probe(w->state));
     }
     tell_outcome(w->host, WIRE_PROBED, w->lane, token, result, w->reason);
 }
@@ -316,13 +339,15 @@ static enum job worker_next(struct hg_host *w, bool *rested, uint64_t *token)
             job = JOB_PROBE;
         else if (take_flag(&w->received))
             job = JOB_HAND;
+        else if (take_flag(&w->pull))
+            job = JOB_PULL;
         else if (life_wait(w, rest))
             continue;
         break;
     }
-    *token = w->probe_token;
+    *token = job == JOB_PULL ? w->pull_token : w->probe_token;
     pthread_mutex_unlock(&h->mutex);
-    *rested = job == JOB_IDLE || (*rested && job != JOB_HAND);
+    *rested = job == JOB_IDLE || (*rested && job != JOB_HAND && job != JOB_PULL);
     return job;
 }
 
@@ -333,11 +358,12 @@ static void worker_serve(struct hg_host *w)
         uint64_t token;
         switch (worker_next(w, &rested, &token)) {
         case JOB_HAND: worker_hand(w); break;
+        case JOB_PULL: worker_pull(w, token); break;
         case JOB_PROBE: worker_probe(w, token); break;
         case JOB_IDLE: worker_idle(w); break;
         case JOB_REOPEN:
-            if (worker_pusher(w)->reopen != NULL)
-                worker_pusher(w)->reopen(w->state);
+            if (w->host->calls.reopen != NULL)
+                w->host->calls.reopen(w->state);
             break;
         case JOB_STOP: return;
         }
@@ -351,11 +377,12 @@ static void *worker_main(void *arg)
     if (crash_thread_init(w->lane) != ERR_OK)
         hostlog(HG_LOG_WARN, "no memory to tell of crashes in lane %u", w->lane);
     if (worker_open(w)) {
+        worker_remind(w);
         worker_serve(w);
         worker_flush(w);
         worker_allow(w, w->host->setup.timeout_ms);
-        if (!w->host->setup.trial)
-            worker_pusher(w)->close(w->state);
+        if (w->host->calls.close != NULL)
+            w->host->calls.close(w->state);
         chain_close(w);
     }
     crash_thread_fini();

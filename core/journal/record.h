@@ -20,9 +20,10 @@ enum {
 };
 
 enum record_type {
-    RECORD_ROWS = 1,  /* a row set */
-    RECORD_ASIDE = 2, /* one row set aside for one pusher, with where it came from and why (aside files only) */
-    RECORD_STATE = 3, /* a change of state of an aside row (aside files only) */
+    RECORD_ROWS = 1,     /* a row set */
+    RECORD_ASIDE = 2,    /* one row set aside for one pusher, with where it came from and why (aside files only) */
+    RECORD_STATE = 3,    /* a change of state of an aside row (aside files only) */
+    RECORD_POSITION = 4, /* where a puller is in its source: no rows; the position is the data */
 };
 
 /* Context entries: u16 tag, u16 length, bytes; then padding to 8 after the last. A reader that meets an unknown tag
@@ -37,6 +38,7 @@ enum context_tag {
     CONTEXT_DOCUMENTS = 0x0006, /* u32: records of the request, with CONTEXT_KEY */
     CONTEXT_PATH = 0x0007,      /* request path, with CONTEXT_KEY (its scope) */
     CONTEXT_TRACEPARENT = 0x0008,
+    CONTEXT_PULLER = 0x0009, /* name of the puller that the rows, or the position, come from */
     CONTEXT_ROW_ID = 0x8010, /* aside: the row's own id, text */
     CONTEXT_REASON = 0x0011, /* aside: why */
     CONTEXT_ASIDE = 0x8012,  /* aside: struct of aside.h */

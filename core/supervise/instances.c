@@ -174,6 +174,40 @@ static void adopt(struct runner *r, struct instance *fresh, struct steps *steps)
     r->steps = *steps;
 }
 
+/* Rows wait, or a position is kept, under this name for a plugin of the other kind. */
+static bool clashes(struct supervisor *s, struct runner *r, bool puller)
+{
+    bool pushed = r->pusher != NULL || registered(s, r->name);
+    bool pulled = r->puller != NULL || puller_named(s, slice_of(r->name)) != NULL;
+    if (puller ? !pushed : !pulled)
+        return false;
+    runner_idle(r, PUSHER_REFUSED,
+                puller
+                    ? "it is a puller, and a pusher of this name is registered; forget that one or use another name"
+                    : "it is a pusher, and a puller of this name is registered; forget that one or use another name");
+    return true;
+}
+
+static void apply_puller(struct supervisor *s, struct runner *r, enum pusher_state state, bool same, const char *why)
+{
+    struct err e = {0};
+    if (r->puller == NULL && (state != PUSHER_UNCONFIGURED || puller_named(s, slice_of(r->name)) != NULL) &&
+        puller_attach(s, r, &e) != ERR_OK) {
+        s->scan_again = s->scan_again || err_passes(e.code);
+        LOG(LOG_ERROR, "puller.not_loaded", e.text, LOG_S("puller", r->name));
+        runner_idle(r, PUSHER_BROKEN, e.text);
+        return;
+    }
+    if (r->puller != NULL)
+        puller_configure(r->puller, &r->instance.common);
+    if (state != PUSHER_STARTING) {
+        runner_idle(r, state, state == PUSHER_UNCONFIGURED ? "not configured" : why);
+    } else if (!same || !r->puller->wanted) { /* a host that runs ends first */
+        puller_want(r->puller, false, clock_ms());
+        puller_want(r->puller, true, clock_ms());
+    }
+}
+
 /* Bring one instance to what it shall be. True: something changed. */
 static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file *file, const char *use,
                       const struct step_places *places, struct buf *faults)
@@ -201,17 +235,24 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
     set_file(r, file);
     r->plugin = file->about.name;
     r->config_bad = false;
-    if (file->about.kind != HG_PUSHER) {
-        runner_idle(r, PUSHER_REFUSED, "it is not a pusher; this headgate runs pushers only");
+    bool puller = file->about.kind == HG_PULLER;
+    if (clashes(s, r, puller)) {
         buf_free(&why);
         return false;
     }
+    if (conf_misplaced(&r->instance, puller, &why) > 0 && code == ERR_OK)
+        code = ERR_CONFIG;
     enum pusher_state state = judge_instance(r, &file->about, code, &why);
     if (state == PUSHER_BROKEN) {
         r->config_bad = true;
         copy_lines(faults, r->name, &why);
     }
     flatten(&why);
+    if (puller) {
+        apply_puller(s, r, state, same, buf_str(&why));
+        buf_free(&why);
+        return !same;
+    }
     if (state != PUSHER_UNCONFIGURED || registered(s, r->name)) {
         if (make_pusher(s, r, &file->about, &e) != ERR_OK) {
             s->scan_again = s->scan_again || err_passes(e.code);
@@ -252,7 +293,12 @@ static void orphan(struct supervisor *s, struct runner *r)
         if (make_pusher(s, r, NULL, &e) != ERR_OK)
             LOG(LOG_ERROR, "pusher.not_loaded", e.text, LOG_S("pusher", r->name));
     }
-    runner_idle(r, PUSHER_ORPHANED, "its plugin is not there; its rows wait until it comes back or is forgotten");
+    if (r->pusher == NULL && r->puller == NULL && puller_named(s, slice_of(r->name)) != NULL &&
+        puller_attach(s, r, &e) != ERR_OK)
+        LOG(LOG_ERROR, "puller.not_loaded", e.text, LOG_S("puller", r->name));
+    runner_idle(r, PUSHER_ORPHANED,
+                r->puller != NULL ? "its plugin is not there; its position is kept until it comes back or is forgotten"
+                                  : "its plugin is not there; its rows wait until it comes back or is forgotten");
 }
 
 /* Names below pushers/ that no instance claims. */
@@ -279,6 +325,13 @@ static int find_orphan(void *arg, const char *name)
 
 static int find_orphans(struct supervisor *s, char **names, size_t count)
 {
+    LIST_EACH(&s->pullers, it)
+    {
+        const struct puller *p = container_of(it, struct puller, link);
+        struct runner *r = p->owner != NULL || runner_named(s, p->name) != NULL ? NULL : runner_new(s, p->name);
+        if (r != NULL)
+            list_push(&s->runners, &r->link);
+    }
     int code = sys->list(s->pushers_dir, find_orphan, &(struct claims){s, names, count});
     return code < 0 ? err_from_errno(errno) : code;
 }
@@ -293,7 +346,7 @@ static void drop_unknown(struct supervisor *s, char **names, size_t count)
             known = known || strcmp(names[i], r->name) == 0;
         if (known)
             continue;
-        if (r->pusher != NULL || registered(s, r->name)) {
+        if (r->pusher != NULL || registered(s, r->name) || puller_named(s, slice_of(r->name)) != NULL) {
             orphan(s, r);
         } else if (r->process == NULL) {
             link_remove(&r->link);

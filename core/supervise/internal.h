@@ -2,6 +2,7 @@
 #ifndef HG_SUPERVISE_INTERNAL_H
 #define HG_SUPERVISE_INTERNAL_H
 
+#include "rows/rows.h"
 #include "supervise/process.h"
 #include "supervise/source.h"
 #include "supervise/supervisor.h"
@@ -32,6 +33,12 @@ struct supervisor {
     int64_t stop_by_ms;
     void (*stop_done)(void *arg);
     void *stop_arg;
+    char *pullers_dir;
+    struct link pullers; /* all whose position is on disk, whether an instance claims them or not */
+    struct puller_ops puller_ops;
+    struct commit_queue emitted; /* emissions that the journal has finished */
+    uv_async_t emitted_async;
+    struct scan *scan;
     int works;   /* requests on worker threads */
     int closing; /* handles still open */
     struct mark marks[MARKS];
@@ -71,7 +78,8 @@ struct host_state {
     uint64_t log_lost;
     probe_answer *probe;
     void *probe_arg;
-    int64_t probe_by_ms; /* the answer must be here by then */
+    int64_t probe_by_ms;       /* the answer must be here by then */
+    struct emission *emission; /* being taken in, or on its way to the journal; NULL: none */
 };
 
 /* A runner and what it knows of its host. */
@@ -108,6 +116,29 @@ void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
+
+void runner_end_host(struct runner *r, enum host_end why);
+
+/* emission.c */
+int emission_piece(struct runner *r, const struct wire_emit *m, size_t len) MUST_CHECK;
+void emission_host_down(struct runner *r); /* nobody waits for the answer any more */
+void emissions_collect(struct supervisor *s);
+
+/* pullers.c: those that have a position on disk, and what they order */
+int pullers_open(struct supervisor *s, const char *data_dir, struct err *e) MUST_CHECK;
+void pullers_close(struct supervisor *s); /* begins to: `closing` */
+void pullers_free(struct supervisor *s);
+void pullers_tidy(struct supervisor *s);    /* positions that should be written */
+uint64_t pullers_low(struct supervisor *s); /* what lies before it is in their files; UINT64_MAX: no pullers */
+bool pullers_quiet(struct supervisor *s, bool in_flight_only);
+struct puller *puller_named(struct supervisor *s, struct slice name);
+/* The puller of an instance, made when it is new. */
+int puller_attach(struct supervisor *s, struct runner *r, struct err *e) MUST_CHECK;
+
+/* pullhost.c: a puller's host */
+int pullhost_message(struct runner *r, const struct wire_head *head, size_t len) MUST_CHECK;
+void pullhost_ended(struct runner *r, enum host_end end, const char *text);
+void pullhost_ops(struct puller_ops *ops, struct supervisor *s);
 
 /* instances.c */
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,

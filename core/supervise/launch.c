@@ -15,7 +15,8 @@ static int setup_text(struct runner *r, struct buf *out)
 {
     const struct instance *i = &r->instance;
     char lock[PATH_MAX];
-    snprintf(lock, sizeof lock, "%s/lock", r->pusher->dir);
+    const struct puller *in = r->puller;
+    snprintf(lock, sizeof lock, "%s/lock", in != NULL ? in->dir : r->pusher->dir);
     struct setting *settings = calloc(i->count + 1, sizeof *settings);
     if (settings == NULL)
         return ERR_NOMEM;
@@ -25,14 +26,14 @@ static int setup_text(struct runner *r, struct buf *out)
         .instance = r->name,
         .plugin = r->file->copy,
         .lock = lock,
-        .workers = r->pusher->worker_count,
+        .workers = in != NULL ? 1 : r->pusher->worker_count,
         .batch_rows = i->common.batch_rows,
         .batch_bytes = i->common.batch_bytes,
         .timeout_ms = i->common.timeout_ms,
         .confine = i->common.confine,
-        .clients = r->pusher->clients,
-        .state = (char *)r->pusher->plugin_state,
-        .state_len = r->pusher->plugin_state_len,
+        .clients = in != NULL ? NULL : r->pusher->clients,
+        .state = in != NULL ? (char *)(uintptr_t)in->position.bytes : (char *)r->pusher->plugin_state,
+        .state_len = in != NULL ? in->position.len : r->pusher->plugin_state_len,
         .settings = settings,
         .count = i->count,
     };
@@ -48,7 +49,10 @@ static void start_failed(struct runner *r, const struct err *e)
 {
     struct host_down down = {.end = HOST_KILLED, .lane = -1, .reason = e->text};
     LOG(LOG_ERROR, "host.not_started", e->text, LOG_S("pusher", r->name));
-    pusher_host_down(r->pusher, &down, clock_ms());
+    if (r->puller != NULL)
+        puller_host_down(r->puller, down.end, down.reason, clock_ms());
+    else
+        pusher_host_down(r->pusher, &down, clock_ms());
 }
 
 void launch_host(struct runner *r)

@@ -113,6 +113,8 @@ static size_t least_size(uint16_t type)
     case WIRE_DROPPED: return sizeof(struct wire_drop);
     case WIRE_CRASH: return sizeof(struct wire_crash);
     case WIRE_COUNT: return sizeof(struct wire_count);
+    case WIRE_EMIT: return sizeof(struct wire_emit);
+    case WIRE_PULLED: return sizeof(struct wire_pulled);
     default: return SIZE_MAX;
     }
 }

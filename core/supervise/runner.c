@@ -72,6 +72,8 @@ void runner_free(struct runner **rr)
     instance_fini(&r->instance);
     plugin_file_drop(&r->file);
     pusher_free(&r->pusher);
+    if (r->puller != NULL)
+        r->puller->owner = NULL; /* the supervisor keeps it */
     free(r->name);
     r->magic = 0;
     free(container_of(r, struct runner_host, runner));
@@ -82,6 +84,10 @@ void runner_idle(struct runner *r, enum pusher_state state, const char *reason)
 {
     r->idle_state = state;
     snprintf(r->reason, sizeof r->reason, "%s", reason == NULL ? "" : reason);
+    if (r->puller != NULL) {
+        puller_want(r->puller, false, clock_ms());
+        puller_mark(r->puller, state, reason);
+    }
     if (r->pusher == NULL)
         return;
     pusher_want(r->pusher, false, clock_ms());
@@ -90,7 +96,7 @@ void runner_idle(struct runner *r, enum pusher_state state, const char *reason)
 
 enum pusher_state runner_state(const struct runner *r)
 {
-    return r->pusher != NULL ? r->pusher->state : r->idle_state;
+    return r->pusher != NULL ? r->pusher->state : r->puller != NULL ? r->puller->state : r->idle_state;
 }
 
 int runner_pid(const struct runner *r)
@@ -100,12 +106,12 @@ int runner_pid(const struct runner *r)
 
 const char *runner_error(const struct runner *r)
 {
-    return r->pusher != NULL ? r->pusher->error : r->reason;
+    return r->pusher != NULL ? r->pusher->error : r->puller != NULL ? r->puller->error : r->reason;
 }
 
 static void log_runner(struct runner *r, enum log_level level, const char *event, const char *text)
 {
-    LOG(level, event, text, LOG_S("pusher", r->name));
+    LOG(level, event, text, LOG_S(r->puller != NULL ? "puller" : "pusher", r->name));
 }
 
 /* --- orders --- */
@@ -229,16 +235,20 @@ void runner_send_simple(struct runner *r, uint16_t type, uint64_t token)
         process_kill(r->process); /* it is ending anyway */
 }
 
-static void order_kill(void *arg, struct pusher *p, enum host_end why)
+void runner_end_host(struct runner *r, enum host_end why)
 {
-    (void)arg;
-    struct runner *r = p->owner;
     struct host_state *h = state_of(r);
     if (r->process == NULL || h->killed)
         return;
     h->killed = true;
     h->why = why;
     process_kill(r->process);
+}
+
+static void order_kill(void *arg, struct pusher *p, enum host_end why)
+{
+    (void)arg;
+    runner_end_host(p->owner, why);
 }
 
 static void order_stop(void *arg, struct pusher *p)
@@ -257,8 +267,7 @@ void runner_stop_host(struct runner *r)
 
 void runner_kill_host(struct runner *r)
 {
-    if (r->process != NULL && r->pusher != NULL)
-        order_kill(NULL, r->pusher, HOST_KILLED);
+    runner_end_host(r, HOST_KILLED);
 }
 
 /* --- events --- */
@@ -266,7 +275,10 @@ void runner_kill_host(struct runner *r)
 static int told_ready(struct runner *r, const struct wire_ready *m)
 {
     r->confined = m->confined != 0;
-    pusher_host_ready(r->pusher, clock_ms());
+    if (r->puller != NULL)
+        puller_host_ready(r->puller, clock_ms());
+    else
+        pusher_host_ready(r->pusher, clock_ms());
     return ERR_OK;
 }
 
@@ -421,6 +433,10 @@ static int told_count(struct runner *r, const struct wire_count *m, size_t len)
 static int route(struct runner *r, const struct wire_head *head, size_t len)
 {
     struct host_state *h = state_of(r);
+    bool common = head->type == WIRE_READY || head->type == WIRE_OPEN_FAILED || head->type == WIRE_PROBED ||
+                  head->type == WIRE_COUNT || head->type == WIRE_CRASH;
+    if (r->puller != NULL && !common)
+        return pullhost_message(r, head, len);
     switch (head->type) {
     case WIRE_READY: return told_ready(r, (const void *)head);
     case WIRE_OPEN_FAILED:
@@ -456,7 +472,7 @@ static int on_message(void *arg, const struct wire_head *head, size_t len)
     int code = route(r, head, len);
     if (code != ERR_OK) {
         log_runner(r, LOG_ERROR, "host.nonsense", "the host sent what was not expected of it; it is ended");
-        order_kill(NULL, r->pusher, HOST_PROTOCOL);
+        runner_end_host(r, HOST_PROTOCOL);
         return code;
     }
     runner_step(r);
@@ -471,7 +487,7 @@ static void on_log(void *arg, int level, struct slice text)
     if (second != h->log_second) {
         if (h->log_lost > 0)
             LOG(LOG_WARN, "plugin.log_dropped", "the plugin logs too much; lines were left out",
-                LOG_S("pusher", r->name), LOG_N("lines", h->log_lost));
+                LOG_S(r->puller != NULL ? "puller" : "pusher", r->name), LOG_N("lines", h->log_lost));
         r->log_dropped += h->log_lost;
         h->log_lost = 0;
         h->log_second = second;
@@ -540,7 +556,10 @@ static void on_ended(void *arg, int64_t status, int signal)
     runner_forget_steps(r);
     if (down.end != HOST_STOPPED)
         log_runner(r, LOG_WARN, "host.down", text);
-    pusher_host_down(r->pusher, &down, clock_ms());
+    if (r->puller != NULL)
+        pullhost_ended(r, down.end, text);
+    else
+        pusher_host_down(r->pusher, &down, clock_ms());
     runner_step(r);
 }
 
@@ -615,33 +634,43 @@ void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s)
 
 void runner_step(struct runner *r)
 {
-    if (r->pusher == NULL)
+    if (r->puller != NULL)
+        r->wake_ms = puller_step(r->puller, clock_ms(), clock_wall_us());
+    else if (r->pusher == NULL)
         return;
-    r->wake_ms = pusher_step(r->pusher, clock_ms());
+    else
+        r->wake_ms = pusher_step(r->pusher, clock_ms());
     supervisor_arm(r->owner);
 }
 
 void runner_sample(struct runner *r)
 {
-    if (r->process == NULL || r->pusher == NULL)
+    if (r->process == NULL)
         return;
     r->memory = process_memory(r->process);
     if (r->instance.common.memory_max > 0 && r->memory > r->instance.common.memory_max)
-        order_kill(NULL, r->pusher, HOST_MEMORY);
+        runner_end_host(r, HOST_MEMORY);
     if (state_of(r)->probe != NULL && clock_ms() >= state_of(r)->probe_by_ms)
-        order_kill(NULL, r->pusher, HOST_DEADLINE);
+        runner_end_host(r, HOST_DEADLINE);
+}
+
+static bool probeable(const struct runner *r)
+{
+    if (r->puller != NULL)
+        return r->puller->host == PULL_READY;
+    return r->pusher != NULL && r->pusher->host == HOST_READY;
 }
 
 void supervisor_probe(struct supervisor *s, struct runner *r, probe_answer *answer, void *arg)
 {
     CHECK_MAGIC(s, SUPERVISOR_MAGIC);
     struct host_state *h = state_of(r);
-    if (r->process == NULL || r->pusher == NULL || r->pusher->host != HOST_READY || h->probe != NULL) {
+    if (r->process == NULL || !probeable(r) || h->probe != NULL) {
         answer(arg, ERR_UNREACHABLE, h->probe != NULL ? "a probe is under way" : runner_error(r));
         return;
     }
     h->probe = answer;
     h->probe_arg = arg;
-    h->probe_by_ms = clock_ms() + 2 * r->pusher->settings.timeout_ms;
+    h->probe_by_ms = clock_ms() + 2 * r->instance.common.timeout_ms;
     runner_send_simple(r, WIRE_PROBE, 1);
 }

@@ -134,6 +134,8 @@ void supervisor_settled(struct supervisor *s)
     }
     if (!any) /* nobody takes rows (plugins.none): they linger for whoever comes with FROM=start */
         low = journal_durable(s->options.journal).position;
+    uint64_t pulled = pullers_low(s); /* beyond it their positions are in the journal only */
+    low = pulled < low ? pulled : low;
     if (low > 0)
         journal_release(s->options.journal, low);
     if (s->options.drained != NULL)
@@ -237,7 +239,7 @@ static bool all_quiet(struct supervisor *s)
         if (r->process != NULL || (r->pusher != NULL && !pusher_quiet(r->pusher)))
             return false;
     }
-    return s->works == 0;
+    return s->works == 0 && pullers_quiet(s, false);
 }
 
 static bool any_host(struct supervisor *s)
@@ -263,12 +265,13 @@ static void mind_stop(struct supervisor *s)
         LIST_EACH(&s->runners, it)
     runner_kill_host(runner_at(it));
     /* What cannot be written (a full disk) must not keep it from ending: it comes again. */
-    bool give_up = clock_ms() >= s->stop_by_ms + 2000 && !any_host(s) && s->works == 0;
+    bool give_up = clock_ms() >= s->stop_by_ms + 2000 && !any_host(s) && s->works == 0 && pullers_quiet(s, true);
     if (!all_quiet(s) && !give_up)
         return;
     s->stopped = true;
     uv_close((uv_handle_t *)&s->timer, handle_closed);
     uv_close((uv_handle_t *)&s->tick, handle_closed);
+    uv_close((uv_handle_t *)&s->emitted_async, handle_closed);
     for (size_t i = 0; i < s->watch_count; i++)
         uv_close((uv_handle_t *)&s->watches[i], handle_closed);
     s->stop_done(s->stop_arg);
@@ -296,6 +299,7 @@ static void tick_due(uv_timer_t *timer)
         lend_tidy(runner_at(it));
         runner_step(runner_at(it));
     }
+    pullers_tidy(s);
     if (!s->stopping) {
         mind_budget(s);
         mind_lag(s);
@@ -319,6 +323,11 @@ void supervisor_stop(struct supervisor *s, int64_t limit_ms, void (*done)(void *
     LIST_EACH(&s->runners, it)
     {
         struct runner *r = runner_at(it);
+        if (r->puller != NULL) {
+            puller_stop(r->puller);
+            puller_want(r->puller, false, clock_ms());
+            runner_step(r);
+        }
         if (r->pusher == NULL)
             continue;
         pusher_stop(r->pusher);
@@ -406,11 +415,14 @@ int supervisor_new(struct supervisor **out, const struct supervisor_options *opt
     s->settings = conf_settings(conf);
     s->source = source_of(options->journal);
     link_init(&s->runners);
+    link_init(&s->pullers);
     runner_pusher_ops(&s->ops, s);
     CHECK(uv_timer_init(options->loop, &s->timer) == 0 && uv_timer_init(options->loop, &s->tick) == 0);
     s->timer.data = s->tick.data = s;
     s->closing = 2;
     int code = make_dirs(s, options->data_dir, e);
+    if (code == ERR_OK)
+        code = pullers_open(s, options->data_dir, e);
     if (code == ERR_OK && (code = copy_dirs(s)) != ERR_OK)
         err_set(e, code, "no memory for the plugin folders");
     if (code == ERR_OK)
@@ -457,6 +469,7 @@ void supervisor_free(struct supervisor **ss)
         link_remove(&r->link);
         runner_free(&r);
     }
+    pullers_free(s);
     folder_fini(&s->folder);
     for (size_t i = 0; s->dirs != NULL && s->dirs[i] != NULL; i++)
         free((char *)(uintptr_t)s->dirs[i]);
@@ -508,6 +521,15 @@ bool supervisor_drained(struct supervisor *s)
     return true;
 }
 
+void supervisor_pause_puller(struct supervisor *s, struct runner *r, bool paused)
+{
+    puller_pause(r->puller, paused, clock_ms());
+    r->puller->position.paused = r->puller->paused;
+    r->puller->changed = true;
+    r->puller->save_ms = clock_ms();
+    supervisor_step(s, r);
+}
+
 static void remove_dir(char *path);
 
 static int remove_entry(void *arg, const char *name)
@@ -523,6 +545,30 @@ static void remove_dir(char *path)
 {
     (void)sys->list(path, remove_entry, path);
     (void)sys->rmdir(path);
+}
+
+int supervisor_forget_puller(struct supervisor *s, struct runner *r, struct err *e)
+{
+    struct puller *p = r->puller;
+    if (p->wanted)
+        return err_set(e, ERR_BUSY,
+                       "%s is still configured; remove its plugin or set ENABLED=no, reload, then forget it", r->name);
+    if (r->process != NULL || p->emitting || p->saving)
+        return err_set(e, ERR_BUSY, "%s is just stopping; try again in a moment", r->name);
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", p->dir);
+    link_remove(&p->link);
+    puller_free(&r->puller);
+    r->wake_ms = INT64_MAX;
+    remove_dir(dir);
+    if (r->file == NULL) {
+        link_remove(&r->link);
+        runner_free(&r);
+    } else {
+        runner_idle(r, PUSHER_UNCONFIGURED, "not configured");
+    }
+    supervisor_settled(s);
+    return ERR_OK;
 }
 
 int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, struct err *e)

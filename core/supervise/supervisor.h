@@ -1,5 +1,6 @@
-/* The supervisor: one runner for each pusher instance, each with its delivery state (delivery/pusher.h) and its host
- * process; the plugin folders; checkpoints on worker threads; retention.
+/* The supervisor: one runner for each plugin instance, each with its host process, and its delivery state
+ * (delivery/pusher.h) or its place in its source (puller.h); the plugin folders; checkpoints on worker threads;
+ * retention.
  *
  * Loop thread only, except where it says so. It answers to the journal (what is durable), to the plugin folders (what
  * can run), to the settings (what shall run), and to operators (api). */
@@ -10,6 +11,7 @@
 #include "delivery/pusher.h"
 #include "journal/journal.h"
 #include "supervise/folder.h"
+#include "supervise/puller.h"
 #include "supervise/steps.h"
 
 #include <uv.h>
@@ -26,8 +28,9 @@ struct runner {
     struct instance instance;     /* settings in force */
     struct steps steps;           /* its processors */
     struct plugin_file *file;     /* a reference; NULL: not there */
-    struct pusher *pusher;        /* NULL: never registered */
-    enum pusher_state idle_state; /* when there is no pusher */
+    struct pusher *pusher;        /* NULL: never registered, or it is a puller */
+    struct puller *puller;        /* the supervisor's; NULL: it is none */
+    enum pusher_state idle_state; /* when there is neither */
     char reason[512];             /* why it is idle */
     struct process *process;      /* NULL: no host */
     uint64_t memory;              /* anonymous resident bytes of the host, sampled */
@@ -49,9 +52,10 @@ struct supervisor_options {
     uv_loop_t *loop;
     struct journal *journal;
     const char *data_dir;
-    const char *host;           /* path of headgate-host */
-    bool fresh;                 /* the data directory is new: pushers begin at the start */
-    void (*drained)(void *arg); /* something was settled: look who waits for it */
+    const char *host;                   /* path of headgate-host */
+    bool fresh;                         /* the data directory is new: pushers begin at the start */
+    void (*drained)(void *arg);         /* something was settled: look who waits for it */
+    const char *(*refusing)(void *arg); /* why no rows are taken now, NULL: they are; NULL: they always are */
     void *arg;
 };
 
@@ -75,6 +79,10 @@ struct runner *supervisor_find(struct supervisor *s, struct slice name);
 const struct folder *supervisor_folder(const struct supervisor *s);
 /* Step a runner now, after an operator changed its pusher. */
 void supervisor_step(struct supervisor *s, struct runner *r);
+/* Pause a puller, or let it run again. Becomes durable soon. */
+void supervisor_pause_puller(struct supervisor *s, struct runner *r, bool paused);
+/* Forget where a puller was: it begins anew when it comes back. ERR_BUSY as below. */
+int supervisor_forget_puller(struct supervisor *s, struct runner *r, struct err *e) MUST_CHECK;
 /* Let a pusher go for good: its backlog is skipped or becomes dead letters. ERR_BUSY: its plugin is still there and
  * configured; pause or remove it first. */
 int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, struct err *e) MUST_CHECK;

@@ -37,7 +37,8 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"secret", "read", "deep/er/written", "deep/er/renamed", "deep/er", "deep"};
+    static const char *const names[] = {"secret",  "read", "deep/er/written", "deep/er/renamed",
+                                        "deep/er", "deep", "only/this",       "only"};
     char path[128];
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -101,20 +102,27 @@ static void confined(int code)
 
 static void files_body(void)
 {
-    char secret[128], readable[128], written[128], renamed[128], template[160];
+    char secret[128], readable[128], written[128], renamed[128], template[160], alone[128], inside[128], beside[128];
     in_folder(secret, "secret");
     in_folder(readable, "read");
     in_folder(written, "deep/er/written");
     in_folder(renamed, "deep/er/renamed");
+    in_folder(alone, "only/this");
+    in_folder(inside, "only/this/one");
+    in_folder(beside, "only/that");
     snprintf(template, sizeof template, "%s/deep/er/rows-%%Y-{uuid}", folder);
-    const struct confine_path paths[] = {
-        {readable, false}, {template, true}, {"/nowhere/read", false}, {TEST_BUILD "/counts", true}};
+    const struct confine_path paths[] = {{readable, false, false},
+                                         {template, true, false},
+                                         {alone, true, true},
+                                         {"/nowhere/read", false, false},
+                                         {TEST_BUILD "/counts", true, false}};
     setenv("LD_LIBRARY_PATH", "/nowhere/libraries:/usr/lib", 1);
     MUST(2, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     confined(confine_files(secret, paths, COUNT_OF(paths), NULL)); /* `secret` stands for the plugin's own file */
     MUST(3, can(readable, O_RDONLY) && !can(readable, O_WRONLY));
     MUST(4, can(secret, O_RDONLY) && !can(secret, O_WRONLY));
     MUST(5, can(written, O_RDWR | O_CREAT | O_TRUNC) && rename(written, renamed) == 0 && unlink(renamed) == 0);
+    MUST(10, can(inside, O_RDWR | O_CREAT) && unlink(inside) == 0 && !can(beside, O_RDWR | O_CREAT));
     MUST(6, !can("/etc/passwd", O_RDONLY) && !can(folder, O_RDONLY));
     MUST(7, can("/usr/lib", O_RDONLY) && can("/dev/null", O_RDWR) && can("/dev/urandom", O_RDONLY));
     MUST(8, !can("/usr/lib/made-by-a-test", O_WRONLY | O_CREAT));

@@ -100,8 +100,9 @@ static void versions_and_sizes(void **state)
     REFUSED(w->plugin.abi_major = 2, "abi_major: expected 1, found 2");
     REFUSED(w->plugin.abi_minor = HG_ABI_MINOR + 1, "abi_minor: expected at most 0, found 1");
     REFUSED(w->plugin.size -= 8, "size: expected at least ");
-    REFUSED(w->plugin.kind = HG_PULLER, "kind: expected 1 (a pusher) or 3 (a processor), found 2 (a puller)");
-    REFUSED(w->plugin.kind = 9, "found 9 (of no known kind)");
+    REFUSED(w->plugin.kind = HG_PULLER, "puller: expected a table, found none");
+    REFUSED(w->plugin.kind = HG_PROCESSOR, "processor: expected a table, found none");
+    REFUSED(w->plugin.kind = 9, "kind: expected 1 (a pusher), 2 (a puller) or 3 (a processor), found 9");
     REFUSED(w->plugin.option_size -= 8, "option_size: expected at least ");
     REFUSED(w->plugin.option_size += 1, "option_size: ");
     REFUSED(w->plugin.config_size = 1 << 21, "config_size: expected at most ");
@@ -187,8 +188,9 @@ static void options(void **state)
     REFUSED(w->options[1].offset = SIZE_MAX - 3, "option NUMBER: offset: ");
     REFUSED(w->options[1].offset += 4, "option NUMBER: offset: expected a multiple of 8");
     REFUSED(w->options[1].offset = 0, "option NUMBER: offset: expected a member of its own, found that of PATH");
-    REFUSED(w->options[1].flags = HG_WRITE, "option NUMBER: flags: expected HG_READ and HG_WRITE on a path only");
-    REFUSED(w->options[1].flags = 128, "option NUMBER: flags: expected only bits of 0xf, found 0x80");
+    REFUSED(w->options[1].flags = HG_WRITE,
+            "option NUMBER: flags: expected HG_READ, HG_WRITE and HG_FOLDER on a path only");
+    REFUSED(w->options[1].flags = 128, "option NUMBER: flags: expected only bits of 0x1f, found 0x80");
     REFUSED(w->options[1].text = NULL, "option NUMBER: text: expected a text, found none");
     REFUSED(w->options[2].limits = NULL, "option CHOICE: limits: expected the choices");
     REFUSED(w->options[1].fallback = "11", "NUMBER");
