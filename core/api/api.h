@@ -96,6 +96,8 @@ void receipts_wait(struct api *api, struct receipt_waiter *w);
 /* Something was settled, or time has passed: look who need not wait any longer. */
 void receipts_look(struct api *api);
 
+/* steer.c */
+api_route api_batch_expedite;
 /* actions.c */
 api_route api_audit;
 

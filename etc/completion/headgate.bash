@@ -24,6 +24,7 @@ _headgate_options() {
     replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --why --ca --admin ;;
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --why --ca --admin ;;
+    expedite) echo --pusher --why --ca --admin ;;
     pause) echo --why --ca --admin ;;
     resume) echo --why --ca --admin ;;
     reload) echo --json --why --ca --admin ;;
@@ -45,10 +46,10 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status send receipt dead export replay pause resume reload \
+    '') echo help --help --version run check config plugin status send receipt dead export replay expedite pause resume reload \
         drain probe refusals doctor audit journal key ;;
-    help) echo run check config plugin status send receipt dead export replay pause resume reload drain probe refusals \
-        doctor audit journal key ;;
+    help) echo run check config plugin status send receipt dead export replay expedite pause resume reload drain probe \
+        refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
