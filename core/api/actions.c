@@ -71,6 +71,12 @@ static void action_of(const char *route, char out[64])
         *first = '.';
 }
 
+/* Its body is the key. */
+static bool signing_in(const struct http_request *r)
+{
+    return slice_is(r->path, "/v1/session");
+}
+
 void daemon_note_answer(void *arg, const struct http_request *r, int status, struct slice detail)
 {
     struct daemon *d = arg;
@@ -87,7 +93,7 @@ void daemon_note_answer(void *arg, const struct http_request *r, int status, str
         .peer = slice_of(r->peer),
         .path = r->path,
         .query = r->query,
-        .body = r->body,
+        .body = signing_in(r) ? slice_make(NULL, 0) : r->body,
         .why = slice_make(why, len > 0 ? (size_t)len : 0),
         .status = status,
     };

@@ -64,6 +64,19 @@ def test_changes_need_the_token(g):
     assert b("POST", "/v1/pushers/file/pause", Origin="http://elsewhere").status == 403
 
 
+def test_what_is_done_is_noted_under_the_key_and_never_the_key_itself(g):
+    token, number = key(g, "operate", name="ann")
+    wait_until(lambda: sign_in(g, token).status == 201)
+    b = Browser(g, token)
+    assert b("POST", "/v1/pushers/file/retry?why=tried").status == 200
+    assert b("DELETE", "/v1/session").status == 200
+    text = (g.data / "audit.log").read_text()
+    noted = [e for e in map(json.loads, text.splitlines()) if e.get("who") == f"key {number} ann"]
+    assert [e["action"] for e in noted] == ["session.begin"] * (len(noted) - 2) + ["pusher.hurry", "session.end"]
+    secrets = [*g.tokens.values(), token, b.cookie, b.csrf]
+    assert not any(s in text or s in "\n".join(g.lines) for s in secrets)
+
+
 def test_roles_and_clients_as_with_the_key(g):
     assert Browser(g, g.tokens["read"])("POST", "/v1/pushers/file/pause").status == 403
     assert Browser(g, g.tokens["operate"])("POST", "/v1/reload").status == 403
