@@ -155,11 +155,28 @@ bool access_allows(struct access *a, struct http_request *r, unsigned auth, cons
         caller_set(&r->caller, ROLE_ALL, "");
         return true;
     }
-    if (!judge(a, r, auth, why))
-        return false;
-    if ((r->caller.roles & need->roles) == 0)
+    return judge(a, r, auth, why) && access_may(&r->caller, need, why);
+}
+
+bool access_may(const struct http_caller *caller, const struct access_need *need, struct access_denial *why)
+{
+    if ((caller->roles & need->roles) == 0)
         return deny(why, &lacks_role);
-    return need->own || r->caller.client[0] == '\0' || deny(why, &bound);
+    return need->own || caller->client[0] == '\0' || deny(why, &bound);
+}
+
+bool access_key(struct access *a, struct slice text, struct key *out)
+{
+    return a->keys != NULL && keys_find(a->keys, text, clock_wall_us() / 1000000, out) == KEY_GOOD;
+}
+
+bool access_key_again(struct access *a, const struct key *was, struct http_caller *caller)
+{
+    struct key key;
+    if (a->keys == NULL || keys_again(a->keys, was, clock_wall_us() / 1000000, &key) != KEY_GOOD)
+        return false;
+    caller_set(caller, key.roles, key.client);
+    return true;
 }
 
 /* --- life --- */
@@ -215,6 +232,11 @@ int access_used_take(struct access *a, struct buf *out, bool *any)
 int access_used_write(const struct access *a, struct slice text)
 {
     return keys_used_write(a->keys, text);
+}
+
+int access_keys_print(struct access *a, struct buf *out)
+{
+    return a->keys == NULL ? buf_adds(out, "{\"keys\":[]}") : keys_print(a->keys, out);
 }
 
 size_t access_keys(const struct access *a)

@@ -201,12 +201,18 @@ static void on_request(void *arg, struct http_request *r)
 
 /* --- every answer --- */
 
+size_t request_bucket(int64_t spent_ns)
+{
+    size_t bucket = 0;
+    while (bucket < REQUEST_BUCKETS && (double)spent_ns > request_bounds[bucket] * 1e9)
+        bucket++;
+    return bucket;
+}
+
 static void count_answer(struct intake *i, const struct http_request *r, int status)
 {
     int64_t spent = r->began_ns > 0 ? clock_ns() - r->began_ns : 0;
-    size_t bucket = 0;
-    while (bucket < REQUEST_BUCKETS && (double)spent > request_bounds[bucket] * 1e9)
-        bucket++;
+    size_t bucket = request_bucket(spent);
     if (status >= 100 && status < 600)
         atomic_fetch_add_explicit(&i->status[status - 100], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&i->seconds[bucket], 1, memory_order_relaxed);
@@ -239,6 +245,9 @@ void intake_count(const struct intake *i, struct intake_counts *sum)
 {
     CHECK_MAGIC(i, INTAKE_MAGIC);
     sum->rows += atomic_load_explicit(&i->rows, memory_order_relaxed);
+    sum->bytes += atomic_load_explicit(&i->bytes, memory_order_relaxed);
+    for (size_t k = 0; k < COUNT_OF(i->durable); k++)
+        sum->durable[k] += atomic_load_explicit(&i->durable[k], memory_order_relaxed);
     sum->seconds_sum += (double)atomic_load_explicit(&i->seconds_ns, memory_order_relaxed) / 1e9;
     for (size_t k = 0; k < COUNT_OF(i->status); k++)
         sum->status[k] += atomic_load_explicit(&i->status[k], memory_order_relaxed);

@@ -75,7 +75,8 @@ enum { REQUEST_BUCKETS = 14 };
 extern const double request_bounds[REQUEST_BUCKETS]; /* seconds */
 
 struct intake_counts {
-    uint64_t rows;                         /* acknowledged */
+    uint64_t rows, bytes;                  /* acknowledged; bytes of decoded bodies */
+    uint64_t durable[REQUEST_BUCKETS + 1]; /* requests by the time from their first byte to their rows being durable */
     uint64_t status[500];                  /* answers on these listeners with status 100 + i */
     uint64_t seconds[REQUEST_BUCKETS + 1]; /* answers that took longer than bound i - 1, not longer than bound i */
     double seconds_sum;

@@ -4,11 +4,15 @@
 #define HG_API_PARTS_H
 
 #include "access/audit.h"
+#include "access/sessions.h"
 #include "api/api.h"
 #include "api/daemon.h"
+#include "api/history.h"
 #include "api/intake.h"
 #include "api/loops.h"
+#include "api/recent.h"
 #include "api/refusals.h"
+#include "api/tap.h"
 #include "base/log.h"
 #include "base/sys.h"
 
@@ -28,6 +32,8 @@ struct daemon {
     struct intake *intake;
     struct loops *loops; /* NULL: http.threads is 1 */
     struct refusals *refusals;
+    struct history *history;
+    struct recent *recent;
     struct keyring *keyring;
     struct quota *quota;
     struct access *access;

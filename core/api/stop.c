@@ -46,6 +46,7 @@ static void on_rest(uv_timer_t *timer)
         supervisor_stop(d->supervisor, d->settings->stop_timeout, hosts_at_rest, d);
         return;
     case PHASE_HOSTS:
+        taps_end(d->api.taps);
         if (!d->supervisor_done || d->api.works > 0)
             return;
         d->phase = PHASE_CLOSING;
@@ -111,6 +112,7 @@ static void server_closed(void *arg)
         return;
     uv_close((uv_handle_t *)&d->turn, NULL);
     uv_close((uv_handle_t *)&d->look, NULL);
+    taps_close(&d->api.taps);
     journal_close(&d->journal);
     loops_free(&d->loops);
     intake_close(d->intake, intake_closed, d);

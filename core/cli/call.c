@@ -21,6 +21,16 @@ static size_t call_take(char *bytes, size_t size, size_t count, void *arg)
     return buf_add(&c->body, bytes, size * count) == ERR_OK ? size * count : 0;
 }
 
+static size_t call_pass(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct call *c = arg;
+    long status = 0;
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return call_take(bytes, size, count, arg);
+    return c->request->part(c->request->part_arg, slice_make(bytes, size * count)) ? size * count : 0;
+}
+
 static size_t call_header(char *line, size_t size, size_t count, void *arg)
 {
     static const char name[] = "Idempotency-Replayed:";
@@ -124,7 +134,7 @@ static void call_setup(struct call *c, const struct call_request *r, const char 
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, call_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, r->part == NULL ? call_take : call_pass);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, call_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
@@ -141,7 +151,7 @@ static void call_setup(struct call *c, const struct call_request *r, const char 
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->target.socket);
     if (r->timeout_ms > 0) {
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    } else {
+    } else if (r->part == NULL) {
         curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
         curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
     }
@@ -179,6 +189,7 @@ int call_send(struct call *c, const struct call_request *r, struct err *e)
     struct curl_slist *headers = NULL;
     int code = ERR_NOMEM;
     buf_clear(&c->body);
+    c->request = r;
     c->status = 0;
     c->replayed = false;
     c->fault[0] = '\0';

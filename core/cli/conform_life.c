@@ -246,6 +246,7 @@ static bool second_settings(struct conform *c, struct setting *all, size_t *coun
 static void instances_run(struct conform *c, struct solo *second)
 {
     static struct setting all[SUBJECT_SETTINGS];
+    static struct setup step; /* of a processor: its own part */
     struct err e = {.text = ""};
     char lock[128];
     size_t first = conform_rows(c, c->good, 3), count = 0;
@@ -255,8 +256,13 @@ static void instances_run(struct conform *c, struct solo *second)
     second->setup.lock = lock;
     if (!second_settings(c, all, &count) || !conform_begin(c, &c->solo))
         return;
-    second->setup.settings = all;
-    second->setup.count = count;
+    struct setup *own = second->setup.processor_count > 0 ? &step : &second->setup;
+    if (own == &step) {
+        step = second->setup.processors[0];
+        second->setup.processors = own;
+    }
+    own->settings = all;
+    own->count = count;
     enum solo_wait wait = solo_start(second, &e) == ERR_OK ? solo_ready(second, c->timeout_ms + GRACE_MS) : SOLO_ENDED;
     if (wait == SOLO_FAILED)
         (void)conform_fail(c, "no fixed names, ports or files; options that must differ go into [second] of check.ini",

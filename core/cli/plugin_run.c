@@ -2,6 +2,8 @@
  * verdicts go to the terminal, a line a row; what the plugin logs goes to standard error. There is no journal and no
  * daemon: RETRY and not-now are tried again a few times here, and nothing is kept.
  *
+ * A processor runs before the pusher `stdout`, so what it makes of the rows is shown as well.
+ *
  * --gdb and --valgrind put the host under the one or the other. --fault makes the repeats that a plugin meets in
  * operation: rows that it delivered come again, or the host is killed in the middle of a push. */
 #include "cli/nap.h"
@@ -57,7 +59,11 @@ static void show_log(void *arg, int level, struct slice text)
 {
     static const char *const words[] = {"error", "warn", "info", "debug"};
     char raw[4096], clean[4096];
-    (void)arg;
+    const struct plugin_run *r = arg;
+    if (r->subject.about.kind == HG_PROCESSOR && level == HG_LOG_INFO && text.len > 0 && text.ptr[0] == '{') {
+        printf(SLICE_FMT "\n", SLICE_ARG(text)); /* a row, by `stdout` */
+        return;
+    }
     snprintf(raw, sizeof raw, SLICE_FMT, SLICE_ARG(text));
     say_clean(clean, sizeof clean, raw, sizeof clean);
     fprintf(stderr, "%-5s %s\n", words[level & 3], clean);
@@ -356,11 +362,14 @@ static int prepare(struct plugin_run *r)
     if (exit == EXIT_DONE)
         exit = subject_arguments(&r->subject, &r->args);
     if (exit == EXIT_DONE)
+        exit = subject_carry(&r->subject, "stdout");
+    if (exit == EXIT_DONE)
         exit = rows_open(r);
     if (exit != EXIT_DONE)
         return exit;
     subject_solo(&r->subject, &r->solo);
     r->solo.log = show_log;
+    r->solo.arg = r;
     if (args_has(&r->args, OPT_GDB)) {
         r->solo.wrapper = gdb_words;
         r->solo.terminal = true;

@@ -157,6 +157,18 @@ int remote_ask(struct remote *r, const char *method, const char *path, const cha
     return r->call.status / 100 == 2 ? EXIT_DONE : remote_problem(&r->call);
 }
 
+int remote_follow(struct remote *r, const char *path, bool (*part)(void *arg, struct slice bytes), void *arg)
+{
+    struct err e = {0};
+    const struct call_request request = {.method = "GET", .path = path, .part = part, .part_arg = arg};
+    int code = call_send(&r->call, &request, &e);
+    if (code == ERR_LIMIT)
+        return EXIT_DONE;
+    if (code != ERR_OK)
+        return remote_unreached(r, code, &e);
+    return r->call.status / 100 == 2 ? EXIT_DONE : remote_problem(&r->call);
+}
+
 int remote_json(struct remote *r, const char *method, const char *path, const char *body, json_t **out)
 {
     int exit = remote_ask(r, method, path, body);

@@ -456,7 +456,9 @@ enum solo_wait solo_taken(struct solo *s, uint16_t lane, int64_t ms)
 
 enum solo_wait solo_done(struct solo *s, uint16_t lane, int64_t ms)
 {
-    return s->lanes[lane].done ? SOLO_OK : solo_await(s, WIRE_DONE, lane, ms);
+    enum solo_wait wait = s->lanes[lane].done ? SOLO_OK : solo_await(s, WIRE_DONE, lane, ms);
+    solo_read_log(s); /* what was written before it was done is told before it */
+    return wait;
 }
 
 enum solo_wait solo_probe(struct solo *s, int64_t ms)

@@ -114,11 +114,11 @@ void conf_names_free(char **names, size_t count);
 int conf_instance(const struct conf *c, const char *name, const char *use, const struct conf_option *options,
                   size_t option_count, struct instance *out, struct buf *faults) MUST_CHECK;
 void instance_fini(struct instance *i);
-/* A common option in force, as text. */
-const char *instance_common(const struct instance *i, const char *name);
 /* What was set that an instance of this kind (a puller, else a pusher) has no use for: a line each in `faults`; their
  * number. */
 size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults);
+/* A common option in force, as text. */
+const char *instance_common(const struct instance *i, const char *name);
 /* Same settings in both? (reload: restart its host or not) */
 bool instance_equal(const struct instance *a, const struct instance *b);
 

@@ -238,7 +238,6 @@ static void add_instances(struct page *p)
     }
     add(p, "\nA puller has `ENABLED`, `EVERY`, `TIMEOUT` (of `open()`; `pull()` may block), `RETRY_MIN`, `RETRY_MAX`, "
            "`MEMORY_MAX` and\n`CONFINE`; the others, and `EVERY` of a pusher, are a fault where they are set.\n");
-    add(p, "\n");
 }
 
 int conf_print_reference(struct buf *out)

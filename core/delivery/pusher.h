@@ -301,8 +301,10 @@ int64_t pusher_step(struct pusher *p, int64_t now);
 
 /* --- an operator's wishes --- */
 void pusher_pause(struct pusher *p, bool paused, int64_t now); /* resume also mends `broken` */
-void pusher_stop(struct pusher *p);                            /* no further hand-outs */
-bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
+/* Try now whatever waits for its time: the far end, a start, single rows. */
+void pusher_hurry(struct pusher *p, int64_t now);
+void pusher_stop(struct pusher *p);        /* no further hand-outs */
+bool pusher_quiet(const struct pusher *p); /* nothing with a worker, nothing to be written */
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
 /* What is before `end` becomes dead letters, parked rows too; what comes later is not for it; nothing is delivered any
@@ -310,7 +312,7 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
 int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e) MUST_CHECK;
 /* One that was let go is wanted again: it registers as a new one does, and keeps its dead letters. Blocks. */
 int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e) MUST_CHECK;
-/* ERR_BUSY: it was forgotten, and would never try it. */
+/* ERR_BUSY: it was forgotten, and would never try it; or a row is to be changed that goes with its whole set. */
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 /* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short. */

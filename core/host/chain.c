@@ -70,14 +70,6 @@ int chain_load(struct host *h, struct err *e)
     return code;
 }
 
-/* What was loaded stays: it ends with the process. */
-void chain_fini(struct host *h)
-{
-    free(h->processors);
-    h->processors = NULL;
-    h->processor_count = 0;
-}
-
 /* --- opening --- */
 
 static int chain_outcome(struct hg_host *w, const struct hg_host *step, const char *what, int result)

@@ -62,7 +62,8 @@ static uint32_t api_number(const struct hg_row *row)
 
 static int api_last(const struct hg_row *row)
 {
-    return row->record->store == STORE_JOURNAL && row->number + 1 == row->record->rows;
+    bool whole = row->record->store == STORE_JOURNAL || row->record->set;
+    return whole && row->number + 1 == row->record->rows;
 }
 
 static int64_t api_index(const struct hg_row *row)

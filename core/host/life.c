@@ -455,7 +455,6 @@ static int life_init(struct life *l)
 static void life_fini(struct life *l)
 {
     struct host *h = &l->h;
-    chain_fini(h);
     tally_fini(&h->tally);
     shelf_fini(&h->shelf);
     outlet_fini(&h->outlet);

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MAX = 64 };
-
 struct runner *runner_new(struct supervisor *s, const char *name)
 {
     struct runner_host *rh = calloc(1, sizeof *rh);
@@ -32,32 +30,6 @@ struct runner *runner_new(struct supervisor *s, const char *name)
         return NULL;
     }
     return r;
-}
-
-/* The names belong to the host that ran with them: a reload may have given the runner others meanwhile. */
-int runner_note_steps(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    for (; h->step_count < r->steps.count; h->step_count++)
-        if ((h->steps[h->step_count] = strdup(r->steps.all[h->step_count].name)) == NULL)
-            return ERR_NOMEM;
-    return ERR_OK;
-}
-
-void runner_forget_steps(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    while (h->step_count > 0)
-        free(h->steps[--h->step_count]);
-}
-
-static void counters_free(struct counter **list)
-{
-    for (struct counter *c = *list, *next; c != NULL; c = next) {
-        next = c->next;
-        free(c);
-    }
-    *list = NULL;
 }
 
 void runner_free(struct runner **rr)
@@ -162,6 +134,7 @@ static void write_items(struct runner *r, const struct hand *hand, struct wire_i
             out[i].store = STORE_ASIDE;
             out[i].base = item->file;
             out[i].place.position = item->offset;
+            out[i].place.row = item->place.row == PLACE_SET ? PLACE_SET : 0;
             continue;
         }
         out[i].store = STORE_JOURNAL;
@@ -308,7 +281,8 @@ static int told_taken(struct runner *r, const struct wire_taken *m)
                         m->first_hash, m->end_row, clock_ms());
 }
 
-/* Rows of an aside file are told by their offset; delivery knows them by their place. */
+/* Rows of an aside file are told by their offset, those of a set by their number too; delivery knows them by their
+ * place. */
 static int real_place(struct runner *r, uint32_t lane, struct wire_place told, struct place *out)
 {
     if (lane >= CURSOR_LANES)
@@ -320,39 +294,12 @@ static int real_place(struct runner *r, uint32_t lane, struct wire_place told, s
     for (uint32_t i = 0; i < h->item_count; i++) {
         if (h->items[i].offset != told.position)
             continue;
-        *out = h->items[i].place;
+        out->position = h->items[i].place.position;
+        if (h->items[i].place.row != PLACE_SET)
+            out->row = h->items[i].place.row;
         return ERR_OK;
     }
     return ERR_SYNTAX;
-}
-
-/* Add to a counter of the list; a name beyond the most there may be is not counted. */
-static void counter_add(struct counter **list, struct slice name, uint64_t add)
-{
-    uint32_t count = 0;
-    for (struct counter *c = *list; c != NULL; c = c->next, count++)
-        if (slice_is(name, c->name)) {
-            c->value += add;
-            return;
-        }
-    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
-    if (c == NULL)
-        return;
-    memcpy(c->name, name.ptr, name.len);
-    c->value = add;
-    c->next = *list;
-    *list = c;
-}
-
-/* A skip counts when its push is done, for then delivery has it in its books too. */
-static void count_skips(struct runner *r, uint32_t lane)
-{
-    struct host_state *h = state_of(r);
-    for (uint32_t i = 0; lane < CURSOR_LANES && i < h->step_count; i++) {
-        if (h->told[lane].skipped[i] > 0)
-            counter_add(&r->skips, slice_of(h->steps[i]), h->told[lane].skipped[i]);
-        h->told[lane].skipped[i] = 0;
-    }
 }
 
 static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t len)
@@ -412,7 +359,7 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
     if (code == ERR_OK) {
-        count_skips(r, m->head.lane);
+        runner_count_skips(r, m->head.lane);
         supervisor_settled(r->owner);
     }
     return code;

@@ -21,6 +21,7 @@ _headgate_options() {
     'dead drop') echo --pusher --reason --uuid --since --all --dry-run --why --ca --admin ;;
     'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
     export) echo --from --to --uuid --all --ca --admin ;;
+    tap) echo --pusher --uuid --client --json --ca --admin ;;
     replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --why --ca --admin ;;
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --why --ca --admin ;;
@@ -46,9 +47,9 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status send receipt dead export replay expedite pause resume reload \
+    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite pause resume reload \
         drain probe refusals doctor audit journal key ;;
-    help) echo run check config plugin status send receipt dead export replay expedite pause resume reload drain probe \
+    help) echo run check config plugin status tap send receipt dead export replay expedite pause resume reload drain probe \
         refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
@@ -75,7 +76,7 @@ _headgate_value() {
     --config | --ini | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
-    --kind) COMPREPLY=($(compgen -W 'pusher' -- "$2")) ;;
+    --kind) COMPREPLY=($(compgen -W 'pusher processor' -- "$2")) ;;
     --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
     --pusher) COMPREPLY=($(compgen -W "$(_headgate_pushers)" -- "$2" || :)) ;;
