@@ -73,14 +73,17 @@ static void caller_set(struct http_caller *caller, unsigned roles, const char *c
     memcpy(caller->client, client, strlen(client) + 1);
 }
 
+static void caller_of_key(struct http_caller *caller, const struct key *key)
+{
+    caller_set(caller, key->roles, key->client);
+    snprintf(caller->who, sizeof caller->who, "key %s%s%s", key->id, key->name[0] == '\0' ? "" : " ", key->name);
+}
+
 static bool judge_key(struct access *a, struct slice token, struct http_caller *caller, struct access_denial *why)
 {
     struct key key;
     switch (keys_find(a->keys, token, clock_wall_us() / 1000000, &key)) {
-    case KEY_GOOD:
-        caller_set(caller, key.roles, key.client);
-        snprintf(caller->who, sizeof caller->who, "key %s%s%s", key.id, key.name[0] == '\0' ? "" : " ", key.name);
-        return true;
+    case KEY_GOOD: caller_of_key(caller, &key); return true;
     case KEY_EXPIRED: return deny(why, &expired);
     case KEY_UNKNOWN: break;
     }
@@ -175,7 +178,7 @@ bool access_key_again(struct access *a, const struct key *was, struct http_calle
     struct key key;
     if (a->keys == NULL || keys_again(a->keys, was, clock_wall_us() / 1000000, &key) != KEY_GOOD)
         return false;
-    caller_set(caller, key.roles, key.client);
+    caller_of_key(caller, &key);
     return true;
 }
 

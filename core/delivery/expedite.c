@@ -1,6 +1,6 @@
 /* Sending one row set again now. Only delays are cut short: what waits for another try becomes due, and a pusher that
- * waits for its far end tries at once. Which rows go before which, how often they were tried, and what is on disk stay as
- * they are, so there is nothing to recover: after a crash every delay begins anew anyhow. */
+ * waits for its far end tries at once. Which rows go before which, how often they were tried, and what is on disk stay
+ * as they are, so there is nothing to recover: after a crash every delay begins anew anyhow. */
 #include "delivery/internal.h"
 
 static uint32_t cut_waiting(struct pusher *p, uint64_t position, int64_t now)

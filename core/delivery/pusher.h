@@ -315,7 +315,8 @@ int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct er
 /* ERR_BUSY: it was forgotten, and would never try it; or a row is to be changed that goes with its whole set. */
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
-/* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short. */
+/* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short.
+ */
 uint32_t pusher_expedite(struct pusher *p, const struct epoch *epoch, uint64_t position, int64_t now);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
 /* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
