@@ -249,7 +249,7 @@ static int told_ready(struct runner *r, const struct wire_ready *m)
 {
     r->confined = m->confined != 0;
     if (r->puller != NULL)
-        puller_host_ready(r->puller, clock_ms());
+        puller_host_ready(r->puller, clock_ms(), clock_wall_us());
     else
         pusher_host_ready(r->pusher, clock_ms());
     return ERR_OK;
