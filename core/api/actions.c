@@ -71,10 +71,15 @@ static void action_of(const char *route, char out[64])
         *first = '.';
 }
 
-/* Its body is the key. */
-static bool signing_in(const struct http_request *r)
+/* What was sent, for the few whose body says what was chosen. Never for others: a body may hold a key
+ * (`session_begin`). */
+static struct slice body_of(const struct http_request *r, const char *route)
 {
-    return slice_is(r->path, "/v1/session");
+    static const char *const told[] = {"api_replay_start", "api_dead_retry"};
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+        if (strcmp(told[i], route) == 0)
+            return r->body;
+    return slice_make(NULL, 0);
 }
 
 void daemon_note_answer(void *arg, const struct http_request *r, int status, struct slice detail)
@@ -93,7 +98,7 @@ void daemon_note_answer(void *arg, const struct http_request *r, int status, str
         .peer = slice_of(r->peer),
         .path = r->path,
         .query = r->query,
-        .body = signing_in(r) ? slice_make(NULL, 0) : r->body,
+        .body = body_of(r, route),
         .why = slice_make(why, len > 0 ? (size_t)len : 0),
         .status = status,
     };

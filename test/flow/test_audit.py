@@ -46,6 +46,22 @@ def test_what_was_done_and_by_whom():
         assert entries(g, token=token)[:6] == found  # what was answered is there
 
 
+def test_who_is_signed_in_on_the_page_and_no_key_is_written_down():
+    with Gateway({"HEADGATE_ADMIN_AUTH": "keys"}, start=False) as g:
+        token, name = key(g, "admin", name="ops")
+        g.start()
+        begun = ask(g.admin_address, "POST", "/v1/session", json.dumps({"key": token}))
+        assert begun.status in (200, 201), begun
+        page = {"Cookie": begun.headers["set-cookie"].split(";")[0], "X-CSRF-Token": begun["csrf"]}
+        done = ask(g.admin_address, "POST", "/v1/pushers/file/pause", headers=page)
+        assert done.status == 200, done
+        found = wait_until(lambda: len(e := entries(g, token=token)) == 3 and e)
+        assert [(e["action"], e["who"]) for e in found[:2]] == \
+            [("pusher.pause", f"key {name} ops"), ("session.begin", f"key {name} ops")]
+        written = (g.data / "audit.log").read_text() + "\n".join(g.lines)
+        assert token not in written and token[-40:] not in written
+
+
 def test_signals_and_the_command():
     with Gateway() as g:
         assert g.cli("pause", "file", "--why", "a & b=c").returncode == 0
