@@ -67,7 +67,7 @@ struct pusher_settings {
     enum pusher_full when_full;
     const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
     const char *const *process; /* NULL-terminated */
-    struct every every; /* of a puller */
+    struct every every;         /* of a puller */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */

@@ -303,8 +303,12 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
         .version = borrowed(p->version),
         .summary = borrowed(p->summary),
         .kind = p->kind,
-        .flags = p->kind == HG_PULLER ? p->puller->flags : p->kind == HG_PUSHER ? p->pusher->flags : 0,
-        .max_parallel = p->kind == HG_PULLER ? 1 : p->kind == HG_PUSHER ? p->pusher->max_parallel : 0,
+        .flags = p->kind == HG_PULLER   ? p->puller->flags
+                 : p->kind == HG_PUSHER ? p->pusher->flags
+                                        : 0,
+        .max_parallel = p->kind == HG_PULLER   ? 1
+                        : p->kind == HG_PUSHER ? p->pusher->max_parallel
+                                               : 0,
         .abi_minor = p->abi_minor,
         .options = options,
         .count = p->option_count,

@@ -316,11 +316,10 @@ static int life_load(struct life *l)
         return ERR_CLOSED;
     l->refusal = HG_OPEN_BROKEN;
     code = loader_open(l->h.setup.plugin, &l->h.plugin, &l->e);
-    if (code == ERR_OK && l->h.plugin.plugin->kind != HG_PUSHER)
-        code = err_set(&l->e, ERR_DENIED, "it is no pusher");
+    if (code == ERR_OK && l->h.plugin.plugin->kind == HG_PROCESSOR)
+        code = err_set(&l->e, ERR_DENIED, "it is a processor: pushers name it in PROCESS");
     if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
         return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
-    if (code == ERR_OK)
     if (code == ERR_OK)
         life_calls(&l->h);
     if (code == ERR_OK)
