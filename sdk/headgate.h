@@ -352,9 +352,9 @@ struct hg_plugin {
     size_t option_count;
     size_t option_size;                   /* sizeof(struct hg_option) */
     size_t config_size;                   /* of the configuration struct */
-    const struct hg_pusher *pusher;       /* HG_PUSHER */
-    const struct hg_puller *puller;       /* HG_PULLER */
-    const struct hg_processor *processor; /* HG_PROCESSOR */
+    const struct hg_pusher *pusher;       /* of kind HG_PUSHER */
+    const struct hg_puller *puller;       /* of kind HG_PULLER */
+    const struct hg_processor *processor; /* of kind HG_PROCESSOR */
 };
 
 /* The one exported function. */

@@ -145,6 +145,7 @@ int daemon_open_journal(struct daemon *d, bool *fresh)
     char dir[PATH_MAX];
     struct stat st;
     struct err e = {0};
+    snprintf(d->data_dir, sizeof d->data_dir, "%s", data);
     int code = make_dirs(data);
     if (code != ERR_OK) {
         LOG(LOG_ERROR, "data.not_made", err_text(code), LOG_S("dir", data));

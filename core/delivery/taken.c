@@ -130,7 +130,7 @@ static bool judged_once(const struct handed *h, struct place place)
 
 static bool verdict_fits(const struct handed *h, uint32_t verdict)
 {
-    if (verdict == VERDICT_HELD)
+    if (verdict == VERDICT_HELD || verdict == VERDICT_CLIENT)
         return h->what == HANDED_RANGE;
     return verdict == VERDICT_LOST ? !handed_is_range(h) : verdict >= HG_OK && verdict <= HG_REJECT;
 }

@@ -52,6 +52,7 @@ struct left_out {
     struct wire_place place;
     uint64_t uuid_hash;
     uint32_t verdict, store;
+    uint32_t rows;      /* of VERDICT_CLIENT */
     const char *reason; /* static, or NULL */
 };
 

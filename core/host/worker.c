@@ -47,6 +47,7 @@ int worker_init(struct hg_host *w, struct host *h, uint16_t lane)
     pthread_condattr_destroy(&attr);
     bool whole = h->puller == NULL && (worker_pusher(w)->flags & HG_WHOLE_SETS) != 0;
     gather_init(&w->gather, &h->shelf, whole, &h->stopping);
+    w->gather.clients = h->setup.clients;
     w->gather.damaged = worker_damaged;
     w->gather.dropped = worker_dropped;
     w->gather.arg = w;

@@ -314,6 +314,7 @@ static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t
             .uuid_hash = row.uuid_hash,
             .after_ms = row.after_ms,
             .verdict = row.verdict,
+            .rows = row.rows,
             .unjudged = row.unjudged != 0,
         };
         int code = real_place(r, m->head.lane, row.place, &judged.place);
