@@ -77,6 +77,8 @@ PLUGIN_LIBS_mqtt := -lmosquitto -lssl -lcrypto
 PLUGIN_LIBS_nats := -lnats -ljansson
 PLUGIN_LIBS_ftp := -lcurl -lcrypto -lz -lzstd
 PLUGIN_LIBS_riffyn := -lcurl -ljansson -lcrypto
+PLUGIN_LIBS_amqp := -lrabbitmq -lssl -lcrypto
+PLUGIN_LIBS_smtp := -lcurl -lcrypto
 PLUGIN_LIBS_fields := -lcrypto
 PLUGIN_LIBS_jq := -ljq -lm
 

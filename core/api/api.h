@@ -75,6 +75,10 @@ api_route api_batch, api_receipts;
 api_route api_dead_list, api_dead_show, api_dead_retry, api_dead_drop, api_dead_retry_all, api_dead_drop_all;
 /* replays.c */
 api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
+/* The last segment that was begun at or before a moment, else the oldest. */
+struct journal_segment api_segment_of(struct api *api, int64_t wall_us);
+/* export.c */
+api_route api_export;
 /* metrics.c */
 api_route api_metrics;
 /* setrows.c */
@@ -111,6 +115,8 @@ void receipts_make(struct api *api, struct receipt_waiter *w);
 /* Something was settled, or time has passed: look who need not wait any longer. */
 void receipts_look(struct api *api);
 
+/* steer.c */
+api_route api_batch_expedite;
 /* actions.c */
 api_route api_audit;
 

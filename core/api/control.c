@@ -436,11 +436,14 @@ static int add_operation(struct buf *b, size_t i)
                         "\"the answer, or a problem (RFC 9457)\"}}",
                         method, described[i].name);
     const char *open = strchr(described[i].pattern, '{');
-    if (code == ERR_OK && open != NULL)
-        code = buf_addf(
-            b,
-            ",\"parameters\":[{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}]",
-            (int)(strchr(open, '}') - open - 1), open + 1);
+    for (bool more = false; code == ERR_OK && open != NULL; more = true, open = strchr(open + 1, '{')) {
+        code = buf_adds(b, more ? "," : ",\"parameters\":[");
+        if (code == ERR_OK)
+            code = buf_addf(b, "{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}",
+                            (int)(strchr(open, '}') - open - 1), open + 1);
+    }
+    if (code == ERR_OK && strchr(described[i].pattern, '{') != NULL)
+        code = buf_addc(b, ']');
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 

@@ -19,6 +19,7 @@
 
 enum {
     TICK_MS = 200,
+    TELL_MAX = 320,       /* of one look, to all readers together: where many watch, each sees fewer */
     OUT_BYTES = 64 << 10, /* waiting for one reader */
     WATCH_MAX = 128,
     WATCH_MS = 60000,
@@ -314,6 +315,7 @@ static void look_begin(struct taps *all)
     all->look.to = to;
     all->look.filters = all->filters;
     all->look.filter_count = count;
+    all->look.keep = TELL_MAX / count < 1 ? 1 : TELL_MAX / count > TAP_SETS ? TAP_SETS : TELL_MAX / count;
     all->look.count = 0;
     all->look.passed = 0;
     all->looking = true;

@@ -94,16 +94,16 @@ static bool wanted(const struct tap_look *l, const struct tap_set *set)
 
 static void take(struct tap_look *l, const struct record *record, const struct epoch *epoch)
 {
-    struct tap_set *set = &l->sets[l->count < TAP_SETS ? l->count : TAP_SETS - 1];
     struct tap_set seen = {.position = record->position, .rows = record->rows};
     text_of(record, CONTEXT_UUID, seen.uuid, sizeof seen.uuid);
     text_of(record, CONTEXT_CLIENT, seen.client, sizeof seen.client);
     if (!wanted(l, &seen))
         return;
-    if (l->count == TAP_SETS) {
+    if (l->count >= l->keep) {
         l->passed += record->rows;
         return;
     }
+    struct tap_set *set = &l->sets[l->count];
     *set = seen;
     set->uuid_hash = hash_bytes(slice_of(set->uuid));
     buf_init(&set->json, SET_BYTES);

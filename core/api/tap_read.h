@@ -31,7 +31,7 @@ struct tap_look {
     uint64_t at;                      /* in: from here; out: where the next look begins */
     struct journal_mark to;           /* in */
     const struct tap_filter *filters; /* in: a set is kept that fits one of them */
-    uint32_t filter_count;
+    uint32_t filter_count, keep;      /* keep at most so many, up to TAP_SETS */
     struct tap_set sets[TAP_SETS];
     uint32_t count;
     uint64_t passed; /* rows that nobody looked at, or that fitted but were too many */

@@ -1,4 +1,4 @@
-/* `headgate plugin check F.so`: tries a pusher, or a processor, in everything that may befall it, each item in a fresh
+/* `headgate plugin check F.so`: tries a plugin of any kind in everything that may befall it, each item in a fresh
  * host, and says what passed, what failed with the way to mend it, and what could not be tried. What it needs to know
  * stands in check.ini beside the plugin: options, a good and a bad row, commands for the far end. PLUGIN_… of the
  * environment, where a live system may stand, is read with --live only. */
@@ -83,13 +83,6 @@ static int show_json(const struct conform *c, const struct finding *all, const b
 
 /* --- running --- */
 
-/* A processor has no far end. */
-static bool concerns(const struct conform *c, enum item_id id)
-{
-    bool far = id == ITEM_OPEN_DOWN || id == ITEM_DOWN || id == ITEM_REOPEN || id == ITEM_PROBE;
-    return !far || c->subject.about.kind != HG_PROCESSOR;
-}
-
 static bool wanted(const struct args *a, const char *name)
 {
     size_t at = 0;
@@ -119,15 +112,17 @@ static int run_items(struct conform *c, const struct args *a)
 {
     static struct finding all[ITEM_COUNT];
     static bool ran[ITEM_COUNT];
-    size_t counts[3] = {0}, all_items = 0;
+    size_t counts[3] = {0};
     static struct finding begin; /* of what is no item yet */
     c->finding = &begin;
     if (c->loaded && !conform_far(c, c->up))
         return say_error(EXIT_CONFIG, "the far end does not come up: %s", begin.text);
     bool json = args_has(a, OPT_JSON);
+    size_t apply = 0;
     for (int i = 0; i < ITEM_COUNT; i++) {
-        all_items += concerns(c, (enum item_id)i);
-        if (!(ran[i] = wanted(a, items[i].name) && concerns(c, (enum item_id)i)))
+        bool applies = conform_applies(c, (enum item_id)i);
+        apply += applies;
+        if (!(ran[i] = applies && wanted(a, items[i].name)))
             continue;
         conform_item(c, (enum item_id)i, &all[i]);
         counts[all[i].state]++;
@@ -138,7 +133,7 @@ static int run_items(struct conform *c, const struct args *a)
     int exit = json ? show_json(c, all, ran) : EXIT_DONE;
     if (!json) {
         printf("%zu passed, %zu failed, %zu not exercised\n", counts[0], counts[1], counts[2]);
-        if (counts[ITEM_PASSED] == all_items)
+        if (counts[ITEM_PASSED] == apply)
             printf("%s %s conforms to ABI %d.%d\n", c->subject.about.name, c->subject.about.version, HG_ABI_MAJOR,
                    HG_ABI_MINOR);
     }

@@ -194,7 +194,7 @@ static void aside_count(struct aside *a, const struct aside_entry *entry, int si
         break;
     case ASIDE_PARKED: held_count(a, entry->uuid_hash, sign); /* fall through */
     case ASIDE_RETRYING:
-        a->parked_count += (size_t)sign;
+        a->parked_count += sign > 0 ? entry->rows : -(size_t)entry->rows;
         a->parked_bytes += sign > 0 ? bytes : -bytes;
         break;
     case ASIDE_GONE: a->gone += (size_t)sign; break;
@@ -252,6 +252,8 @@ static struct aside_entry entry_of(const struct aside_add *add)
         .attempts = add->attempts,
         .returned = add->returned,
         .state = add->state,
+        .rows = add->rows,
+        .suspect = add->suspect,
     };
 }
 
@@ -349,10 +351,8 @@ bool aside_bloated(const struct aside *a)
            a->total_bytes > BLOAT_MIN + BLOAT_TIMES * (a->dead_bytes + a->parked_bytes);
 }
 
-struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struct place place)
+static struct aside_entry *find(struct aside *a, const struct epoch *epoch, struct place place)
 {
-    if (a->count == 0)
-        return NULL;
     for (struct aside_entry *entry = entry_numbered(a, *id_head(a, place)); entry != NULL;
          entry = entry_numbered(a, entry->id_older)) {
         if (entry->state != ASIDE_GONE && place_cmp(entry->place, place) == 0 &&
@@ -360,6 +360,15 @@ struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struc
             return entry;
     }
     return NULL;
+}
+
+struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struct place place)
+{
+    const struct place set = {place.position, PLACE_SET};
+    if (a->count == 0)
+        return NULL;
+    struct aside_entry *row = find(a, epoch, place);
+    return row != NULL ? row : find(a, epoch, set);
 }
 
 /* --- what is gone --- */

@@ -1,4 +1,5 @@
-/* Rows set aside for one pusher: copies that no longer pin the journal. Each is in one of three states: *parked* (still
+/* Rows set aside for one pusher: copies that no longer pin the journal. (Where the row set is the unit, a parked one is
+ * one whole set: place.row PLACE_SET. Its dead letters are rows.) Each is in one of three states: *parked* (still
  * tried on its own), *retrying* (a dead letter that an operator sent again), *dead* (waiting for an operator).
  *
  * On disk: `dir`/aside/<number>, numbered append-only files. A file begins with a segment header (record.h), then
@@ -28,6 +29,7 @@ struct aside_entry {
     int64_t since_us; /* wall clock: when it came into this state */
     int64_t due_ms;   /* monotonic; parked and retrying: not before (not stored) */
     uint32_t file, offset, length;
+    uint32_t rows; /* 1, or those of the set */
     uint32_t attempts;
     uint32_t returned;                 /* how often it was sent again and came back */
     uint32_t id_older, uuid_older;     /* number + 1 of the one before it with the same hash, 0: none */
@@ -50,6 +52,7 @@ struct aside_add {
     uint64_t uuid_hash;
     uint32_t attempts, returned;
     uint8_t state; /* any but ASIDE_GONE */
+    bool suspect;  /* as in the entry */
     char reason[256];
     /* with from_file: the copy of a row that is here, not of the journal's. With `moved` it takes that one's place: to
      * carry another reason, or so that an old file can go; an empty reason keeps the old one */
@@ -59,7 +62,7 @@ struct aside_add {
     size_t data_len;
     int64_t since_us; /* 0: now */
     /* out, by aside_append: */
-    uint32_t file, offset, length;
+    uint32_t file, offset, length, rows;
     bool lost; /* the journal no longer has the row (damage): nothing was written */
 };
 
@@ -129,7 +132,7 @@ void aside_put(struct aside *a, const struct aside_entry *entry);
 /* And how far the files reach now. */
 void aside_grown(struct aside *a, const struct aside_end *end);
 
-/* Find by id, NULL when it is not here. */
+/* Find by id, NULL when it is not here. A row of a set that is here is that set. */
 struct aside_entry *aside_find(struct aside *a, const struct epoch *epoch, struct place place);
 /* Find by where it lies, NULL when it does not. */
 struct aside_entry *aside_at(struct aside *a, uint32_t file, uint32_t offset);

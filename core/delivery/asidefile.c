@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -85,17 +86,17 @@ struct slice aside_reason(const struct record *record)
 /* --- building records --- */
 
 static int record_append(struct buf *out, uint64_t base, uint16_t type, struct buf *context,
-                         const struct row_span *span, struct slice data, int64_t received_us, uint32_t *offset,
-                         uint32_t *length)
+                         const struct row_span *spans, uint32_t rows, struct slice data, int64_t received_us,
+                         uint32_t *offset, uint32_t *length)
 {
     int code = context_finish(context);
     if (code != ERR_OK)
         return code;
     struct record_parts parts = {
         .type = type,
-        .rows = span == NULL ? 0 : 1,
+        .rows = rows,
         .context = buf_slice(context),
-        .spans = span,
+        .spans = spans,
         .data = data,
     };
     parts.body_crc = record_body_crc(&parts);
@@ -111,10 +112,9 @@ static int record_append(struct buf *out, uint64_t base, uint16_t type, struct b
     record_header_write(&parts, base + start, received_us, 0, 0, p);
     memcpy(p + RECORD_HEADER, parts.context.ptr, parts.context.len);
     size_t at = RECORD_HEADER + parts.context.len;
-    if (span != NULL) {
-        memcpy(p + at, span, sizeof *span);
-        at += sizeof *span;
-    }
+    if (rows > 0)
+        memcpy(p + at, spans, rows * sizeof *spans);
+    at += rows * sizeof *spans;
     if (data.len > 0)
         memcpy(p + at, data.ptr, data.len);
     out->len += len;
@@ -137,23 +137,50 @@ static int context_copy(struct buf *context, const struct record *from)
     return code;
 }
 
-static int row_append(struct buf *out, uint64_t base, struct aside_add *add, const struct record *from, uint32_t row)
+/* What a record is to hold: a row, or all of a set as they are. */
+struct content {
+    struct row_span one, *spans;
+    uint32_t rows;
+    struct slice data;
+};
+
+static int content_of_set(const struct record *from, struct content *c)
+{
+    c->rows = from->rows;
+    c->data = from->data;
+    c->spans = calloc(from->rows, sizeof *c->spans);
+    for (uint32_t i = 0; c->spans != NULL && i < from->rows; i++)
+        c->spans[i] = record_span(from, i);
+    return c->spans == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+static void content_of_row(const struct aside_add *add, const struct record *from, uint32_t row, struct content *c)
+{
+    c->rows = 1;
+    c->data = add->data != NULL ? slice_make(add->data, add->data_len) : record_row(from, row);
+    c->one = record_span(from, row);
+    c->one.offset = 0;
+    c->one.length = (uint32_t)c->data.len;
+    c->spans = &c->one;
+}
+
+static int content_append(struct buf *out, uint64_t base, struct aside_add *add, const struct record *from,
+                          const struct content *c)
 {
     struct buf context;
+    bool set = add->place.row == PLACE_SET;
     buf_init(&context, 64 * 1024);
     char id[ROW_ID_LEN + 1];
-    row_id_text(&add->epoch, add->place.position, add->place.row, id);
-    struct row_span span = record_span(from, row);
-    struct slice data = add->data != NULL ? slice_make(add->data, add->data_len) : record_row(from, row);
-    span.offset = 0;
-    span.length = (uint32_t)data.len;
+    row_id_text(&add->epoch, add->place.position, set ? 0 : add->place.row, id);
     struct aside_mark mark = {.state = add->state,
                               .attempts = add->attempts,
                               .returned = add->returned,
                               .since_us = add->since_us,
                               .uuid_hash = add->uuid_hash,
-                              .row = add->place.row};
+                              .row = set ? 0 : add->place.row};
     int code = context_copy(&context, from);
+    if (code == ERR_OK && set)
+        code = context_add(&context, CONTEXT_ASIDE_SET, slice_make("", 0));
     if (code == ERR_OK)
         code = context_add(&context, CONTEXT_ROW_ID, slice_make(id, ROW_ID_LEN));
     struct slice reason = add->reason[0] != '\0' ? slice_of(add->reason) : aside_reason(from);
@@ -165,9 +192,25 @@ static int row_append(struct buf *out, uint64_t base, struct aside_add *add, con
     if (code == ERR_OK)
         code = mark_add(&context, &mark);
     if (code == ERR_OK)
-        code = record_append(out, base, RECORD_ASIDE, &context, &span, data, from->received_us, &add->offset,
-                             &add->length);
+        code = record_append(out, base, RECORD_ASIDE, &context, c->spans, c->rows, c->data, from->received_us,
+                             &add->offset, &add->length);
     buf_free(&context);
+    return code;
+}
+
+static int row_append(struct buf *out, uint64_t base, struct aside_add *add, const struct record *from, uint32_t row)
+{
+    struct content c = {.rows = 0};
+    int code = ERR_OK;
+    if (add->place.row == PLACE_SET)
+        code = content_of_set(from, &c);
+    else
+        content_of_row(add, from, row, &c);
+    if (code == ERR_OK)
+        code = content_append(out, base, add, from, &c);
+    add->rows = c.rows;
+    if (c.spans != &c.one)
+        free(c.spans);
     return code;
 }
 
@@ -184,7 +227,7 @@ static int change_append(struct buf *out, uint64_t base, const struct aside_chan
     uint32_t offset, length;
     int code = mark_add(&context, &mark);
     if (code == ERR_OK)
-        code = record_append(out, base, RECORD_STATE, &context, NULL, (struct slice){NULL, 0}, c->since_us, &offset,
+        code = record_append(out, base, RECORD_STATE, &context, NULL, 0, (struct slice){NULL, 0}, c->since_us, &offset,
                              &length);
     buf_free(&context);
     return code;
@@ -329,6 +372,14 @@ static int writer_room(struct writer *w)
     return w->out.len >= CHUNK_MAX ? writer_flush(w) : ERR_OK;
 }
 
+/* Which row of the record it is copied from: one that is aside holds that row alone, or its whole set. */
+static uint32_t row_in(const struct aside_add *add, const struct record *from)
+{
+    struct slice set;
+    bool alone = add->from_file != 0 && !context_get(from->context, CONTEXT_ASIDE_SET, &set);
+    return alone || add->place.row == PLACE_SET ? 0 : add->place.row;
+}
+
 static int add_write(struct writer *w, struct aside_add *add, const struct row_source *source, void **session)
 {
     struct record from;
@@ -338,7 +389,7 @@ static int add_write(struct writer *w, struct aside_add *add, const struct row_s
         add->since_us = clock_wall_us();
     int code = add->from_file != 0 ? aside_read(w->dir, add->from_file, add->from_offset, &copy, &from)
                                    : source->at(source->arg, session, add->place.position, &from);
-    uint32_t row = add->from_file != 0 ? 0 : add->place.row;
+    uint32_t row = code == ERR_OK ? row_in(add, &from) : 0;
     add->lost = code == ERR_DAMAGED || code == ERR_NOTFOUND || code == ERR_GONE || (code == ERR_OK && row >= from.rows);
     if (add->lost) {
         code = ERR_OK;

@@ -17,8 +17,9 @@
 
 static int load_row(struct aside *a, uint32_t file, const struct record *r, const struct aside_mark *m)
 {
-    struct slice id;
+    struct slice id, set;
     struct aside_entry entry = {.file = file,
+                                .rows = 1,
                                 .offset = (uint32_t)r->position,
                                 .length = r->length,
                                 .state = m->state,
@@ -29,6 +30,10 @@ static int load_row(struct aside *a, uint32_t file, const struct record *r, cons
     if (!context_get(r->context, CONTEXT_ROW_ID, &id) ||
         row_id_parse(id, &entry.epoch, &entry.place.position, &entry.place.row) != ERR_OK)
         return ERR_OK; /* a row without an id cannot be ours */
+    if (context_get(r->context, CONTEXT_ASIDE_SET, &set)) {
+        entry.place.row = PLACE_SET;
+        entry.rows = r->rows;
+    }
     int code = aside_reserve(a, 1);
     if (code != ERR_OK)
         return code;

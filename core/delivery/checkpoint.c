@@ -1,7 +1,11 @@
 /* Writing a checkpoint: aside, settle, cursor, in this order, each durable before the next begins.
  *
  * After a crash between two stages the cursor is the old one: the rows come again, copies set aside meanwhile are
- * dropped at the next start (pusher_load), settle entries are written a second time and mean the same. */
+ * dropped at the next start (pusher_load), settle entries are written a second time and mean the same.
+ *
+ * A row that is aside already does not come again by the cursor: its file alone says what it is. So what was said of
+ * such rows is settled before it changes there; after a crash in between they are tried again, and whatever is said
+ * then is another entry behind this one. */
 #include "delivery/checkpoint.h"
 
 #include "base/client.h"
@@ -134,7 +138,8 @@ static void sweep_lanes(struct checkpoint *cp)
         if (s->set)
             continue;
         cp->cursor.lanes[s->lane] = s->end;
-        cp->cursor.plans[s->lane].there = false;
+        if (s->rows > 0)
+            cp->cursor.plans[s->lane].there = false;
         if (s->end_row > 0)
             cp->cursor.lane_rows[s->lane] = s->end_row;
     }
@@ -154,9 +159,24 @@ static int stage_aside(struct checkpoint *cp, struct err *e)
     return aside_append(cp->dir, &cp->end, cp->adds, cp->add_count, cp->changes, cp->change_count, cp->source, e);
 }
 
+/* Those of rows that are aside, or the others. */
+static int settle_some(struct checkpoint *cp, bool aside, struct err *e)
+{
+    struct settle_entry *some = calloc(cp->settle_count + 1, sizeof *some);
+    size_t count = 0;
+    if (some == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for settle entries");
+    for (size_t i = 0; i < cp->settle_count; i++)
+        if (cp->settles[i].aside == aside)
+            some[count++] = cp->settles[i];
+    int code = settle_append(cp->dir, some, count, e);
+    free(some);
+    return code;
+}
+
 static int stage_settle(struct checkpoint *cp, struct err *e)
 {
-    int code = settle_append(cp->dir, cp->settles, cp->settle_count, e);
+    int code = settle_some(cp, false, e);
     if (code == ERR_OK)
         code = settle_append(cp->dir, cp->swept_settles, cp->swept_settle_count, e);
     if (code == ERR_OK && cp->trim > 0)
@@ -179,6 +199,7 @@ int checkpoint_write(struct checkpoint *cp, struct err *e)
                 err_set(e, code, "cannot read the rows to be given up: %s", err_text(code));
             break;
         case STAGE_SWEPT: code = stage_swept(cp, e); break;
+        case STAGE_JUDGED: code = settle_some(cp, true, e); break;
         case STAGE_ASIDE: code = stage_aside(cp, e); break;
         case STAGE_SETTLE: code = stage_settle(cp, e); break;
         case STAGE_CURSOR: code = cursor_write(cp->dir, &cp->cursor, e); break;

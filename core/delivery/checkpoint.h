@@ -10,7 +10,7 @@
 #include "delivery/cursor.h"
 #include "delivery/settle.h"
 
-enum checkpoint_stage { STAGE_SWEEP, STAGE_SWEPT, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
+enum checkpoint_stage { STAGE_SWEEP, STAGE_SWEPT, STAGE_JUDGED, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
 
 struct checkpoint {
     char *dir; /* the pusher's folder */

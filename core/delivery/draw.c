@@ -31,13 +31,14 @@ static struct settle_entry *settle_new(struct pusher *p, struct place place)
     return entry;
 }
 
-void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome)
+static void settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome,
+                   bool aside)
 {
     pusher_dirty(p, false);
     if (p->settle_count > 0) { /* runs of one row set and outcome are one entry */
         struct settle_entry *last = &p->settles[p->settle_count - 1];
         if (last->place.position == place.position && last->place.row + last->rows == place.row && last->rows > 0 &&
-            last->outcome == outcome && last->attempts == attempts) {
+            last->outcome == outcome && last->attempts == attempts && last->aside == aside) {
             last->rows += rows;
             return;
         }
@@ -48,6 +49,17 @@ void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t
     entry->rows = rows;
     entry->attempts = attempts;
     entry->outcome = (uint8_t)outcome;
+    entry->aside = aside;
+}
+
+void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome)
+{
+    settle(p, place, rows, attempts, outcome, false);
+}
+
+void pusher_settle_aside(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome)
+{
+    settle(p, place, rows, attempts, outcome, true);
 }
 
 void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome)
@@ -175,8 +187,6 @@ static void draw_lanes(struct pusher *p, struct checkpoint *cp)
             return;
         }
         draw_sweep(p, cp, i);
-        if (lane->sweeping)
-            lane->plan.there = false;
     }
 }
 
@@ -249,6 +259,7 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
         return;
     struct lane *lane = &p->lanes[s->lane];
     lane->sweeping = false;
+    lane->plan.there = lane->plan.there && s->rows == 0; /* else it has lost rows */
     lane->next = s->end;
     if (s->end_row > 0)
         lane->row = s->end_row;

@@ -38,11 +38,26 @@ static void convict_reason(char *out, size_t size, int signal)
              signal > 0 ? strsignal(signal) : "it ended");
 }
 
+/* Suspects that are being parked: parked rows like others from now on. */
+static void acquit_adds(struct aside_add *adds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        adds[i].suspect = false;
+}
+
+static void acquit_parked(struct pusher *p)
+{
+    acquit_adds(p->adds, p->add_count);
+    if (p->writing != NULL)
+        acquit_adds(p->writing->adds, p->writing->add_count);
+}
+
 void evidence_convict(struct pusher *p)
 {
     char reason[160];
     if (p->suspect.position == 0)
         return;
+    acquit_parked(p);
     for (size_t i = 0; i < p->waiting.count && !p->broken;) {
         struct waiting_row *row = &p->waiting.rows[i];
         convict_reason(reason, sizeof reason, row->signal);
@@ -79,6 +94,7 @@ void pusher_absolve(struct pusher *p, int64_t now)
         entry->crashes = 0;
         entry->suspect = false;
     }
+    acquit_parked(p);
     p->aside_due_ms = p->aside_suspected ? now : p->aside_due_ms;
     for (uint32_t i = 0; i < p->lane_count; i++)
         p->lanes[i].crashes = p->lanes[i].overdue = 0;
@@ -144,11 +160,12 @@ static void crash_range(struct pusher *p, struct handed *h, bool lone, int signa
     if (row == NULL)
         return;
     row->c.attempts = LONE_CRASHES_MAX;
+    row->due_ms = now + p->settings.retry_max_ms;
     row->signal = signal;
     suspect_found(p, row->c.place, signal);
 }
 
-static void crash_rows(struct pusher *p, struct handed *h, bool lone, int signal)
+static void crash_rows(struct pusher *p, struct handed *h, bool lone, int signal, int64_t now)
 {
     for (uint32_t i = 0; i < h->item_count; i++) {
         struct waiting_row *row = waiting_find(&p->waiting, h->items[i].place);
@@ -160,6 +177,7 @@ static void crash_rows(struct pusher *p, struct handed *h, bool lone, int signal
         if (!lone || ++row->crashes < LONE_CRASHES_MAX)
             continue;
         row->c.kind = WAITING_SUSPECT;
+        row->due_ms = now + p->settings.retry_max_ms;
         row->c.attempts += LONE_CRASHES_MAX;
         row->crashes = 0;
         row->suspected = false;
@@ -281,7 +299,7 @@ static void judge_crash(struct pusher *p, struct handed *h, int signal, int64_t 
     bool lone = h->first_push && p->pushes == 1 && alone(p, h);
     switch (h->what) {
     case HANDED_RANGE: crash_range(p, h, lone, signal, now); break;
-    case HANDED_ROWS: crash_rows(p, h, lone, signal); break;
+    case HANDED_ROWS: crash_rows(p, h, lone, signal, now); break;
     case HANDED_ASIDE: crash_aside(p, h, lone, signal); break;
     case HANDED_REPLAY: break; /* replay_back counts its tries */
     }

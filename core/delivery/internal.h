@@ -63,11 +63,15 @@ static inline struct place pusher_unit(const struct pusher *p, struct place plac
 /* checkpoints (draw.c) */
 void pusher_dirty(struct pusher *p, bool urgent);
 void pusher_settle(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome);
+/* The same of a row that is aside already. */
+void pusher_settle_aside(struct pusher *p, struct place place, uint32_t rows, uint32_t attempts, enum outcome outcome);
 /* All rows from `place` up to the position `end`. */
 void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome);
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
 /* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
+/* What a forgotten pusher has parked becomes dead letters, as far as there is room. */
+void pusher_forget_parked(struct pusher *p);
 /* Give up what a forgotten pusher still has. */
 void pusher_forget_rows(struct pusher *p);
 /* The cursor at once, without what a checkpoint brings with it; blocks. */
@@ -81,6 +85,10 @@ int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 uint64_t pusher_adding(const struct pusher *p);
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
+/* Room and memory for so many more dead letters? False: neither was used; without room it is broken now. */
+bool pusher_dead_room(struct pusher *p, uint32_t rows);
+/* One row of a set that is aside becomes a dead letter of its own; there is room for it. */
+void pusher_aside_row_dead(struct pusher *p, const struct aside_entry *set, uint32_t row, const char *reason);
 /* Is this row about to be set aside, by itself or with its set? */
 bool pusher_sets_aside(const struct pusher *p, struct place place);
 /* Give a waiting row up as a dead letter or parked row; false as above. */

@@ -17,6 +17,16 @@ static bool refused_before(const struct pusher *p, const struct handed *h, const
     return false;
 }
 
+/* How many rows of its set are. */
+static uint32_t set_refused(const struct handed *h, const struct judged *first)
+{
+    uint32_t refused = 0;
+    for (const struct judged *j = first; j < h->judged + h->judged_count && j->place.position == first->place.position;
+         j++)
+        refused += j->verdict == HG_REJECT;
+    return refused;
+}
+
 /* One listed row of a range. False: stop here, the lane goes on with this row. */
 static bool judge_range_row(struct pusher *p, const struct handed *h, const struct judged *j, uint32_t attempts,
                             bool some_delivered, int64_t now)
@@ -25,8 +35,12 @@ static bool judge_range_row(struct pusher *p, const struct handed *h, const stru
     case HG_RETRY: verdict_retry(p, j); return verdict_waits(p, j, WAITING_RETRY, attempts, now);
     case VERDICT_HELD: return verdict_waits(p, j, WAITING_HELD, attempts, now);
     case HG_REJECT:
-        if (!refused_before(p, h, j) && !judge_breaker(p, some_delivered))
+        if (refused_before(p, h, j))
+            break;
+        if (!judge_breaker(p, some_delivered))
             return false;
+        if (pusher_whole_sets(p) && !pusher_dead_room(p, set_refused(h, j))) /* all of it, or nothing */
+            return verdict_waits(p, j, WAITING_RETRY, attempts, now);
         break;
     default: break;
     }

@@ -33,25 +33,38 @@ static bool judge_waiting(struct pusher *p, struct waiting_row *row, const struc
     return true;
 }
 
+/* How many rows of a set are refused; `again`: why it is to be tried again as a whole, or NULL. */
+static uint32_t set_refusals(const struct handed *h, uint64_t position, const struct judged **again)
+{
+    uint32_t refused = 0;
+    *again = NULL;
+    for (uint32_t i = 0; i < h->judged_count; i++) {
+        const struct judged *j = &h->judged[i];
+        if (j->place.position != position)
+            continue;
+        refused += j->verdict == HG_REJECT;
+        if (*again == NULL && (j->verdict == HG_RETRY || j->verdict == VERDICT_LOST))
+            *again = j;
+    }
+    return refused;
+}
+
 /* The set as a whole: again, or settled row by row. Rows that are not listed were delivered. */
 static uint64_t judge_set(struct pusher *p, struct waiting_row *row, const struct handed *h, const struct done *done,
                           int64_t now)
 {
     uint32_t attempts = row->c.attempts + 1;
     uint64_t position = row->c.place.position, settled = 1;
-    bool counted = false;
-    for (uint32_t i = 0; i < h->judged_count; i++) {
-        const struct judged *j = &h->judged[i];
-        if (j->place.position == position && (j->verdict == HG_RETRY || j->verdict == VERDICT_LOST))
-            return judge_waiting(p, row, j, done->delivered > 0, now);
-    }
+    const struct judged *again;
+    uint32_t refused = set_refusals(h, position, &again);
+    if (again != NULL)
+        return judge_waiting(p, row, again, done->delivered > 0, now);
+    if (refused > 0 && (!judge_breaker(p, done->delivered > 0) || !pusher_dead_room(p, refused)))
+        return 0; /* all of it, or nothing */
     for (uint32_t i = 0; i < h->judged_count; i++) {
         const struct judged *j = &h->judged[i];
         if (j->place.position != position)
             continue;
-        if (j->verdict == HG_REJECT && !counted && !judge_breaker(p, done->delivered > 0))
-            return 0;
-        counted = counted || j->verdict == HG_REJECT;
         if (!verdict_book(p, j, attempts))
             return 0;
         settled++;
@@ -112,6 +125,21 @@ static bool refuse_aside(struct pusher *p, struct aside_entry *entry, const stru
            pusher_aside_dead(p, entry, verdict_reason(j, "refused without a reason"));
 }
 
+/* A row that was aside is through. */
+static void aside_book(struct pusher *p, struct place place, uint32_t attempts, uint32_t verdict)
+{
+    enum outcome outcome = OUTCOME_DELIVERED;
+    if (verdict == HG_DUPLICATE)
+        outcome = OUTCOME_DUPLICATE;
+    else if (verdict == HG_SKIP)
+        outcome = OUTCOME_SKIPPED;
+    p->totals[outcome == OUTCOME_DUPLICATE ? TOTAL_DUPLICATE
+              : outcome == OUTCOME_SKIPPED ? TOTAL_SKIPPED
+                                           : TOTAL_DELIVERED]++;
+    p->counts.skipped_plugin += outcome == OUTCOME_SKIPPED;
+    pusher_settle_aside(p, place, 1, attempts, outcome);
+}
+
 static bool judge_aside(struct pusher *p, struct aside_entry *entry, const struct judged *j, bool some_delivered,
                         int64_t now)
 {
@@ -133,22 +161,61 @@ static bool judge_aside(struct pusher *p, struct aside_entry *entry, const struc
         entry->due_ms = now + pusher_backoff(p, entry->attempts);
         return false;
     case VERDICT_LOST: p->counts.lost++; break;
-    case HG_DUPLICATE:
-        p->totals[TOTAL_DUPLICATE]++;
-        pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DUPLICATE);
-        break;
-    case HG_SKIP:
-        p->totals[TOTAL_SKIPPED]++;
-        p->counts.skipped_plugin++;
-        pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_SKIPPED);
-        break;
-    default:
-        p->totals[TOTAL_DELIVERED]++;
-        pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DELIVERED);
-        break;
+    default: aside_book(p, entry->place, entry->attempts, j->verdict); break;
     }
     aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
     return true;
+}
+
+/* Those of a set that were not told of were delivered. Each is named: something else may have been said of it before a
+ * crash. */
+static void settle_unlisted(struct pusher *p, const struct aside_entry *set, const struct handed *h)
+{
+    uint32_t from = 0;
+    for (uint32_t i = 0; i <= h->judged_count; i++) {
+        bool end = i == h->judged_count;
+        if (!end && h->judged[i].place.position != set->place.position)
+            continue;
+        uint32_t to = end || h->judged[i].place.row > set->rows ? set->rows : h->judged[i].place.row;
+        if (to > from)
+            pusher_settle_aside(p, (struct place){set->place.position, from}, to - from, set->attempts,
+                                OUTCOME_DELIVERED);
+        from = to + 1 > from ? to + 1 : from;
+    }
+}
+
+/* The same of a set that is aside. Its rows are copied from there: the journal may have dropped it long ago. */
+static uint64_t judge_aside_set(struct pusher *p, struct aside_entry *entry, const struct handed *h,
+                                const struct done *done, int64_t now)
+{
+    const struct judged *again;
+    uint32_t refused = set_refusals(h, entry->place.position, &again), listed = 0;
+    if (again != NULL)
+        return judge_aside(p, entry, again, done->delivered > 0, now);
+    entry->attempts++;
+    entry->changed = true;
+    entry->crashes = 0;
+    entry->suspected = false;
+    if (refused > 0 && (!judge_breaker(p, done->delivered > 0) || !pusher_dead_room(p, refused))) {
+        entry->due_ms = now + pusher_backoff(p, entry->attempts);
+        return 0;
+    }
+    for (uint32_t i = 0; i < h->judged_count; i++) {
+        const struct judged *j = &h->judged[i];
+        if (j->place.position != entry->place.position || j->place.row >= entry->rows)
+            continue;
+        listed++;
+        if (j->verdict == HG_REJECT) {
+            pusher_error(p, slice_of(verdict_reason(j, "refused without a reason")));
+            pusher_aside_row_dead(p, entry, j->place.row, verdict_reason(j, "refused without a reason"));
+        } else {
+            aside_book(p, j->place, entry->attempts, j->verdict);
+        }
+    }
+    settle_unlisted(p, entry, h);
+    p->totals[TOTAL_DELIVERED] += entry->rows > listed ? entry->rows - listed : 0;
+    aside_move(&p->aside, entry, ASIDE_GONE, clock_wall_us());
+    return entry->rows;
 }
 
 void judge_aside_rows(struct pusher *p, struct handed *h, const struct done *done, int64_t now)
@@ -164,10 +231,13 @@ void judge_aside_rows(struct pusher *p, struct handed *h, const struct done *don
         entry->out = false;
         const struct judged *told = handed_judged(h, h->items[i].place);
         struct judged ok = {.place = entry->place, .verdict = HG_OK};
+        bool set = entry->place.row == PLACE_SET;
         if (told == NULL && pushed)
             told = &ok;
-        if (told == NULL || (told->unjudged && !pushed))
+        if (set ? !set_judged(h, entry->place, pushed) : told == NULL || (told->unjudged && !pushed))
             entry->due_ms = p->not_now_until_ms;
+        else if (set)
+            settled += judge_aside_set(p, entry, h, done, now);
         else
             settled += judge_aside(p, entry, told, done->delivered > 0, now);
     }

@@ -29,15 +29,22 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
     pusher_dirty(p, true);
 }
 
+static const char why_forgotten[] = "given up: its pusher was forgotten";
+
+void pusher_forget_parked(struct pusher *p)
+{
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry)) {
+        bool parked = entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING;
+        if (parked && !entry->moving && !pusher_aside_dead(p, entry, why_forgotten))
+            return; /* without room it stays parked, and waits for one */
+    }
+}
+
 void pusher_forget_rows(struct pusher *p)
 {
-    static const char why[] = "given up: its pusher was forgotten";
-    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL && !p->broken;
-         entry = aside_active_next(&p->aside, entry)) {
-        if (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING)
-            (void)pusher_aside_dead(p, entry, why); /* without room it stays parked, and waits for one */
-    }
-    pusher_give_up(p, p->give_up_to, true, why);
+    pusher_forget_parked(p);
+    pusher_give_up(p, p->give_up_to, true, why_forgotten);
 }
 
 int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e)

@@ -65,16 +65,30 @@ static bool expire_row(struct pusher *p, struct waiting_row *row)
     return true;
 }
 
+/* A suspect waits for a neighbour that passes. While none comes it must not pin the journal: one that is full takes no
+ * neighbour either. */
+static bool park_suspect(struct pusher *p, struct waiting_row *row, int64_t now)
+{
+    if (row->give_up != GIVE_NO || row->due_ms > now || p->ops->aside_full(p->ops->arg, ASIDE_PARKED, pusher_adding(p)))
+        return false;
+    size_t count = p->add_count;
+    if (!pusher_waiting_aside(p, row, ASIDE_PARKED, "it is suspected of crashing the plugin"))
+        return false;
+    if (p->add_count > count)
+        p->adds[count].suspect = p->aside_suspected = true;
+    return true;
+}
+
 /* What to do with one waiting row now; true when it left the table. */
 static bool tend_row(struct pusher *p, struct waiting_row *row, int64_t now)
 {
-    if (row->out || row->c.kind == WAITING_SUSPECT || row->give_up != GIVE_NO)
+    if (row->c.kind == WAITING_SUSPECT)
+        return park_suspect(p, row, now);
+    if (row->out || row->give_up != GIVE_NO)
         return false;
     if (p->settings.retry_for_ms > 0 && row->c.kind == WAITING_RETRY &&
         waiting_age(row, now) >= (uint64_t)p->settings.retry_for_ms)
         return expire_row(p, row);
-    if (row->c.place.row == PLACE_SET)
-        return false; /* only single rows are tried on their own */
     if (row->c.plan != 0)
         return false; /* nobody knows what became of its batch: that comes again whole */
     bool others_pass = p->counts.delivered_rows > row->passed;
@@ -165,12 +179,14 @@ static bool aside_blocked(const struct pusher *p, const struct firsts *f, const 
     return false;
 }
 
-/* Can it go along? A hand-out reads one file, and its rows are told apart by their places. */
+/* Can it go along? A hand-out reads one file, and its rows are told apart by their places. `bytes`: so far. */
 static bool goes_along(const struct pusher *p, const struct aside_entry *entry, const struct hand_item *items,
-                       uint32_t count)
+                       uint32_t count, uint64_t bytes)
 {
     if (count == 0)
         return true;
+    if (bytes + entry->length > p->settings.batch_bytes)
+        return false;
     bool alone = entry->suspected || entry->solo;
     const struct aside_entry *first = aside_at((struct aside *)(uintptr_t)&p->aside, items[0].file, items[0].offset);
     if (alone || first == NULL || first->suspected || first->solo || items[0].file != entry->file)
@@ -188,6 +204,7 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
     if (p->aside.parked_count == 0 || p->aside_due_ms > now || !firsts_make(&firsts, &p->aside))
         return 0;
     uint32_t count = 0;
+    uint64_t bytes = 0;
     int64_t next = INT64_MAX;
     bool left = false;
     for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
@@ -197,10 +214,11 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
         if (entry->due_ms > now) {
             next = entry->due_ms < next ? entry->due_ms : next;
         } else if (pusher_lane_of_row(p, entry->uuid_hash, entry->place.position) != lane || count == max ||
-                   (suspected && !entry->suspected) || !goes_along(p, entry, items, count)) {
+                   (suspected && !entry->suspected) || !goes_along(p, entry, items, count, bytes)) {
             left = true;
         } else {
             entry->out = true;
+            bytes += entry->length;
             items[count++] = (struct hand_item){.place = entry->place,
                                                 .epoch = entry->epoch,
                                                 .file = entry->file,

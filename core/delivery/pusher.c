@@ -461,6 +461,8 @@ int64_t pusher_step(struct pusher *p, int64_t now)
     CHECK_MAGIC(p, PUSHER_MAGIC);
     expire_unopened(p, now);
     pusher_let_rows_go(p);
+    if (p->forgotten && p->aside.parked_count > 0)
+        pusher_forget_parked(p);
     int64_t wake = INT64_MAX, at;
     if (p->host == HOST_NONE)
         wake = start_host(p, now);
@@ -546,12 +548,13 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
 }
 
 /* Rows of a row set that are about to be set aside. */
-static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position)
+static uint32_t adds_at(const struct aside_add *adds, size_t count, uint64_t position, uint32_t rows)
 {
     uint32_t parked = 0;
     for (size_t i = 0; i < count; i++) { /* not what only moves: that is counted where it lies */
         bool becomes = !adds[i].moved || adds[i].reason[0] != '\0';
-        parked += adds[i].place.position == position && becomes;
+        if (adds[i].place.position == position && becomes)
+            parked += adds[i].place.row == PLACE_SET ? rows : 1;
     }
     return parked;
 }
@@ -571,12 +574,13 @@ static bool is_parked(const struct aside_entry *entry, uint64_t position, uint64
            (entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING);
 }
 
-static uint32_t parked_at(const struct pusher *p, uint64_t position, uint64_t uuid_hash)
+static uint32_t parked_at(const struct pusher *p, uint64_t position, uint64_t uuid_hash, uint32_t rows)
 {
     uint32_t count = 0;
     const struct aside_entry *entry = p->aside.parked_count == 0 ? NULL : aside_active(&p->aside);
     for (; entry != NULL; entry = aside_active_next(&p->aside, entry))
-        count += is_parked(entry, position, uuid_hash);
+        if (is_parked(entry, position, uuid_hash))
+            count += entry->place.row == PLACE_SET ? rows : 1;
     return count;
 }
 
@@ -599,10 +603,10 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         if (row->c.attempts > out->attempts)
             out->attempts = row->c.attempts;
     }
-    out->parked = parked_at(p, position, uuid_hash);
-    out->parked += adds_at(p->adds, p->add_count, position) + sets_at(p->sets, p->set_count, position, rows);
+    out->parked = parked_at(p, position, uuid_hash, rows);
+    out->parked += adds_at(p->adds, p->add_count, position, rows) + sets_at(p->sets, p->set_count, position, rows);
     if (p->writing != NULL)
-        out->parked += adds_at(p->writing->adds, p->writing->add_count, position) +
+        out->parked += adds_at(p->writing->adds, p->writing->add_count, position, rows) +
                        sets_at(p->writing->sweeps, p->writing->sweep_count, position, rows);
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];

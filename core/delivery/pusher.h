@@ -312,9 +312,12 @@ void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *
 int pusher_forget(struct pusher *p, struct journal_mark end, struct err *e) MUST_CHECK;
 /* One that was let go is wanted again: it registers as a new one does, and keeps its dead letters. Blocks. */
 int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct err *e) MUST_CHECK;
-/* ERR_BUSY: it was forgotten, and would never try it. */
+/* ERR_BUSY: it was forgotten, and would never try it; or a row is to be changed that goes with its whole set. */
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
+/* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short.
+ */
+uint32_t pusher_expedite(struct pusher *p, const struct epoch *epoch, uint64_t position, int64_t now);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
 /* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
 const char *replay_word(const struct replay_job *job);

@@ -10,16 +10,25 @@
 
 enum { COMPACT_BYTES = 8 << 20 }; /* copied by one checkpoint */
 
+static bool adds_reserve(struct pusher *p, size_t more)
+{
+    size_t cap = p->add_cap == 0 ? 16 : p->add_cap;
+    while (cap < p->add_count + more)
+        cap *= 2;
+    if (cap == p->add_cap)
+        return true;
+    struct aside_add *grown = realloc(p->adds, cap * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    p->adds = grown;
+    p->add_cap = cap;
+    return true;
+}
+
 static struct aside_add *add_new(struct pusher *p)
 {
-    if (p->add_count == p->add_cap) {
-        size_t cap = p->add_cap == 0 ? 16 : p->add_cap * 2;
-        struct aside_add *grown = realloc(p->adds, cap * sizeof *grown);
-        if (grown == NULL)
-            return NULL;
-        p->adds = grown;
-        p->add_cap = cap;
-    }
+    if (!adds_reserve(p, 1))
+        return NULL;
     struct aside_add *add = &p->adds[p->add_count++];
     memset(add, 0, sizeof *add);
     return add;
@@ -29,6 +38,15 @@ uint64_t pusher_adding(const struct pusher *p)
 {
     size_t adds = p->add_count + 1 + (p->writing == NULL ? 0 : p->writing->add_count);
     return adds * (ADD_OVERHEAD + p->row_bytes);
+}
+
+bool pusher_dead_room(struct pusher *p, uint32_t rows)
+{
+    uint64_t more = pusher_adding(p) + (rows - 1) * (ADD_OVERHEAD + p->row_bytes);
+    if (!p->ops->aside_full(p->ops->arg, ASIDE_DEAD, more))
+        return adds_reserve(p, rows);
+    pusher_break(p, DEAD_FULL);
+    return false;
 }
 
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
@@ -64,7 +82,8 @@ static bool adds_take(const struct aside_add *adds, size_t add_count, const stru
                       struct place place)
 {
     for (size_t i = 0; i < add_count; i++)
-        if (place_cmp(adds[i].place, place) == 0)
+        if (adds[i].place.position == place.position &&
+            (adds[i].place.row == place.row || adds[i].place.row == PLACE_SET))
             return true;
     for (size_t i = 0; i < set_count; i++)
         if (sets[i].set && sets[i].from.position == place.position)
@@ -115,8 +134,8 @@ static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool 
 
 bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason)
 {
-    bool done = row->c.place.row == PLACE_SET
-                    ? state == ASIDE_DEAD && set_aside_set(p, row, true, reason)
+    bool done = row->c.place.row == PLACE_SET && state == ASIDE_DEAD
+                    ? set_aside_set(p, row, true, reason)
                     : pusher_set_aside(p, row->c.place, row->c.uuid_hash, row->c.attempts, state, reason);
     if (done)
         waiting_remove(&p->waiting, row);
@@ -144,8 +163,40 @@ static struct aside_add *move_new(struct pusher *p, struct aside_entry *entry)
     return add;
 }
 
+void pusher_aside_row_dead(struct pusher *p, const struct aside_entry *set, uint32_t row, const char *reason)
+{
+    struct aside_add *add = add_new(p);
+    CHECK(add != NULL && row < set->rows); /* there is room: pusher_dead_room */
+    *add = (struct aside_add){
+        .place = {set->place.position, row},
+        .epoch = set->epoch,
+        .uuid_hash = set->uuid_hash,
+        .attempts = set->attempts,
+        .state = ASIDE_DEAD,
+        .from_file = set->file,
+        .from_offset = set->offset,
+    };
+    snprintf(add->reason, sizeof add->reason, "%.255s", reason);
+    p->totals[TOTAL_DEAD]++;
+    pusher_settle_aside(p, add->place, 1, set->attempts, OUTCOME_DEAD);
+}
+
+/* Each of its rows is a dead letter, and the set is gone. */
+static bool aside_set_dead(struct pusher *p, struct aside_entry *set, const char *reason)
+{
+    if (set->moving || !pusher_dead_room(p, set->rows))
+        return false;
+    for (uint32_t row = 0; row < set->rows; row++)
+        pusher_aside_row_dead(p, set, row, reason);
+    set->suspect = set->suspected = set->solo = false;
+    aside_move(&p->aside, set, ASIDE_GONE, clock_wall_us());
+    return true;
+}
+
 bool pusher_aside_dead(struct pusher *p, struct aside_entry *entry, const char *reason)
 {
+    if (entry->place.row == PLACE_SET)
+        return aside_set_dead(p, entry, reason);
     bool parked = entry->state == ASIDE_PARKED; /* else it was a dead letter already, and had its room */
     if (parked && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
         pusher_break(p, DEAD_FULL);
@@ -163,7 +214,7 @@ bool pusher_aside_dead(struct pusher *p, struct aside_entry *entry, const char *
     add->since_us = entry->since_us;
     snprintf(add->reason, sizeof add->reason, "%.255s", reason);
     p->totals[TOTAL_DEAD]++;
-    pusher_settle(p, entry->place, 1, entry->attempts, OUTCOME_DEAD);
+    pusher_settle_aside(p, entry->place, 1, entry->attempts, OUTCOME_DEAD);
     return true;
 }
 
@@ -219,7 +270,7 @@ void pusher_let_rows_go(struct pusher *p)
 
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now)
 {
-    if (p->forgotten)
+    if (p->forgotten || (entry->place.row == PLACE_SET && new_data.ptr != NULL))
         return ERR_BUSY;
     if (new_data.ptr == NULL) {
         aside_move(&p->aside, entry, ASIDE_RETRYING, clock_wall_us());

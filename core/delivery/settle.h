@@ -25,6 +25,7 @@ struct settle_entry {
     uint32_t rows; /* a run of rows of the same row set with the same outcome; 0: all up to `end` */
     uint32_t attempts;
     uint8_t outcome;  /* enum outcome */
+    bool aside;       /* of a row that is aside already (not stored); see checkpoint.c */
     uint64_t end;     /* with rows 0: position up to which all rows had this outcome */
     uint64_t segment; /* base of the journal segment it belongs to */
 };

@@ -128,8 +128,11 @@ static bool judged_once(const struct handed *h, struct place place)
     return handed_holds_sets(h) || handed_judged(h, place) == NULL;
 }
 
-static bool verdict_fits(const struct handed *h, uint32_t verdict)
+static bool verdict_fits(const struct handed *h, const struct judged *row)
 {
+    uint32_t verdict = row->verdict;
+    if (row->place.row >= PLACE_SET && verdict != HG_RETRY && verdict != VERDICT_LOST)
+        return false; /* sets are judged by their rows; only one that was not read has none */
     if (verdict == VERDICT_HELD || verdict == VERDICT_CLIENT)
         return h->what == HANDED_RANGE;
     return verdict == VERDICT_LOST ? !handed_is_range(h) : verdict >= HG_OK && verdict <= HG_REJECT;
@@ -138,8 +141,7 @@ static bool verdict_fits(const struct handed *h, uint32_t verdict)
 int pusher_judged(struct pusher *p, uint32_t worker, uint64_t token, const struct judged *row, struct slice reason)
 {
     struct handed *h = handed_find(p, worker, token);
-    if (h == NULL || !h->taken || !handed_holds(h, row->place) || !judged_once(h, row->place) ||
-        !verdict_fits(h, row->verdict))
+    if (h == NULL || !h->taken || !handed_holds(h, row->place) || !judged_once(h, row->place) || !verdict_fits(h, row))
         return ERR_SYNTAX;
     uint64_t most = (uint64_t)h->rows + (handed_is_range(h) ? h->max_rows + 1 : h->item_count);
     if (h->judged_count >= most)

@@ -81,15 +81,15 @@ void judge_passed(struct pusher *p, uint64_t rows)
     p->failed_starts = 0;
 }
 
-/* A row that cannot be settled now waits. Where there is no room for it, it is parked; a set is not, it keeps the lane
- * where it is. */
+/* A row that cannot be settled now waits. Where there is no room for it, it is parked: with its set, which is asked for
+ * once for each of its rows. */
 bool verdict_waits(struct pusher *p, const struct judged *j, enum waiting_kind kind, uint32_t attempts, int64_t now)
 {
     struct place unit = pusher_unit(p, j->place);
     struct waiting_row *row = waiting_add(&p->waiting, unit, j->uuid_hash, kind, now);
     if (row == NULL)
-        return unit.row != PLACE_SET && pusher_set_aside(p, j->place, j->uuid_hash, attempts, ASIDE_PARKED,
-                                                         verdict_reason(j, "there is no room for it to wait"));
+        return pusher_sets_aside(p, unit) || pusher_set_aside(p, unit, j->uuid_hash, attempts, ASIDE_PARKED,
+                                                              verdict_reason(j, "there is no room for it to wait"));
     row->passed = p->counts.delivered_rows;
     if (kind == WAITING_RETRY) {
         row->c.attempts = attempts;

@@ -366,7 +366,7 @@ static int list_row(struct gather *g, const struct wire_item *item, const struct
         return code;
     const struct record *r = &g->list.record;
     bool aside = file->store == STORE_ASIDE;
-    bool set = !aside && item->place.row == PLACE_SET;
+    bool set = item->place.row == PLACE_SET;
     if (r->type != (aside ? RECORD_ASIDE : RECORD_ROWS) || (!set && item->place.row >= r->rows))
         return ERR_NOTFOUND;
     struct lent_record like = record_like(r, file, h);
@@ -375,6 +375,7 @@ static int list_row(struct gather *g, const struct wire_item *item, const struct
         return ERR_DAMAGED;
     like.attempt = item->attempt > 0 ? item->attempt : 1;
     like.origin = (h->flags & HAND_REPLAY) != 0 ? HG_REPLAY : like.attempt > 1 || aside ? HG_RETRIED : HG_LIVE;
+    like.set = aside && set;
     if (set)
         return lent_add(rows, &like, r, 0, r->rows);
     code = lent_add(rows, &like, r, item->place.row, item->place.row + 1);

@@ -62,7 +62,8 @@ static uint32_t api_number(const struct hg_row *row)
 
 static int api_last(const struct hg_row *row)
 {
-    return row->record->store == STORE_JOURNAL && row->number + 1 == row->record->rows;
+    bool whole = row->record->store == STORE_JOURNAL || row->record->set;
+    return whole && row->number + 1 == row->record->rows;
 }
 
 static int64_t api_index(const struct hg_row *row)
@@ -242,7 +243,7 @@ static int api_stopping(const struct hg_host *w)
 static int api_wait(struct hg_host *w, int64_t ms)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
-    return life_pause(w, ms);
+    return life_pause(w->of, ms);
 }
 
 static size_t api_state_get(const struct hg_host *w, void *out, size_t size)

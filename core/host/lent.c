@@ -136,7 +136,7 @@ int lent_leave(struct hg_rows *l, const struct left_out *left)
 struct wire_place lent_place(const struct hg_row *row)
 {
     return (struct wire_place){.position = row->record->place,
-                               .row = row->record->store == STORE_ASIDE ? 0 : row->number};
+                               .row = row->record->store == STORE_ASIDE && !row->record->set ? 0 : row->number};
 }
 
 uint32_t reason_cut(const char *text)

@@ -28,6 +28,7 @@ struct lent_record {
     struct slice context, uuid, client;
     uint32_t rows; /* in the whole record */
     uint32_t store, attempt, origin;
+    bool set;                  /* in an aside file: a whole set lies there; else its one row */
     char id[BATCH_ID_LEN + 1]; /* made when it is first asked for; empty before */
 };
 

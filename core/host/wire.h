@@ -93,7 +93,7 @@ struct wire_item { /* of HAND_LIST */
     uint32_t attempt;
     uint64_t base;
     uint64_t uuid_hash;      /* 0: not told */
-    struct wire_place place; /* row PLACE_SET: the whole set. In an aside file: offset, row 0; all of one file */
+    struct wire_place place; /* row PLACE_SET: the whole set. In an aside file: offset, else row 0; all of one file */
 };
 
 /* Followed by `held` x uint64_t hashes of uuids whose rows are left out (verdict HELD), or by `items` x wire_item. */

@@ -75,7 +75,7 @@ bool context_get(struct slice context, uint16_t tag, struct slice *value)
 
 static bool tag_known(uint16_t tag)
 {
-    return tag == CONTEXT_UUID || tag == CONTEXT_ROW_ID || tag == CONTEXT_ASIDE;
+    return tag == CONTEXT_UUID || tag == CONTEXT_ROW_ID || tag == CONTEXT_ASIDE || tag == CONTEXT_ASIDE_SET;
 }
 
 int context_check(struct slice context)

@@ -38,11 +38,12 @@ enum context_tag {
     CONTEXT_DOCUMENTS = 0x0006, /* u32: records of the request, with CONTEXT_KEY */
     CONTEXT_PATH = 0x0007,      /* request path, with CONTEXT_KEY (its scope) */
     CONTEXT_TRACEPARENT = 0x0008,
-    CONTEXT_PULLER = 0x0009, /* name of the puller that the rows, or the position, come from */
-    CONTEXT_ROW_ID = 0x8010, /* aside: the row's own id, text */
-    CONTEXT_REASON = 0x0011, /* aside: why */
-    CONTEXT_ASIDE = 0x8012,  /* aside: struct of aside.h */
-    CONTEXT_OLD_ID = 0x0013, /* a new row made from an old one: the old row's id */
+    CONTEXT_PULLER = 0x0009,    /* name of the puller that the rows, or the position, come from */
+    CONTEXT_ROW_ID = 0x8010,    /* aside: the row's own id, text */
+    CONTEXT_REASON = 0x0011,    /* aside: why */
+    CONTEXT_ASIDE = 0x8012,     /* aside: struct of aside.h */
+    CONTEXT_ASIDE_SET = 0x8014, /* aside: empty; the record is a whole row set, set aside as one */
+    CONTEXT_OLD_ID = 0x0013,    /* a new row made from an old one: the old row's id */
 };
 
 struct segment_header {

@@ -134,6 +134,7 @@ static void write_items(struct runner *r, const struct hand *hand, struct wire_i
             out[i].store = STORE_ASIDE;
             out[i].base = item->file;
             out[i].place.position = item->offset;
+            out[i].place.row = item->place.row == PLACE_SET ? PLACE_SET : 0;
             continue;
         }
         out[i].store = STORE_JOURNAL;
@@ -248,7 +249,7 @@ static int told_ready(struct runner *r, const struct wire_ready *m)
 {
     r->confined = m->confined != 0;
     if (r->puller != NULL)
-        puller_host_ready(r->puller, clock_ms());
+        puller_host_ready(r->puller, clock_ms(), clock_wall_us());
     else
         pusher_host_ready(r->pusher, clock_ms());
     return ERR_OK;
@@ -280,7 +281,8 @@ static int told_taken(struct runner *r, const struct wire_taken *m)
                         m->first_hash, m->end_row, clock_ms());
 }
 
-/* Rows of an aside file are told by their offset; delivery knows them by their place. */
+/* Rows of an aside file are told by their offset, those of a set by their number too; delivery knows them by their
+ * place. */
 static int real_place(struct runner *r, uint32_t lane, struct wire_place told, struct place *out)
 {
     if (lane >= CURSOR_LANES)
@@ -292,7 +294,9 @@ static int real_place(struct runner *r, uint32_t lane, struct wire_place told, s
     for (uint32_t i = 0; i < h->item_count; i++) {
         if (h->items[i].offset != told.position)
             continue;
-        *out = h->items[i].place;
+        out->position = h->items[i].place.position;
+        if (h->items[i].place.row != PLACE_SET)
+            out->row = h->items[i].place.row;
         return ERR_OK;
     }
     return ERR_SYNTAX;

@@ -17,19 +17,22 @@ _headgate_options() {
     receipt) echo --json --after --ca --admin ;;
     'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
     'dead show') echo --json --ca --admin ;;
-    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --why --ca --admin ;;
+    'dead retry') echo --pusher --reason --uuid --since --all --dry-run --edit --why --ca --admin ;;
     'dead drop') echo --pusher --reason --uuid --since --all --dry-run --why --ca --admin ;;
     'dead export') echo --pusher --reason --uuid --since --all --ca --admin ;;
+    export) echo --from --to --uuid --all --ca --admin ;;
     tap) echo --pusher --uuid --client --json --ca --admin ;;
     replay) echo --pusher --from --to --batch --uuid --rate --new-ids --dry-run --no-wait --json --why --ca --admin ;;
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --why --ca --admin ;;
+    expedite) echo --pusher --why --ca --admin ;;
     pause) echo --why --ca --admin ;;
     resume) echo --why --ca --admin ;;
     reload) echo --json --why --ca --admin ;;
     drain) echo --wait --why --ca --admin ;;
     probe) echo --ca --admin ;;
     refusals) echo --json --ca --admin ;;
+    doctor) echo --config --data --plugins --json --ca --admin ;;
     audit) echo --since --limit --json --ca --admin ;;
     'journal verify') echo --config --json ;;
     'journal dump') echo --config --rows ;;
@@ -44,10 +47,10 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status tap send receipt dead replay pause resume reload \
-        drain probe refusals audit journal key ;;
-    help) echo run check config plugin status tap send receipt dead replay pause resume reload drain probe refusals audit \
-        journal key ;;
+    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite pause \
+        resume reload drain probe refusals doctor audit journal key ;;
+    help) echo run check config plugin status tap send receipt dead export replay expedite pause resume reload drain \
+        probe refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;

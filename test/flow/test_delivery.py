@@ -77,6 +77,23 @@ def test_one_row_that_always_fails_holds_back_its_uuid_only():
 
 
 # contract: api.dead api.dead.id dead.list dead.show api.receipt.states
+def test_a_whole_set_that_always_fails_is_parked():
+    """It pins nothing, later sets of its uuid stand behind it, and it comes as a whole once the pusher is mended."""
+    with chaos("retry", "bad", plugin="whole", BATCH_ROWS="1") as g:
+        g.take(rows("a", 3, bad=1))
+        g.take(row("a", {"n": 9}))
+        wait_until(lambda: g.take(row("b")) and g.pusher("whole")["parked"] == 4)
+        assert all(r[3] == "b" for r in got(g, "whole"))
+        assert wait_until(lambda: g.pusher("whole")["lag"]["bytes"] == 0)
+        assert not g.dead()
+        g.env["PLUGIN_WHOLE_MODE"] = "good"
+        g.restart()
+        found = wait_until(lambda: len(r := [r for r in got(g, "whole") if r[3] == "a"]) >= 4 and r)
+        assert [(r[4], r[5]["n"]) for r in found] == [("0", 0), ("1", 1), ("2.", 2), ("0.", 9)]  # `.`: the last of a set
+        assert len({r[1] for r in found[:3]}) == 1 and found[0][1] > 5
+        wait_until(lambda: g.pusher("whole")["parked"] == 0)
+
+
 def test_a_refused_row_becomes_a_dead_letter():
     with chaos("reject", "bad") as g:
         taken = g.take({"uuid": "a", "rows": [{"data": {"n": 0}}, {"data": {"n": 1, "bad": 1}}, {"data": {"n": 2}}]})

@@ -245,7 +245,7 @@ static void aside_run(void)
         CHECK(record.position == entry->offset && record.length == entry->length);
         buf_free(&copy);
         dead += entry->state == ASIDE_DEAD;
-        parked += entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING;
+        parked += entry->state == ASIDE_PARKED || entry->state == ASIDE_RETRYING ? entry->rows : 0;
     }
     CHECK(a.dead_count == dead && a.parked_count == parked);
     aside_close(&a);

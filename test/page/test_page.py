@@ -331,6 +331,29 @@ def test_signing_in(watch, shot):
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_who_is_bound_to_a_client_sees_its_own(watch):
+    with lab(KEYS, start=False) as g:
+        mine, other = key(g, "ingest", "read", "operate", client="lab-a")[0], key(g, "ingest", "read", client="lab-b")[0]
+        g.start()
+        for token in (mine, other):
+            assert g.post(plate(1, bad=[1]), headers={"Authorization": f"Bearer {token}"}).status == 202
+        w = watch(g)
+        page = w.open()
+        page.get_by_label("Key").fill(mine)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(["Row sets", "Dead letters", "Live"])
+        w.open("sets?find=plate-0001")
+        expect(page.locator("section.card")).to_have_count(1)
+        w.open("dead")
+        expect(page.locator(".group h2")).to_have_text("1 row · http")
+        w.open("live")
+        expect(page.get_by_text("Watching.")).to_be_visible()
+        assert g.post(plate(2), headers={"Authorization": f"Bearer {other}"}).status == 202
+        assert g.post(plate(3), headers={"Authorization": f"Bearer {mine}"}).status == 202
+        expect(page.get_by_role("log")).to_contain_text("plate-0003")
+        expect(page.get_by_role("log")).not_to_contain_text("plate-0002")
+
+
 def test_no_text_becomes_markup(watch):
     evil = "<img src=x onerror=alert(1)>"
     with lab() as g:

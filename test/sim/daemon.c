@@ -140,6 +140,7 @@ static void items_write(const struct hand *hand, struct wire_item *out)
         out[i] = (struct wire_item){
             .attempt = item->attempt, .uuid_hash = item->uuid_hash, .store = STORE_ASIDE, .base = item->file};
         out[i].place.position = item->offset;
+        out[i].place.row = item->place.row == PLACE_SET ? PLACE_SET : 0;
         if (hand->what == HANDED_ASIDE)
             continue;
         (void)!journal_segment_at(journal, item->place.position, &segment);
@@ -173,7 +174,7 @@ static void order_hand(void *arg, struct pusher *p, const struct hand *hand)
     } out;
     size_t tail = hand->held_count * sizeof(uint64_t) + hand->item_count * sizeof(struct wire_item);
     CHECK(proc.stage == PROCESS_RUNS && sizeof out.head + tail <= sizeof out);
-    if (lend_for(hand) != ERR_OK) {
+    if (lend_for(hand) != ERR_OK || host_stage(hand->worker) != PLAY_IDLE) { /* nonsense said that it was done */
         order_kill(arg, p, HOST_KILLED);
         return;
     }
@@ -328,7 +329,8 @@ static struct place real_place(uint32_t lane, struct wire_place told)
     const struct handed *h = &pusher->workers[lane];
     for (uint32_t i = 0; h->busy && h->what == HANDED_ASIDE && i < h->item_count; i++)
         if (h->items[i].offset == told.position)
-            return h->items[i].place;
+            return h->items[i].place.row == PLACE_SET ? (struct place){h->items[i].place.position, told.row}
+                                                      : h->items[i].place;
     return place_of(told);
 }
 

@@ -172,6 +172,7 @@ static void row_show(const struct hg_row *from, struct push_row *to)
         .origin = from->record->origin,
         .attempt = from->record->attempt,
         .aside = from->record->store == STORE_ASIDE,
+        .set = from->record->set,
         .edited = strstr(text, "\"e\"") != NULL,
     };
     SIM_CHECK(sscanf(text, "{\"n\":%llu", (unsigned long long *)&to->n) == 1, "a row says %s", text);

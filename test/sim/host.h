@@ -15,8 +15,8 @@ struct push_row { /* as the plugin sees it, and what it says */
     uint64_t n;
     uint64_t position;
     uint32_t number, origin, attempt;
-    bool aside, edited;
-    uint32_t verdict; /* 0: none. After the push: as it is taken */
+    bool aside, set, edited; /* `set`: aside, with its whole set */
+    uint32_t verdict;        /* 0: none. After the push: as it is taken */
     char reason[48];
 };
 

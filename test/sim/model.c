@@ -58,10 +58,16 @@ struct sim_row *model_row(uint64_t n)
 
 /* --- as the pusher sees it --- */
 
+/* Is `place` this row, or one of this set? */
+static bool place_is(struct place that, struct place place)
+{
+    return that.row == PLACE_SET ? that.position == place.position : place_cmp(that, place) == 0;
+}
+
 static bool adds_open(const struct aside_add *adds, size_t count, struct place place)
 {
     for (size_t i = 0; i < count; i++)
-        if (place_cmp(adds[i].place, place) == 0 && adds[i].state != ASIDE_DEAD)
+        if (place_is(adds[i].place, place) && adds[i].state != ASIDE_DEAD)
             return true;
     return false;
 }
@@ -90,7 +96,7 @@ static bool is_open(const struct sim_set *s, struct place place)
         waiting_find(&p->waiting, (struct place){place.position, PLACE_SET}) != NULL)
         return true;
     for (size_t i = 0; i < p->aside.count; i++)
-        if (place_cmp(p->aside.entries[i].place, place) == 0 &&
+        if (place_is(p->aside.entries[i].place, place) &&
             (p->aside.entries[i].state == ASIDE_PARKED || p->aside.entries[i].state == ASIDE_RETRYING))
             return true;
     return adds_open(p->adds, p->add_count, place) ||
@@ -238,7 +244,7 @@ void model_pushing(uint32_t worker, const struct push *push)
                   "row %" PRIu64 " comes again after it was settled", r->n);
         if (ordered && !row->again && !row->replayed)
             check_order(push, i);
-        if (model.whole_sets && !r->aside)
+        if (model.whole_sets && (!r->aside || r->set))
             check_whole(push, i, s);
     }
     if (model.stable && !replay && !push->rows[0].aside)
@@ -290,8 +296,7 @@ void model_crashed(const struct push *push)
 {
     plans_split(push->token);
     const struct sim_set *s = set_of(push->rows[0].n);
-    bool lone = push->count == 1 ||
-                (model.whole_sets && !push->rows[0].aside && push->rows[push->count - 1].n < s->first + s->rows);
+    bool lone = push->count == 1 || (model.whole_sets && push->rows[push->count - 1].n < s->first + s->rows);
     lone = lone && push->first && push->rows[0].origin != HG_REPLAY;
     for (uint32_t i = 0; lone && i < push->count; i++) {
         struct sim_row *row = model_row(push->rows[i].n);
@@ -305,8 +310,9 @@ void model_blamed(struct place place)
     const struct sim_set *s = set_at(place.position);
     for (uint32_t k = 0; s != NULL && k < s->rows; k++) {
         struct sim_row *row = model_row(s->first + k);
-        row->lone++;
-        row->stamp = model.passed;
+        bool it = model.whole_sets || k == place.row;
+        row->lone += it;
+        row->stamp = it ? model.passed : row->stamp;
     }
 }
 
@@ -391,7 +397,9 @@ static void adds_check(const struct aside_add *adds, size_t count)
         const struct sim_set *s = set_at(add->place.position);
         if (add->state == ASIDE_DEAD && !add->lost && s != NULL && (add->reason[0] != '\0' || add->from_file == 0))
             check_reason(add, s);
-        bool may = model.damaged || s == NULL || model_row(s->first + add->place.row)->replayed; /* that pins nothing */
+        bool may =
+            model.damaged || s == NULL ||
+            model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))->replayed; /* that pins nothing */
         SIM_CHECK(!add->lost || may, "row %u at %" PRIu64 " is lost while it is set aside", add->place.row,
                   add->place.position);
     }

@@ -116,6 +116,36 @@ static void test_nonsense(void **state)
 
 /* --- looking --- */
 
+/* A row that waits is tried as soon as somebody says so, and only that one. */
+static void test_expedite(void **state)
+{
+    (void)state;
+    const struct epoch epoch = {.bytes = {0}};
+    bed.settings.retry_min_ms = bed.settings.retry_max_ms = 3600 * 1000;
+    begin();
+    bed_take(3);
+    const struct place second = bed_place(1);
+    bed_judge(0, HG_RETRY);
+    bed_judge(1, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed_take(10);
+    bed_done(HG_ALL_OK);
+    bed_quiet();
+    uint32_t hands = bed.hands;
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position + 1, bed.now), 0); /* no such row set */
+    bed_pass(0);
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position, bed.now), 1);
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position, bed.now), 0); /* due already */
+    while (bed.hands == hands || bed.hand.what != HANDED_ROWS) {
+        bed_take(1);
+        bed_done(HG_ALL_OK);
+        assert_true(bed.hands < hands + 2000);
+    }
+    assert_int_equal(bed.hand.item_count, 1);
+    assert_int_equal(place_cmp(bed.items[0].place, second), 0);
+    assert_int_equal(bed.items[0].attempt, 2);
+}
+
 /* Two of four are pushed; before and behind them stands a row set of another client. */
 static void push_two_of_four(uint32_t result)
 {
@@ -647,6 +677,7 @@ int main(void)
         TEST(test_what_was_marked_stays),
         TEST(test_one_that_ends_without_rows_is_broken),
         TEST(test_nonsense),
+        TEST(test_expedite),
         TEST(test_other_clients),
         TEST(test_views_and_lag),
         TEST(test_receipts_of_what_is_not_on_disk),

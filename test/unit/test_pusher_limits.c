@@ -177,6 +177,171 @@ static void test_the_disk_is_behind(void **state)
     assert_int_equal(bed_total(TOTAL_SKIPPED) + bed_total(TOTAL_DUPLICATE), MANY);
 }
 
+/* --- sets --- */
+
+static int tell_at(uint64_t position, uint32_t row, uint32_t verdict)
+{
+    const struct judged judged = {.place = {position, row}, .uuid_hash = position, .verdict = verdict};
+    int code = pusher_judged(bed.p, bed.hand.worker, bed.hand.token, &judged, SLICE_LIT("because"));
+    bed.listed += code == ERR_OK;
+    return code;
+}
+
+/* Its host takes the sets of the last hand-out: so many rows of three each. */
+static void take_sets(uint32_t sets)
+{
+    bed_take(3 * sets);
+    bed.rows = 3 * sets;
+    struct handed *h = handed_find(bed.p, bed.hand.worker, bed.hand.token);
+    h->rows = bed.rows;
+}
+
+/* The set at FIRST fails each time, while others pass. */
+static void park_a_set(void)
+{
+    bed.flags = HG_WHOLE_SETS;
+    bed.set_rows = 3;
+    begin();
+    take_sets(2);
+    for (uint32_t row = 0; row < 3; row++)
+        assert_int_equal(tell_at(FIRST, row, HG_RETRY), ERR_OK);
+    bed_done(HG_JUDGED);
+    for (int i = 0; bed.p->waiting.count > 0; i++) {
+        assert_true(i < 50);
+        bed.now += 10;
+        bool set = bed.hand.what == HANDED_ROWS;
+        take_sets(1);
+        for (uint32_t row = 0; set && row < 3; row++)
+            assert_int_equal(tell_at(FIRST, row, HG_RETRY), ERR_OK);
+        bed_done(HG_JUDGED);
+    }
+    bed_quiet();
+}
+
+static struct aside_entry *parked_set(void)
+{
+    return aside_find(&bed.p->aside, &bed.segments[0].epoch, (struct place){FIRST, PLACE_SET});
+}
+
+/* Until it is handed out as one. */
+static void to_parked_set(void)
+{
+    for (int i = 0; bed.hand.what != HANDED_ASIDE; i++) {
+        assert_true(i < 50);
+        take_sets(1);
+        bed.now += 10;
+        bed_done(HG_ALL_OK);
+    }
+    assert_true(bed.hand.item_count == 1 && bed.items[0].place.row == PLACE_SET);
+}
+
+static void test_a_set_that_always_fails_is_parked(void **state)
+{
+    (void)state;
+    park_a_set();
+    assert_true(parked_set() != NULL && parked_set()->state == ASIDE_PARKED && bed.p->aside.parked_count == 3);
+    assert_true(pusher_low(bed.p) > FIRST && bed.p->durable_low > FIRST); /* it pins nothing */
+    assert_int_equal(view_of(FIRST, 3).parked, 3);
+    bed_restart();
+    assert_true(parked_set() != NULL && bed.p->aside.parked_count == 3 && !pusher_drained(bed.p, FIRST));
+    bed_run();
+    to_parked_set();
+    take_sets(1);
+    assert_int_equal(tell_at(FIRST, PLACE_SET, HG_REJECT), ERR_SYNTAX); /* sets are judged by their rows */
+    assert_int_equal(tell_at(FIRST, 1, HG_REJECT), ERR_OK);
+    uint64_t before = bed_total(TOTAL_DELIVERED);
+    bed.unreadable = ERR_GONE; /* the journal has dropped it by now */
+    bed_done(HG_JUDGED);
+    assert_int_equal(bed_total(TOTAL_DELIVERED), before + 2);
+    bed_quiet();
+    struct aside_entry *dead = aside_find(&bed.p->aside, &bed.segments[0].epoch, (struct place){FIRST, 1});
+    assert_true(parked_set() == NULL && dead != NULL && dead->state == ASIDE_DEAD && dead->rows == 1);
+    assert_true(bed.p->aside.dead_count == 1 && bed.p->aside.parked_count == 0 && view_of(FIRST, 3).parked == 0);
+    bed_restart();
+    assert_true(bed.p->aside.dead_count == 1 && bed.p->aside.parked_count == 0);
+}
+
+/* No room for its dead letters: none of them is one, and the set stays as it is. */
+static void test_a_parked_set_without_room(void **state)
+{
+    (void)state;
+    park_a_set();
+    to_parked_set();
+    bed.dead_full = true;
+    take_sets(1);
+    for (uint32_t row = 0; row < 2; row++)
+        assert_int_equal(tell_at(FIRST, row, HG_REJECT), ERR_OK);
+    bed_done(HG_JUDGED);
+    assert_true(bed.p->broken && parked_set() != NULL && bed_total(TOTAL_DEAD) == 0);
+    bed_down(HOST_STOPPED, "");
+    bed_quiet();
+    bed.dead_full = false;
+    struct err e;
+    pusher_want(bed.p, false, bed.now);
+    assert_int_equal(pusher_forget(bed.p, bed.mark, &e), ERR_OK);
+    for (int i = 0; !pusher_let_go(bed.p); i++) {
+        assert_true(i < 50);
+        bed_pass(1000);
+    }
+    assert_true(parked_set() == NULL && bed.p->aside.parked_count == 0);
+    for (uint32_t row = 0; row < 3; row++)
+        assert_non_null(aside_find(&bed.p->aside, &bed.segments[0].epoch, (struct place){FIRST, row}));
+}
+
+/* The same where it waits: a refused set has room for all its dead letters, or for none. */
+static void test_a_refused_set_without_room(void **state)
+{
+    (void)state;
+    bed.flags = HG_WHOLE_SETS;
+    bed.set_rows = 3;
+    begin();
+    bed.dead_full = true;
+    take_sets(1);
+    for (uint32_t row = 0; row < 3; row++)
+        assert_int_equal(tell_at(FIRST, row, HG_REJECT), ERR_OK);
+    bed_done(HG_JUDGED);
+    assert_true(bed.p->broken && bed_total(TOTAL_DEAD) == 0 && bed.p->add_count == 0);
+    assert_non_null(waiting_find(&bed.p->waiting, (struct place){FIRST, PLACE_SET}));
+    bed.dead_full = false;
+    bed_down(HOST_STOPPED, "");
+    pusher_pause(bed.p, false, bed.now);
+    bed_pass(10);
+    bed_ready();
+    assert_int_equal(bed.hand.what, HANDED_ROWS);
+    take_sets(1);
+    for (uint32_t row = 0; row < 3; row++)
+        assert_int_equal(tell_at(FIRST, row, HG_REJECT), ERR_OK);
+    bed_done(HG_JUDGED);
+    bed_quiet();
+    assert_true(bed.p->aside.dead_count == 3 && bed_total(TOTAL_DEAD) == 3);
+}
+
+/* A suspect that no neighbour comes for pins nothing after a while; one that comes then convicts it all the same. */
+static void test_a_suspect_is_parked(void **state)
+{
+    (void)state;
+    bed.settings.retry_max_ms = 5000;
+    begin();
+    bed_take(1);
+    bed_done(HG_ALL_OK);
+    bed.p->paused = true; /* nothing else passes meanwhile */
+    bed_pass(0);
+    struct waiting_row *row = waiting_add(&bed.p->waiting, (struct place){FIRST, 0}, FIRST, WAITING_SUSPECT, bed.now);
+    row->due_ms = bed.now + 5000;
+    bed.p->suspect = row->c.place;
+    bed.p->paused = false;
+    bed_pass(4999);
+    assert_int_equal(bed.p->waiting.count, 1);
+    bed_pass(1);
+    bed_quiet();
+    assert_true(bed.p->waiting.count == 0 && aside_of(FIRST)->state == ASIDE_PARKED && aside_of(FIRST)->suspect);
+    assert_int_equal(bed.hand.what, HANDED_RANGE);
+    bed_take(1);
+    bed_done(HG_ALL_OK);
+    bed_quiet();
+    assert_true(aside_of(FIRST)->state == ASIDE_DEAD && bed.p->suspect.position == 0);
+}
+
 /* --- time that is up --- */
 
 static void test_a_range_expires(void **state)
@@ -379,6 +544,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_a_set_that_always_fails_is_parked),
+        TEST(test_a_parked_set_without_room),
+        TEST(test_a_refused_set_without_room),
+        TEST(test_a_suspect_is_parked),
         TEST(test_no_room_to_wait),
         TEST(test_no_room_at_all),
         TEST(test_dead_letters_are_full),

@@ -136,8 +136,10 @@ static void test_without_random_numbers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silence_ends_it),        cmocka_unit_test(test_it_does_not_last_for_ever),
-        cmocka_unit_test(test_ids),                    cmocka_unit_test(test_how_many),
+        cmocka_unit_test(test_silence_ends_it),
+        cmocka_unit_test(test_it_does_not_last_for_ever),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_how_many),
         cmocka_unit_test(test_without_random_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ function refresh(node, ...children) {
 
 // --- the gateway
 
-const me = { roles: [], csrf: null };
+const me = { roles: [], client: "", csrf: null };
 const can = (role) => me.roles.includes(role);
 
 // Rows keep every digit of their numbers: what a number of JavaScript cannot hold stays the text that it was.

@@ -125,6 +125,10 @@ function dead(main, parameters) {
     field("Pusher", select), field("Reason has", input("reason"), true), field("uuid", input("uuid"), true), field("Since", input("since", "2h")), el("button", null, "Filter"));
   show(main, el("h1", null, "Dead letters"), el("p", { class: "quiet" }, "Rows that a destination has refused, with the reason. They wait here until somebody decides."), form, box);
   const again = () => listLetters(filter, box, again).catch((fault) => show(box, el("p", { class: "error" }, fault.message)));
-  ask("GET", "/v1/pushers").then((all) => { for (const p of all.pushers) select.append(el("option", { value: p.name, selected: p.name === filter.pusher }, p.name)); }, lost);
+  if (!me.client) ask("GET", "/v1/pushers").then((all) => { for (const p of all.pushers) select.append(el("option", { value: p.name, selected: p.name === filter.pusher }, p.name)); }, lost);
   again();
+  // What was sent again leaves, or comes back, a moment later. What somebody reads stays where it is.
+  often(2000, async () => {
+    if (!box.querySelector("details[open]") && !box.contains(document.activeElement) && !document.querySelector("dialog[open]")) await listLetters(filter, box, again);
+  });
 }

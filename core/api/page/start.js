@@ -2,6 +2,9 @@
 
 const VIEWS = [["", "Overview", overview], ["sets", "Row sets", sets], ["dead", "Dead letters", dead], ["live", "Live", live], ["plugins", "Plugins", plugins],
   ["settings", "Settings", settings], ["log", "Log", log], ["refusals", "Refusals", refusals], ["keys", "Keys", keys]];
+// Who is bound to a client sees what is that client's, and nothing of the gateway.
+const OWN_VIEWS = ["sets", "dead", "live"];
+const views = () => (me.client ? VIEWS.filter(([word]) => OWN_VIEWS.includes(word)) : VIEWS);
 const IDLE_MS = 30 * 60 * 1000;
 
 let current = null, leave = null, touched = Date.now();
@@ -16,7 +19,7 @@ function go(view, parameters) {
 function route() {
   if (location.hash === "#main") { document.getElementById("main").focus(); return; }
   const [path, words] = location.hash.replace(/^#\/?/, "").split("?"), [name, part] = path.split("/");
-  const view = VIEWS.find(([word]) => word === name) || VIEWS[0], main = document.getElementById("main"), first = current === null;
+  const view = views().find(([word]) => word === name) || views()[0], main = document.getElementById("main"), first = current === null;
   if (leave) leave();
   leave = null;
   current = {};
@@ -70,10 +73,11 @@ async function signOut() {
 
 function begin(found) {
   me.roles = found.roles;
+  me.client = found.client;
   me.csrf = found.csrf || null;
   touched = Date.now();
-  show(document.getElementById("views"), VIEWS.map(([word, text]) => el("li", null, el("a", { href: `#/${word}` }, text))));
-  show(document.getElementById("who"), found.csrf ? [el("span", null, found.name || found.key), button("Sign out", signOut)] : null);
+  show(document.getElementById("views"), views().map(([word, text]) => el("li", null, el("a", { href: `#/${word}` }, text))));
+  show(document.getElementById("who"), found.csrf ? [el("span", null, found.name || found.key, found.client ? ` · ${found.client}` : ""), button("Sign out", signOut)] : null);
   current = null;
   route();
 }
