@@ -68,6 +68,8 @@ static int compile(struct worker *w, struct hg_host *host, const char *name, con
     }
     w->said[0] = '\0';
     jq_set_error_cb(*out, note_error, w);
+    jq_set_input_cb(*out, NULL, NULL); /* jq_init() of 1.6 leaves these two as memory was */
+    jq_set_debug_cb(*out, NULL, NULL);
     jq_set_attr(*out, jv_string("JQ_LIBRARY_PATH"), jv_array()); /* no modules; without the list `import` aborts */
     if (jq_compile(*out, program))
         return HG_OPEN_OK;
