@@ -104,6 +104,14 @@ static void push_gives(struct box *b, int result)
     assert_int_equal(testkit_verdict(b->kit, 0), result == HG_JUDGED ? HG_OK : 0);
 }
 
+static void probe_gives(struct box *b, int result)
+{
+    turn(b);
+    int rc = testkit_probe(b->kit);
+    turn(b);
+    assert_int_equal(rc, result);
+}
+
 static void test_one_for_many(void **state)
 {
     struct box *b = *state;
@@ -115,7 +123,7 @@ static void test_one_for_many(void **state)
     assert_string_equal(b->had, "Bearer t1");
     assert_string_equal(b->asked, "grant_type=client_credentials");
     assert_string_equal(b->who, "Basic bGFiJTIwMzphJTNBYiUyQmM="); /* lab%203:a%3Ab%2Bc */
-    assert_int_equal(testkit_probe(b->kit), HG_OPEN_OK);
+    probe_gives(b, HG_OPEN_OK);
     assert_int_equal(b->drawn, 1);
 }
 
@@ -193,7 +201,7 @@ static void test_no_token_is_never_a_rows_fault(void **state)
         assert_null(strstr(testkit_push_reason(b->kit), "a:b+c"));
     }
     assert_int_equal(b->posts, 0);
-    assert_int_equal(testkit_probe(b->kit), HG_OPEN_NOT_NOW);
+    probe_gives(b, HG_OPEN_NOT_NOW);
     b->token = (struct web_reply){.status = 200};
     push_gives(b, HG_JUDGED);
 }
