@@ -6,7 +6,7 @@
 #   make crash      kills, faults, power cuts and hostile peers at the full counts; hours (CRASH_SCALE=small: minutes)
 #   make install    PREFIX= DESTDIR=
 #
-# Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers fresh. Also:
+# Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers page fresh. Also:
 # coverage bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # `make sim SIM_RUNS=1000000` simulates as often as that.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
@@ -77,7 +77,10 @@ PLUGIN_LIBS_mqtt := -lmosquitto -lssl -lcrypto
 PLUGIN_LIBS_nats := -lnats -ljansson
 PLUGIN_LIBS_ftp := -lcurl -lcrypto -lz -lzstd
 PLUGIN_LIBS_riffyn := -lcurl -ljansson -lcrypto
+PLUGIN_LIBS_amqp := -lrabbitmq -lssl -lcrypto
+PLUGIN_LIBS_smtp := -lcurl -lcrypto
 PLUGIN_LIBS_fields := -lcrypto
+PLUGIN_LIBS_jq := -ljq -lm
 
 .PHONY: all FORCE
 all: $(BUILD)/headgate $(BUILD)/headgate-host $(PLUGIN_SO)
@@ -97,10 +100,24 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-$(LIBCORE): $(CORE_O) $(BUILD)/core.list
+# The page on the admin listener: its scripts as one, everything plain and packed, as bytes of a C file.
+PAGE_JS := $(addprefix core/api/page/,base.js pieces.js overview.js sets.js dead.js live.js plugins.js rest.js start.js)
+PAGE    := $(addprefix $(BUILD)/page/,index.html page.css page.js icon.svg)
+$(BUILD)/page/page.js: $(PAGE_JS)
+	@mkdir -p $(@D)
+	@cat $^ >$@
+$(filter-out %.js,$(PAGE)): $(BUILD)/page/%: core/api/page/%
+	@mkdir -p $(@D)
+	@cp $< $@
+$(BUILD)/page/files.c: core/api/page/pack $(PAGE)
+	@sh $< $(PAGE) >$@
+$(BUILD)/page/files.o: $(BUILD)/page/files.c $(BUILD)/flags
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(LIBCORE): $(CORE_O) $(BUILD)/page/files.o $(BUILD)/core.list
 	$(call say,AR)
 	@rm -f $@
-	$(Q)$(AR) qcs $@ $(CORE_O)
+	$(Q)$(AR) qcs $@ $(CORE_O) $(BUILD)/page/files.o
 
 $(BUILD)/headgate: $(BUILD)/core/cli/main.o $(LIBCORE)
 	$(call say,LINK)
@@ -269,7 +286,7 @@ RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
 .PHONY: test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
-        asan tsan servers test-servers fresh coverage bench bench-pushers format
+        asan tsan servers test-servers page fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -336,6 +353,19 @@ test-servers: all
 	@etc/install-deps.sh servers
 	@HEADGATE_SERVERS=full $(PYTEST) -n $(JOBS) test/servers
 
+# The page in a real Chromium (Debian's), driven from Python. SHOTS=docs/page: its pictures for the documents, too.
+PAGE_VENV := $(BUILD)/page-venv
+$(PAGE_VENV)/done: test/page/requirements.txt
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv --system-site-packages $(@D)
+	@$(@D)/bin/pip -q --disable-pip-version-check install -r $<
+	@touch $@
+page: all $(FIXTURE_SO)
+	@etc/install-deps.sh test page
+	@$(MAKE) --no-print-directory -s $(PAGE_VENV)/done
+	@HEADGATE_SHOTS=$(SHOTS) HEADGATE_BUILD=$(BUILD) $(PAGE_VENV)/bin/python test/lib/tally.py pytest $(RESULT) \
+	    -n $(JOBS) test/page
+
 fresh:
 	@$(PYTEST) test/fresh
 
@@ -396,8 +426,8 @@ $(BUILD)/gen_reference: $(BUILD)/test/lint/gen_reference.o $(LIBCORE)
 
 .PHONY: reference
 reference: $(BUILD)/gen_reference all
-	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/page && \
-	    mv $(BUILD)/page $$page || exit 1; done
+	@for page in etc/headgate.ini docs/settings.md; do $(BUILD)/gen_reference $$page >$(BUILD)/reference.page && \
+	    mv $(BUILD)/reference.page $$page || exit 1; done
 	@BUILD=$(BUILD) $(PYTHON) test/lint/check_plugin_pages.py --write
 
 SOURCES = $(shell find core sdk plugins test examples -name '*.[ch]')

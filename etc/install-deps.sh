@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
 # for the tests as well, `install-deps.sh servers` for the real servers that the tests of pushers start by themselves,
-# `install-deps.sh run bench` for the benchmarks. Asks dpkg first, so that it is instant and needs no network when everything
-# is there; where the libraries are there without packages (another distribution), pkg-config's word is enough for building.
+# `install-deps.sh test page` for the browser that the page is tried in, `install-deps.sh run bench` for the benchmarks.
+# Asks dpkg first, so that it is instant and needs no network when everything is there; where the libraries are there
+# without packages (another distribution), pkg-config's word is enough for building.
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
      libinih-dev libzstd-dev zlib1g-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
-     libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev"
+      libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev librabbitmq-dev libjq-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
 # g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
@@ -15,10 +16,13 @@ TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 
       python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
 SERVERS="postgresql mariadb-server redis-server mosquitto nats-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
-         python3-confluent-kafka python3-paho-mqtt openssh-server maven default-jre-headless golang-go openssl zstd"
+         python3-confluent-kafka python3-paho-mqtt python3-pika rabbitmq-server python3-aiosmtpd openssh-server maven default-jre-headless golang-go openssl zstd"
+# The page is clicked through in a real browser; fonts, so that its pictures have letters. The rest comes from PyPI (the
+# Makefile).
+PAGE="chromium fonts-dejavu-core python3-venv"
 # nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
 BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
-LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
 
 say() {
     echo "headgate: $*" >&2
@@ -77,7 +81,8 @@ for set in "$@"; do
     test) wanted="$wanted $TEST" ;;
     servers) wanted="$wanted $SERVERS" ;;
     bench) wanted="$wanted $BENCH" ;;
-    *) say "usage: install-deps.sh [run] [test] [servers] [bench]" && exit 64 ;;
+    page) wanted="$wanted $PAGE" ;;
+    *) say "usage: install-deps.sh [run] [test] [servers] [page] [bench]" && exit 64 ;;
     esac
 done
 

@@ -245,13 +245,15 @@ int testkit_push(struct testkit *kit, size_t first, size_t count)
 
 int testkit_flush(struct testkit *kit)
 {
-    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->flush ? kit->plugin->pusher->flush(kit->worker) : 0;
+    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->flush ? kit->plugin->pusher->flush(kit->worker)
+                                                                            : 0;
 }
 
 int testkit_probe(struct testkit *kit)
 {
     kit->host.fault[0] = '\0';
-    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->probe ? kit->plugin->pusher->probe(kit->worker) : 0;
+    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->probe ? kit->plugin->pusher->probe(kit->worker)
+                                                                            : 0;
 }
 
 int testkit_reopen(struct testkit *kit)

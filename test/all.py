@@ -28,6 +28,7 @@ GROUPS = [
     ("asan", ["asan"], "asan", ["unit", "flow", "torture"], 30),
     ("tsan", ["tsan"], "tsan", ["unit", "flow"], 30),
     ("servers", ["servers"], ".", ["servers"], 40),
+    ("page", ["page"], ".", ["page"], 15),
     ("fresh", ["fresh"], ".", ["fresh"], 25),
 ]
 

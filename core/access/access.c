@@ -10,6 +10,7 @@
 #include "access/keys.h"
 #include "base/sys.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct access {
@@ -76,7 +77,10 @@ static bool judge_key(struct access *a, struct slice token, struct http_caller *
 {
     struct key key;
     switch (keys_find(a->keys, token, clock_wall_us() / 1000000, &key)) {
-    case KEY_GOOD: caller_set(caller, key.roles, key.client); return true;
+    case KEY_GOOD:
+        caller_set(caller, key.roles, key.client);
+        snprintf(caller->who, sizeof caller->who, "key %s%s%s", key.id, key.name[0] == '\0' ? "" : " ", key.name);
+        return true;
     case KEY_EXPIRED: return deny(why, &expired);
     case KEY_UNKNOWN: break;
     }
@@ -88,7 +92,10 @@ static bool judge_jwt(struct access *a, struct slice token, struct http_caller *
     struct jwt_caller who;
     bool wait = false;
     switch (issuer_judge(a->issuer, token, clock_wall_us() / 1000000, &who, &wait)) {
-    case JWT_GOOD: caller_set(caller, who.roles, who.client); return true;
+    case JWT_GOOD:
+        caller_set(caller, who.roles, who.client);
+        snprintf(caller->who, sizeof caller->who, "token %s", who.subject);
+        return true;
     case JWT_NO_KEY: return deny(why, wait ? &keys_on_their_way : &not_valid);
     case JWT_EXPIRED: return deny(why, &expired);
     case JWT_NO_CLIENT: return deny(why, &no_client);
@@ -113,10 +120,11 @@ static bool judge_certificate(struct access *a, const struct x509_st *certificat
                               struct access_denial *why)
 {
     unsigned roles;
-    char client[CLIENT_MAX + 1];
-    if (!certs_find(a->certs, certificate, &roles, client))
+    char client[CLIENT_MAX + 1], who[CERT_WHO_MAX + 1];
+    if (!certs_find(a->certs, certificate, &roles, client, who))
         return deny(why, &not_named);
     caller_set(caller, roles, client);
+    snprintf(caller->who, sizeof caller->who, "certificate %s", who);
     return true;
 }
 
@@ -147,11 +155,28 @@ bool access_allows(struct access *a, struct http_request *r, unsigned auth, cons
         caller_set(&r->caller, ROLE_ALL, "");
         return true;
     }
-    if (!judge(a, r, auth, why))
-        return false;
-    if ((r->caller.roles & need->roles) == 0)
+    return judge(a, r, auth, why) && access_may(&r->caller, need, why);
+}
+
+bool access_may(const struct http_caller *caller, const struct access_need *need, struct access_denial *why)
+{
+    if ((caller->roles & need->roles) == 0)
         return deny(why, &lacks_role);
-    return need->own || r->caller.client[0] == '\0' || deny(why, &bound);
+    return need->own || caller->client[0] == '\0' || deny(why, &bound);
+}
+
+bool access_key(struct access *a, struct slice text, struct key *out)
+{
+    return a->keys != NULL && keys_find(a->keys, text, clock_wall_us() / 1000000, out) == KEY_GOOD;
+}
+
+bool access_key_again(struct access *a, const struct key *was, struct http_caller *caller)
+{
+    struct key key;
+    if (a->keys == NULL || keys_again(a->keys, was, clock_wall_us() / 1000000, &key) != KEY_GOOD)
+        return false;
+    caller_set(caller, key.roles, key.client);
+    return true;
 }
 
 /* --- life --- */
@@ -207,6 +232,11 @@ int access_used_take(struct access *a, struct buf *out, bool *any)
 int access_used_write(const struct access *a, struct slice text)
 {
     return keys_used_write(a->keys, text);
+}
+
+int access_keys_print(struct access *a, struct buf *out)
+{
+    return a->keys == NULL ? buf_adds(out, "{\"keys\":[]}") : keys_print(a->keys, out);
 }
 
 size_t access_keys(const struct access *a)

@@ -5,6 +5,7 @@
 #define HG_ACCESS_ACCESS_H
 
 #include "access/issuer.h"
+#include "access/key.h"
 #include "access/role.h"
 #include "conf/settings.h"
 #include "http/http.h"
@@ -39,6 +40,13 @@ void access_close(struct access **a);
 bool access_allows(struct access *a, struct http_request *r, unsigned auth, const struct access_need *need,
                    struct access_denial *why);
 
+/* A key on its own, for signing in: true, and which it is. Any thread; so are the next two. */
+bool access_key(struct access *a, struct slice text, struct key *out);
+/* As whom the key, which was good one time, is let in now; false: not at all. */
+bool access_key_again(struct access *a, const struct key *was, struct http_caller *caller);
+/* May this caller do that? */
+bool access_may(const struct http_caller *caller, const struct access_need *need, struct access_denial *why);
+
 /* Is there something new? As keys_look, certs_look, issuer_look; nothing ever is where the way in is not open. */
 enum access_part { ACCESS_KEYS, ACCESS_CERTS, ACCESS_ISSUER, ACCESS_PARTS };
 int access_look(struct access *a, enum access_part part, bool *changed, struct err *e) MUST_CHECK;
@@ -46,5 +54,6 @@ int access_look(struct access *a, enum access_part part, bool *changed, struct e
 int access_used_take(struct access *a, struct buf *out, bool *any) MUST_CHECK;
 int access_used_write(const struct access *a, struct slice text) MUST_CHECK; /* blocking; any thread */
 size_t access_keys(const struct access *a);
+int access_keys_print(struct access *a, struct buf *out) MUST_CHECK; /* keys_print; none without AUTH_KEYS */
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { CERTFILE_BYTES = 1 << 20 };
@@ -103,13 +104,20 @@ int certs_look(struct certs *c, bool *changed, struct err *e)
     return code;
 }
 
-bool certs_find(struct certs *c, const struct x509_st *certificate, unsigned *roles, char client[CLIENT_MAX + 1])
+bool certs_find(struct certs *c, const struct x509_st *certificate, unsigned *roles, char client[CLIENT_MAX + 1],
+                char who[CERT_WHO_MAX + 1])
 {
+    static const char *const kinds[] = {
+#define CERT_KIND(id, word) word,
+        CERT_KINDS(CERT_KIND)
+#undef CERT_KIND
+    };
     pthread_rwlock_rdlock(&c->lock);
     const struct cert_rule *rule = certfile_find(&c->file, certificate);
     if (rule != NULL) {
         *roles = rule->roles;
         memcpy(client, rule->client, sizeof rule->client);
+        snprintf(who, CERT_WHO_MAX + 1, "%s:%s", kinds[rule->kind], rule->value);
     }
     pthread_rwlock_unlock(&c->lock);
     return rule != NULL;

@@ -13,7 +13,7 @@
 struct certs;
 struct x509_st;
 
-enum { CERTS_MAX = 1000 };
+enum { CERTS_MAX = 1000, CERT_WHO_MAX = 120 };
 
 /* What stands in front of the colon. */
 #define CERT_KINDS(K) K(CN, "cn") K(DNS, "dns") K(URI, "uri") K(EMAIL, "email") K(SHA256, "sha256")
@@ -47,6 +47,7 @@ void certs_close(struct certs **c);
 /* As keys_look. */
 int certs_look(struct certs *c, bool *changed, struct err *e) MUST_CHECK;
 /* False: no line fits. Any thread. */
-bool certs_find(struct certs *c, const struct x509_st *certificate, unsigned *roles, char client[CLIENT_MAX + 1]);
+bool certs_find(struct certs *c, const struct x509_st *certificate, unsigned *roles, char client[CLIENT_MAX + 1],
+                char who[CERT_WHO_MAX + 1]);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -172,6 +173,8 @@ static enum jwt_result caller_of(const struct jwt_rules *rules, const json_t *cl
             return JWT_NO_CLIENT;
         memcpy(caller.client, client.ptr, client.len);
     }
+    struct slice subject = text_of(claim_at(claims, "sub"));
+    snprintf(caller.subject, sizeof caller.subject, SLICE_FMT, SLICE_ARG(subject));
     *out = caller;
     return JWT_GOOD;
 }

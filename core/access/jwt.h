@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum { JWT_MAX = 8 << 10 };
+enum { JWT_MAX = 8 << 10, JWT_SUBJECT_MAX = 100 };
 
 struct jwt_rules {
     const char *issuer;       /* exactly this `iss` */
@@ -22,6 +22,7 @@ struct jwt_rules {
 struct jwt_caller {
     unsigned roles; /* 0: none that we know */
     char client[CLIENT_MAX + 1];
+    char subject[JWT_SUBJECT_MAX + 1]; /* `sub`, cut */
 };
 
 enum jwt_result {

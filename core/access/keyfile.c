@@ -127,7 +127,7 @@ static int all_written(int fd, struct slice text)
 }
 
 /* Root may run the command, and the daemon must be able to read what it wrote. */
-static int give_to_owner(const char *data_dir, int fd)
+int keyfile_give(const char *data_dir, int fd)
 {
     struct stat st;
     if (geteuid() != 0)
@@ -135,7 +135,7 @@ static int give_to_owner(const char *data_dir, int fd)
     return sys->stat(data_dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0 ? 0 : errno;
 }
 
-static int sync_dir(const char *data_dir)
+int keyfile_sync_dir(const char *data_dir)
 {
     int fd = sys->open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
@@ -156,14 +156,14 @@ static int file_replace(const char *data_dir, const char *name, struct slice tex
         return err_errno(e, errno, "write %s", fresh);
     int number = all_written(fd, text);
     if (number == 0)
-        number = give_to_owner(data_dir, fd);
+        number = keyfile_give(data_dir, fd);
     if (number == 0 && durable && sys->fsync(fd) != 0)
         number = errno;
     sys->close(fd);
     if (number == 0 && sys->rename(fresh, path) != 0)
         number = errno;
     if (number == 0 && durable)
-        number = sync_dir(data_dir);
+        number = keyfile_sync_dir(data_dir);
     if (number == 0)
         return ERR_OK;
     (void)sys->unlink(fresh);
@@ -179,7 +179,7 @@ int keyfile_lock(const char *data_dir, int *fd, struct err *e)
     int lock = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0)
         return err_errno(e, errno, "open %s", path);
-    (void)give_to_owner(data_dir, lock); /* where that fails, a later one that is not root says so */
+    (void)keyfile_give(data_dir, lock); /* where that fails, a later one that is not root says so */
     if (sys->flock(lock, LOCK_EX) != 0) {
         code = err_errno(e, errno, "lock %s", path);
         sys->close(lock);

@@ -32,6 +32,11 @@ void keyfile_used_read(const char *data_dir, const struct keyfile *f, int64_t *u
 int keyfile_used_text(const struct keyfile *f, const int64_t *used, struct buf *out) MUST_CHECK;
 int keyfile_used_write(const char *data_dir, struct slice text) MUST_CHECK;
 
+/* For files beside them. A file made by root becomes the directory's owner's; what was made or renamed there is on
+ * disk. 0, or the number of the error. */
+int keyfile_give(const char *data_dir, int fd);
+int keyfile_sync_dir(const char *data_dir);
+
 /* RFC 3339 in UTC, whole seconds. */
 enum { MOMENT_MAX = 32 };
 void moment_text(int64_t seconds, char out[MOMENT_MAX]);

@@ -129,6 +129,75 @@ enum key_result keys_find(struct keys *k, struct slice text, int64_t now_s, stru
     return result;
 }
 
+enum key_result keys_again(struct keys *k, const struct key *was, int64_t now_s, struct key *out)
+{
+    enum key_result result = KEY_UNKNOWN;
+    pthread_rwlock_rdlock(&k->lock);
+    const struct key *found = keyfile_find(&k->file, was->id);
+    if (found != NULL && memcmp(found->sum, was->sum, KEY_SUM) == 0) {
+        bool over = found->expires_s != 0 && found->expires_s <= now_s;
+        result = over ? KEY_EXPIRED : KEY_GOOD;
+        *out = *found;
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return result;
+}
+
+static int print_moment(struct buf *out, const char *name, int64_t seconds)
+{
+    char text[MOMENT_MAX];
+    if (seconds == 0)
+        return buf_addf(out, ",\"%s\":null", name);
+    moment_text(seconds, text);
+    return buf_addf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+static int print_roles(struct buf *out, unsigned roles)
+{
+    bool more = false;
+    int code = buf_adds(out, ",\"roles\":[");
+    for (int i = 0; code == ERR_OK && i < ROLE_COUNT; i++) {
+        if ((roles & 1u << i) == 0)
+            continue;
+        code = buf_addf(out, "%s\"%s\"", more ? "," : "", role_word((enum role_number)i));
+        more = true;
+    }
+    return code == ERR_OK ? buf_addc(out, ']') : code;
+}
+
+static int print_key(struct buf *out, const struct key *key, int64_t used)
+{
+    int code = buf_addf(out, "{\"id\":\"%s\",\"name\":", key->id);
+    if (code == ERR_OK)
+        code = buf_add_json(out, slice_of(key->name));
+    if (code == ERR_OK)
+        code = print_roles(out, key->roles);
+    if (code == ERR_OK)
+        code = buf_adds(out, ",\"client\":");
+    if (code == ERR_OK)
+        code = buf_add_json(out, slice_of(key->client));
+    if (code == ERR_OK)
+        code = print_moment(out, "created", key->created_s);
+    if (code == ERR_OK)
+        code = print_moment(out, "expires", key->expires_s);
+    if (code == ERR_OK)
+        code = print_moment(out, "used", used);
+    return code == ERR_OK ? buf_addc(out, '}') : code;
+}
+
+int keys_print(struct keys *k, struct buf *out)
+{
+    int code = buf_adds(out, "{\"keys\":[");
+    pthread_rwlock_rdlock(&k->lock);
+    for (size_t i = 0; code == ERR_OK && i < k->file.count; i++) {
+        code = i == 0 ? ERR_OK : buf_addc(out, ',');
+        if (code == ERR_OK)
+            code = print_key(out, &k->file.keys[i], atomic_load(&k->used[i]));
+    }
+    pthread_rwlock_unlock(&k->lock);
+    return code == ERR_OK ? buf_adds(out, "]}") : code;
+}
+
 int keys_used_take(struct keys *k, struct buf *out, bool *any)
 {
     *any = atomic_exchange(&k->dirty, false);

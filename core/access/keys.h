@@ -19,6 +19,13 @@ enum key_result { KEY_GOOD, KEY_UNKNOWN, KEY_EXPIRED };
 /* `out` is filled for KEY_GOOD, and the key counts as used at `now_s`. Any thread. */
 enum key_result keys_find(struct keys *k, struct slice text, int64_t now_s, struct key *out);
 
+/* The key as it is now that `was` one time: KEY_UNKNOWN when it was taken back or is another by that id. Does not count
+ * as used. Any thread. */
+enum key_result keys_again(struct keys *k, const struct key *was, int64_t now_s, struct key *out);
+
+/* {"keys":[…]}: what is known of each, but for what it is compared with. */
+int keys_print(struct keys *k, struct buf *out) MUST_CHECK;
+
 /* When keys were used last, for keyfile_used_write; `*any` is false, and nothing is written, when no key was used since
  * the last call. */
 int keys_used_take(struct keys *k, struct buf *out, bool *any) MUST_CHECK;

@@ -63,17 +63,3 @@ unsigned roles_with_lesser(unsigned roles)
         return ROLE_ALL;
     return (roles & ROLE_OPERATE) != 0 ? roles | ROLE_READ : roles;
 }
-
-bool client_valid(struct slice name)
-{
-    static const char others[] = "._@-";
-    if (name.len == 0 || name.len > CLIENT_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && memchr(others, c, sizeof others - 1) == NULL)
-            return false;
-    }
-    return true;
-}

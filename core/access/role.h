@@ -1,8 +1,9 @@
-/* Roles as a set of bits, and names of clients. Pure; any thread. */
+/* Roles as a set of bits. Pure; any thread. */
 #ifndef HG_ACCESS_ROLE_H
 #define HG_ACCESS_ROLE_H
 
 #include "base/buf.h"
+#include "base/client.h"
 
 #include <stdbool.h>
 
@@ -20,8 +21,6 @@ enum role {
     ROLE_ALL = (1 << ROLE_COUNT) - 1,
 };
 
-enum { CLIENT_MAX = 64 }; /* bytes */
-
 /* The role of that name, or 0. */
 unsigned role_parse(struct slice word);
 /* "ingest,read" into a set; ERR_UNKNOWN with a sentence, also for no role at all. */
@@ -31,8 +30,5 @@ int roles_show(unsigned roles, struct buf *out) MUST_CHECK;
 const char *role_word(enum role_number number);
 /* With what follows from them: admin may do everything, operate may read. */
 unsigned roles_with_lesser(unsigned roles);
-
-/* 1 to CLIENT_MAX of letters, digits and ._@- */
-bool client_valid(struct slice name);
 
 #endif

@@ -147,11 +147,20 @@ static void wait_begin(struct pending *p)
     wait_on(p);
 }
 
+static void count_stored(struct pending *p)
+{
+    struct intake *i = p->intake;
+    size_t bucket = request_bucket(clock_ns() - p->request->began_ns);
+    atomic_fetch_add_explicit(&i->rows, p->span_count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&i->bytes, p->request->body.len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&i->durable[bucket], 1, memory_order_relaxed);
+}
+
 void pending_answer(struct pending *p)
 {
     struct http_request *r = p->request;
     switch (p->outcome) {
-    case OUTCOME_STORED: atomic_fetch_add_explicit(&p->intake->rows, p->span_count, memory_order_relaxed); break;
+    case OUTCOME_STORED: count_stored(p); break;
     case OUTCOME_REPLAYED: break;
     case OUTCOME_CONFLICT:
         refuse_plain(r, 422, "key", "this Idempotency-Key was used with another body; take a new one");

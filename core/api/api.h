@@ -10,6 +10,10 @@
 #include "supervise/supervisor.h"
 
 struct daemon; /* daemon.h */
+struct taps;
+struct history;
+struct recent;
+struct sessions;
 
 enum listener { LISTENER_ROWS = 1, LISTENER_ADMIN = 2, LISTENER_PROBES = 3 };
 
@@ -22,6 +26,10 @@ struct api {
     unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
     uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
+    struct taps *taps;
+    struct history *history;
+    struct recent *recent; /* the log's last lines */
+    struct sessions *sessions;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };
@@ -55,7 +63,7 @@ struct api_params {
 typedef void api_route(struct api *api, struct http_request *r, const struct api_params *params);
 
 /* pushers.c */
-api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_forget;
+api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_hurry, api_pusher_forget;
 api_route api_pullers_list;
 /* pullers.c: a puller as JSON, and the array of all */
 int api_add_puller(struct buf *b, const struct runner *r) MUST_CHECK;
@@ -67,8 +75,20 @@ api_route api_batch, api_receipts;
 api_route api_dead_list, api_dead_show, api_dead_retry, api_dead_drop, api_dead_retry_all, api_dead_drop_all;
 /* replays.c */
 api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
+/* The last segment that was begun at or before a moment, else the oldest. */
+struct journal_segment api_segment_of(struct api *api, int64_t wall_us);
+/* export.c */
+api_route api_export;
 /* metrics.c */
 api_route api_metrics;
+/* setrows.c */
+api_route api_batch_rows;
+/* page.c */
+api_route api_page;
+/* session.c */
+api_route api_keys, api_session_begin, api_session_show, api_session_end;
+/* watch.c, tap.c */
+api_route api_history, api_log, api_tap;
 /* control.c */
 api_route api_live, api_ready, api_version, api_reload, api_drain, api_config, api_refusals, api_openapi,
     api_problem_page, api_probe, api_plugins;
@@ -89,11 +109,23 @@ struct receipt_waiter {
 
 /* Owned by the caller until `done` was called. */
 void receipts_wait(struct api *api, struct receipt_waiter *w);
+/* The receipt as it is now: `done` with 0 and the JSON, or an error, perhaps from inside the call. Only position, done
+ * and arg of `w` count. */
+void receipts_make(struct api *api, struct receipt_waiter *w);
 /* Something was settled, or time has passed: look who need not wait any longer. */
 void receipts_look(struct api *api);
 
+/* steer.c */
+api_route api_batch_expedite;
+/* actions.c */
+api_route api_audit;
+
+/* router.c: the function of the route that a request leads to, as its name stands in routes.def; NULL: to none. */
+const char *api_route_name(const struct http_request *r);
 /* router.c: at the head: may it? 0, or it was answered. Any loop's thread, on listeners of that loop. */
 int api_admit(struct api *api, struct http_request *r);
+/* Its caller would still be let in. */
+bool api_admits_still(struct api *api, struct http_request *r);
 /* The request of one of the operation's routes. Answers always; 404 and 405 too. */
 void api_dispatch(struct api *api, struct http_request *r);
 

@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "conf/value.h"
+#include "headgate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,80 @@ void api_probe(struct api *api, struct http_request *r, const struct api_params 
         supervisor_probe(api->supervisor, runner, answer_probe, r);
 }
 
+/* The words of enum hg_type. */
+static const char *type_word(uint32_t type)
+{
+    static const char *const words[] = {"",     "string", "integer", "number", "boolean", "duration",
+                                        "size", "choice", "list",    "map",    "path",    "url"};
+    return type < COUNT_OF(words) ? words[type] : "";
+}
+
+static int add_option(struct buf *b, const struct described_option *o)
+{
+    int code = buf_adds(b, "{\"name\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(o->name));
+    if (code == ERR_OK)
+        code =
+            buf_addf(b, ",\"type\":\"%s\",\"required\":%s,\"secret\":%s,\"default\":", type_word(o->type),
+                     (o->flags & HG_REQUIRED) != 0 ? "true" : "false", (o->flags & HG_SECRET) != 0 ? "true" : "false");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(o->fallback == NULL ? "" : o->fallback));
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"limits\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(o->limits == NULL ? "" : o->limits));
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"text\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(o->text));
+    return code == ERR_OK ? buf_addc(b, '}') : code;
+}
+
+/* What the plugin says of itself. */
+static int add_about(struct buf *b, const struct described *about)
+{
+    bool more = false;
+    int code = buf_adds(b, ",\"summary\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(about->summary == NULL ? "" : about->summary));
+    if (code == ERR_OK)
+        code = buf_addf(b, ",\"max_parallel\":%u,\"options\":[", about->max_parallel);
+    for (size_t i = 0; code == ERR_OK && i < about->count; i++) {
+        code = api_comma(b, &more);
+        if (code == ERR_OK)
+            code = add_option(b, &about->options[i]);
+    }
+    return code == ERR_OK ? buf_addc(b, ']') : code;
+}
+
+/* The options that all pushers have. */
+static int add_common(struct buf *b)
+{
+    static const struct {
+        const char *name, *fallback, *text;
+    } common[] = {
+#define PUSHER(key, member, type, second, fallback, limits, zero, text) {#key, fallback, text},
+#define LATER(key, text)
+#include "conf/pusher_options.def"
+#undef PUSHER
+#undef LATER
+    };
+    int code = buf_adds(b, ",\"common\":[");
+    for (size_t i = 0; code == ERR_OK && i < COUNT_OF(common); i++) {
+        code = buf_addf(b, "%s{\"name\":\"%s\",\"default\":", i == 0 ? "" : ",", common[i].name);
+        if (code == ERR_OK)
+            code = buf_add_json(b, slice_of(common[i].fallback));
+        if (code == ERR_OK)
+            code = buf_adds(b, ",\"text\":");
+        if (code == ERR_OK)
+            code = buf_add_json(b, slice_of(common[i].text));
+        if (code == ERR_OK)
+            code = buf_addc(b, '}');
+    }
+    return code == ERR_OK ? buf_addc(b, ']') : code;
+}
+
 void api_plugins(struct api *api, struct http_request *r, const struct api_params *params)
 {
     const struct folder *f = supervisor_folder(api->supervisor);
@@ -300,11 +375,17 @@ void api_plugins(struct api *api, struct http_request *r, const struct api_param
             code = buf_adds(&b, ",\"refused\":");
         if (code == ERR_OK)
             code = buf_add_json(&b, slice_of(why));
+        if (code == ERR_OK && file->described)
+            code = add_about(&b, &file->about);
         if (code == ERR_OK)
             code = buf_addc(&b, '}');
     }
     if (code == ERR_OK)
-        code = buf_adds(&b, "]}\n");
+        code = buf_adds(&b, "]");
+    if (code == ERR_OK)
+        code = add_common(&b);
+    if (code == ERR_OK)
+        code = buf_adds(&b, "}\n");
     api_json(r, 200, &b, code);
 }
 
@@ -355,11 +436,14 @@ static int add_operation(struct buf *b, size_t i)
                         "\"the answer, or a problem (RFC 9457)\"}}",
                         method, described[i].name);
     const char *open = strchr(described[i].pattern, '{');
-    if (code == ERR_OK && open != NULL)
-        code = buf_addf(
-            b,
-            ",\"parameters\":[{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}]",
-            (int)(strchr(open, '}') - open - 1), open + 1);
+    for (bool more = false; code == ERR_OK && open != NULL; more = true, open = strchr(open + 1, '{')) {
+        code = buf_adds(b, more ? "," : ",\"parameters\":[");
+        if (code == ERR_OK)
+            code = buf_addf(b, "{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}",
+                            (int)(strchr(open, '}') - open - 1), open + 1);
+    }
+    if (code == ERR_OK && strchr(described[i].pattern, '{') != NULL)
+        code = buf_addc(b, ']');
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 

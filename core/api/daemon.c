@@ -14,6 +14,11 @@ const struct conf *daemon_conf(const struct daemon *d)
     return d->conf;
 }
 
+const char *daemon_data_dir(const struct daemon *d)
+{
+    return d->data_dir;
+}
+
 struct refusals *daemon_refusals(struct daemon *d)
 {
     return d->refusals;
@@ -161,6 +166,11 @@ static void on_turn(uv_prepare_t *turn)
     supervisor_durable(d->supervisor);
 }
 
+static void sum_counts(void *arg, struct intake_counts *sum)
+{
+    daemon_counts(arg, sum);
+}
+
 static void on_look(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -169,6 +179,7 @@ static void on_look(uv_timer_t *timer)
     daemon_look_access(d);
     daemon_look_tls(d);
     receipts_look(&d->api);
+    history_look(d->history, d->supervisor, sum_counts, d, clock_ms());
 }
 
 /* --- reload --- */
@@ -202,6 +213,8 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     }
     d->conf = fresh;
     d->settings = conf_settings(fresh);
+    if (quota_configure(d->quota, fresh) != ERR_OK)
+        LOG(LOG_ERROR, "reload.no_memory", "the limits of clients stay as they were");
     conf_free(&before);
     daemon_set_log(d->settings);
     daemon_look_access(d);
@@ -267,8 +280,15 @@ static int bring_up(struct daemon *d)
                           .daemon = d,
                           .generation = 1,
                           .access = d->access,
+                          .history = d->history,
+                          .recent = d->recent,
                           .rows_auth = d->settings->http_auth,
                           .admin_auth = d->settings->admin_auth};
+    d->api.sessions = sessions_new();
+    if (d->api.sessions == NULL)
+        code = EXIT_INTERNAL_FAULT;
+    if (code == EXIT_OK && taps_open(&d->api.taps, &d->api) != ERR_OK)
+        code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK)
         code = daemon_open_intake(d);
     if (code == EXIT_OK)
@@ -296,12 +316,17 @@ static int run(struct daemon *d)
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     supervisor_free(&d->supervisor);
     keyring_free(&d->keyring);
+    quota_free(&d->quota);
     daemon_close_access(d);
     daemon_close_tls(d);
     refusals_free(&d->refusals);
+    history_free(&d->history);
+    sessions_free(&d->api.sessions);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);
     LOG(LOG_INFO, "stopped", "headgate has stopped");
+    log_also(NULL, NULL);
+    recent_free(&d->recent);
     return EXIT_OK;
 }
 
@@ -334,6 +359,9 @@ int daemon_run(const struct daemon_options *options)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     log_setup(LOG_INFO, isatty(STDERR_FILENO) == 0);
+    d->recent = recent_new();
+    if (d->recent != NULL)
+        log_also(recent_keep, d->recent);
     if (uv_loop_init(&d->loop) != 0 || uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
         LOG(LOG_ERROR, "loop.not_opened", "no memory or no descriptors for an event loop");
         return EXIT_INTERNAL_FAULT;
@@ -346,7 +374,10 @@ int daemon_run(const struct daemon_options *options)
         return code;
     d->refusals = refusals_new();
     d->keyring = keyring_new();
-    if (d->refusals == NULL || d->keyring == NULL)
+    d->quota = quota_new();
+    d->history = history_new(d->began_ms);
+    if (d->refusals == NULL || d->keyring == NULL || d->history == NULL || d->quota == NULL ||
+        quota_configure(d->quota, d->conf) != ERR_OK)
         return EXIT_INTERNAL_FAULT;
     return run(d);
 }

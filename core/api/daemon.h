@@ -46,4 +46,9 @@ bool daemon_draining(const struct daemon *d);
 /* Where headgate-host is: beside this program, in ../libexec, or where it was installed. */
 int daemon_find_host(char *out, size_t size, struct err *e) MUST_CHECK;
 
+const char *daemon_data_dir(const struct daemon *d); /* as at the start */
+
+/* Why this folder's file system is no good place for a journal; NULL: it is one, or is not known. */
+const char *data_file_system(const char *dir);
+
 #endif

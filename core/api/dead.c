@@ -24,6 +24,7 @@ struct spot {
 
 struct filter {
     char pusher[128], reason[256], uuid[UUID_MAX_BYTES + 1];
+    const char *client; /* of the caller; "": everybody's */
     struct spot after;
     uint64_t uuid_hash;
     int64_t since_us;
@@ -49,7 +50,7 @@ static bool spot_read(const struct http_request *r, struct spot *spot)
 static bool filter_read(const struct http_request *r, struct filter *f)
 {
     char since[64];
-    *f = (struct filter){0};
+    *f = (struct filter){.client = r->caller.client};
     if (http_query(r, "pusher", f->pusher, sizeof f->pusher) == -2 ||
         http_query(r, "reason", f->reason, sizeof f->reason) == -2 ||
         http_query(r, "uuid", f->uuid, sizeof f->uuid) == -2 || !spot_read(r, &f->after))
@@ -73,9 +74,17 @@ static bool contains(struct slice text, const char *part)
     return part[0] == '\0' || (text.len > 0 && memmem(text.ptr, text.len, part, strlen(part)) != NULL);
 }
 
+static bool is_of(const char *client, const struct record *record)
+{
+    struct slice whose;
+    return client[0] == '\0' || (context_get(record->context, CONTEXT_CLIENT, &whose) && slice_is(whose, client));
+}
+
 static bool filter_record(const struct filter *f, const struct record *record)
 {
     struct slice uuid = {"", 0};
+    if (!is_of(f->client, record))
+        return false;
     (void)context_get(record->context, CONTEXT_UUID, &uuid);
     return (f->uuid[0] == '\0' || slice_is(uuid, f->uuid)) && contains(aside_reason(record), f->reason);
 }
@@ -197,7 +206,8 @@ static bool filter_pusher(const struct filter *f, const struct runner *r)
 static int walk(struct walk *w)
 {
     const struct spot *after = w->filter->after.pusher[0] == '\0' ? NULL : &w->filter->after;
-    w->records = w->records || w->filter->reason[0] != '\0' || w->filter->uuid[0] != '\0';
+    w->records =
+        w->records || w->filter->client[0] != '\0' || w->filter->reason[0] != '\0' || w->filter->uuid[0] != '\0';
     int code = ERR_OK;
     buf_init(&w->copy, ROW_MAX);
     LIST_EACH(supervisor_runners(w->api->supervisor), it)
@@ -303,12 +313,26 @@ void api_dead_list(struct api *api, struct http_request *r, const struct api_par
         code = buf_addc(&b, ']');
     if (code == ERR_OK)
         code = add_next(&b, &w);
-    if (code == ERR_OK)
-        code = buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)count);
+    if (code == ERR_OK) /* the index does not know whose they are */
+        code = f.client[0] != '\0' ? buf_adds(&b, ",\"total\":null}\n")
+                                   : buf_addf(&b, ",\"total\":%llu}\n", (unsigned long long)count);
     api_json(r, 200, &b, code);
 }
 
 /* --- one --- */
+
+/* One of another client is not there for this caller. */
+static bool may_see(const struct http_request *r, const struct pusher *p, const struct aside_entry *e)
+{
+    struct buf copy;
+    struct record record;
+    if (r->caller.client[0] == '\0')
+        return true;
+    buf_init(&copy, ROW_MAX);
+    bool own = aside_read(p->dir, e->file, e->offset, &copy, &record) == ERR_OK && is_of(r->caller.client, &record);
+    buf_free(&copy);
+    return own;
+}
 
 static struct aside_entry *find(struct api *api, struct http_request *r, const char *id, struct runner **runner)
 {
@@ -321,6 +345,8 @@ static struct aside_entry *find(struct api *api, struct http_request *r, const c
         *runner = supervisor_find(api->supervisor, slice_of(dot + 1));
         if (*runner != NULL && (*runner)->pusher != NULL)
             e = aside_find(&(*runner)->pusher->aside, &epoch, place);
+        if (e != NULL && !may_see(r, (*runner)->pusher, e))
+            e = NULL;
     }
     if (e == NULL)
         api_problem(r, 404, "not-found",

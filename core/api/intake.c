@@ -62,6 +62,19 @@ static bool caller_refused(const struct intake *i, struct http_request *r, struc
     return true;
 }
 
+/* At the head with no rows: whether there is something left; so a client that owes is not read from. */
+static bool over_quota(const struct intake *i, const struct http_request *r, uint64_t rows, uint64_t bytes,
+                       struct http_problem *out)
+{
+    struct quota *q = i->options.quota;
+    uint32_t wait = q == NULL ? 0 : quota_take(q, r->caller.client, rows, bytes, clock_ms());
+    if (wait == 0)
+        return false;
+    *out = refusal_plain(429, "quota", "this client has used up what it may post in a second; send it again later");
+    out->retry_after = wait;
+    return true;
+}
+
 /* The first thing that is wrong with a head. */
 static bool head_refused(const struct intake *i, struct http_request *r, enum path path, struct http_problem *out)
 {
@@ -72,6 +85,8 @@ static bool head_refused(const struct intake *i, struct http_request *r, enum pa
     if (site_foreign(r))
         return REFUSE(403, "forbidden", "a page of another site may not send rows");
     if (caller_refused(i, r, out))
+        return true;
+    if (over_quota(i, r, 0, 0, out))
         return true;
     const char *refusing = atomic_load(&i->refusing);
     if (refusing != NULL)
@@ -121,10 +136,23 @@ static bool key_take(struct pending *p)
            EVP_DigestFinal_ex(i->hash, p->key.digest, NULL) == 1;
 }
 
+static uint64_t rows_of(const struct row_set *sets, uint32_t count)
+{
+    uint64_t rows = 0;
+    for (uint32_t k = 0; k < count; k++)
+        rows += sets[k].rows;
+    return rows;
+}
+
 static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
 {
     uint32_t count;
+    struct http_problem problem;
     const struct row_set *sets = scan_sets(i->scan, &count);
+    if (over_quota(i, r, rows_of(sets, count), r->body.len, &problem)) {
+        http_problem(r, &problem);
+        return;
+    }
     struct pending *p = pending_take(i, r);
     if (p == NULL) {
         refuse_code(r, ERR_NOMEM);
@@ -173,12 +201,18 @@ static void on_request(void *arg, struct http_request *r)
 
 /* --- every answer --- */
 
+size_t request_bucket(int64_t spent_ns)
+{
+    size_t bucket = 0;
+    while (bucket < REQUEST_BUCKETS && (double)spent_ns > request_bounds[bucket] * 1e9)
+        bucket++;
+    return bucket;
+}
+
 static void count_answer(struct intake *i, const struct http_request *r, int status)
 {
     int64_t spent = r->began_ns > 0 ? clock_ns() - r->began_ns : 0;
-    size_t bucket = 0;
-    while (bucket < REQUEST_BUCKETS && (double)spent > request_bounds[bucket] * 1e9)
-        bucket++;
+    size_t bucket = request_bucket(spent);
     if (status >= 100 && status < 600)
         atomic_fetch_add_explicit(&i->status[status - 100], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&i->seconds[bucket], 1, memory_order_relaxed);
@@ -211,6 +245,9 @@ void intake_count(const struct intake *i, struct intake_counts *sum)
 {
     CHECK_MAGIC(i, INTAKE_MAGIC);
     sum->rows += atomic_load_explicit(&i->rows, memory_order_relaxed);
+    sum->bytes += atomic_load_explicit(&i->bytes, memory_order_relaxed);
+    for (size_t k = 0; k < COUNT_OF(i->durable); k++)
+        sum->durable[k] += atomic_load_explicit(&i->durable[k], memory_order_relaxed);
     sum->seconds_sum += (double)atomic_load_explicit(&i->seconds_ns, memory_order_relaxed) / 1e9;
     for (size_t k = 0; k < COUNT_OF(i->status); k++)
         sum->status[k] += atomic_load_explicit(&i->status[k], memory_order_relaxed);

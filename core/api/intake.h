@@ -9,6 +9,7 @@
 
 #include "access/access.h"
 #include "api/keyring.h"
+#include "api/quota.h"
 #include "api/refusals.h"
 #include "http/http.h"
 #include "journal/journal.h"
@@ -39,6 +40,7 @@ enum { WAIT_MAX_S = 300 };
 struct intake_options {
     struct journal *journal;
     struct keyring *keyring;
+    struct quota *quota; /* NULL: nobody has limits */
     struct refusals *refusals;
     struct intake_rules rules;
     struct access *access; /* with `auth` neither unset nor none */
@@ -73,7 +75,8 @@ enum { REQUEST_BUCKETS = 14 };
 extern const double request_bounds[REQUEST_BUCKETS]; /* seconds */
 
 struct intake_counts {
-    uint64_t rows;                         /* acknowledged */
+    uint64_t rows, bytes;                  /* acknowledged; bytes of decoded bodies */
+    uint64_t durable[REQUEST_BUCKETS + 1]; /* requests by the time from their first byte to their rows being durable */
     uint64_t status[500];                  /* answers on these listeners with status 100 + i */
     uint64_t seconds[REQUEST_BUCKETS + 1]; /* answers that took longer than bound i - 1, not longer than bound i */
     double seconds_sum;

@@ -137,6 +137,7 @@ static int loop_intake(struct loop *loop, const struct loops_options *options)
     const struct intake_options intake = {
         .journal = options->api->journal,
         .keyring = options->keyring,
+        .quota = options->quota,
         .refusals = options->refusals,
         .rules = options->rules,
         .other = {.head = bounce_head, .request = bounce_request, .arg = &loop->way},

@@ -1,8 +1,10 @@
 /* /metrics: Prometheus text format 0.0.4, or OpenMetrics 1.0 when the scraper asks for it (the differences: counters'
  * families are named without _total, and an EOF line ends it). Names and help come from metrics.def. */
+#include "access/sessions.h"
 #include "api/api.h"
 #include "api/daemon.h"
 #include "api/intake.h"
+#include "api/tap.h"
 
 #include "base/sys.h"
 
@@ -118,6 +120,12 @@ static double get_skipped(struct api *api, const struct runner *r)
     return (double)(all > others ? all - others : 0);
 }
 
+static double get_skipped_client(struct api *api, const struct runner *r)
+{
+    (void)api;
+    return (double)r->pusher->counts.skipped_client;
+}
+
 static double get_given_up(struct api *api, const struct runner *r)
 {
     (void)api;
@@ -212,6 +220,7 @@ static const struct pusher_value pusher_values[] = {
     {M_rows_duplicate, NULL, get_duplicate},
     {M_rows_dead, NULL, get_dead},
     {M_rows_skipped, "reason=\"plugin\"", get_skipped},
+    {M_rows_skipped, "reason=\"client\"", get_skipped_client},
     {M_rows_skipped, "reason=\"given-up\"", get_given_up},
     {M_retries, NULL, get_retries},
     {M_lag_rows, NULL, get_lag_rows},
@@ -428,6 +437,12 @@ static void say_requests(struct text *t, struct api *api)
     }
     family(t, M_connections);
     sample(t, M_connections, "", daemon_connections(api->daemon));
+    family(t, M_taps);
+    sample(t, M_taps, "", taps_count(api->taps));
+    family(t, M_tap_events_lost);
+    sample(t, M_tap_events_lost, "", (double)taps_lost(api->taps));
+    family(t, M_sessions);
+    sample(t, M_sessions, "", sessions_count(api->sessions, clock_ms()));
 }
 
 void api_metrics(struct api *api, struct http_request *r, const struct api_params *params)

@@ -3,11 +3,16 @@
 #ifndef HG_API_PARTS_H
 #define HG_API_PARTS_H
 
+#include "access/audit.h"
+#include "access/sessions.h"
 #include "api/api.h"
 #include "api/daemon.h"
+#include "api/history.h"
 #include "api/intake.h"
 #include "api/loops.h"
+#include "api/recent.h"
 #include "api/refusals.h"
+#include "api/tap.h"
 #include "base/log.h"
 #include "base/sys.h"
 
@@ -27,7 +32,10 @@ struct daemon {
     struct intake *intake;
     struct loops *loops; /* NULL: http.threads is 1 */
     struct refusals *refusals;
+    struct history *history;
+    struct recent *recent;
     struct keyring *keyring;
+    struct quota *quota;
     struct access *access;
     struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;
@@ -43,7 +51,10 @@ struct daemon {
     int64_t began_ms, phase_until_ms, used_saved_ms;
     enum phase phase;
     bool draining, supervisor_done;
-    int journal_intake; /* as logged last */
+    bool audit_unsynced, audit_syncing; /* lines were appended; a worker makes them durable */
+    uv_work_t audit_work;
+    char data_dir[4096]; /* as at the start: a worker thread may look at it */
+    int journal_intake;  /* as logged last */
     int exit_code;
     char admin_bound[LISTENERS_MAX][128];
     int admin_count;
@@ -64,6 +75,10 @@ void daemon_look_access(struct daemon *d);  /* files that have changed, and when
 void daemon_close_access(struct daemon *d); /* nothing uses it any more */
 /* Of listeners that have no intake: refused callers are noted. */
 void daemon_note_refused(void *arg, const struct http_request *r, int status, struct slice detail);
+
+/* actions.c: the audit log. As `answered` of the operation's listeners; and for what no request asked for. */
+void daemon_note_answer(void *arg, const struct http_request *r, int status, struct slice detail);
+void daemon_note_action(struct daemon *d, const char *action, const char *who);
 
 /* encrypt.c: certificate of the listeners */
 int daemon_open_tls(struct daemon *d);

@@ -74,7 +74,8 @@ struct intake {
     struct refusal_note note; /* of the refusal that is being answered */
     void (*closed)(void *arg);
     void *closed_arg;
-    _Atomic uint64_t rows, seconds_ns;
+    _Atomic uint64_t rows, bytes, seconds_ns;
+    _Atomic uint64_t durable[REQUEST_BUCKETS + 1];
     _Atomic uint64_t status[500];
     _Atomic uint64_t seconds[REQUEST_BUCKETS + 1];
 };
@@ -100,6 +101,9 @@ void pending_collect(struct intake *i);
 /* A turn of the loop has seen all that was readable; `alone`: nothing else is meanwhile. What was appended in it is
  * committed, here if it is one request. */
 void pending_turn(struct intake *i, bool alone);
+
+/* intake.c: the bucket of the histograms. */
+size_t request_bucket(int64_t spent_ns);
 
 /* --- acknowledge.c, refuse.c: answers --- */
 

@@ -2,9 +2,11 @@
  * them, so what concerns one by its name is here for both. */
 #include "api/api.h"
 #include "api/daemon.h"
+#include "api/history.h"
 
 #include "base/sys.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,22 +20,23 @@ static int add_numbers(struct buf *b, struct supervisor *s, const struct runner 
     const struct pusher *p = r->pusher;
     uint64_t rows, bytes;
     pusher_lag(p, &rows, &bytes);
-    return buf_addf(
-        b,
-        ",\"lag\":{\"rows\":%llu,\"bytes\":%llu,\"seconds\":%.3f},\"delivered\":%llu,\"duplicate\":%llu,"
-        "\"skipped\":%llu,\"dead\":%llu,\"given_up\":%llu,\"retries\":%llu,\"restarts\":%llu,\"dead_letters\":%zu,"
-        "\"parked\":%zu,\"waiting\":%zu,\"workers\":%u",
-        (unsigned long long)rows, (unsigned long long)bytes, supervisor_lag_seconds(s, r),
-        (unsigned long long)p->totals[TOTAL_DELIVERED], (unsigned long long)p->totals[TOTAL_DUPLICATE],
-        (unsigned long long)p->totals[TOTAL_SKIPPED], (unsigned long long)p->totals[TOTAL_DEAD],
-        (unsigned long long)p->totals[TOTAL_GIVEN_UP], (unsigned long long)p->totals[TOTAL_RETRIES],
-        (unsigned long long)p->counts.restarts, p->aside.dead_count, p->aside.parked_count, p->waiting.count,
-        p->worker_count);
+    return buf_addf(b,
+                    ",\"lag\":{\"rows\":%llu,\"bytes\":%llu,\"seconds\":%.3f},\"delivered\":%llu,\"duplicate\":%llu,"
+                    "\"skipped\":%llu,\"other_clients\":%llu,\"dead\":%llu,\"given_up\":%llu,\"retries\":%llu,"
+                    "\"restarts\":%llu,\"dead_letters\":%zu,"
+                    "\"parked\":%zu,\"waiting\":%zu,\"workers\":%u",
+                    (unsigned long long)rows, (unsigned long long)bytes, supervisor_lag_seconds(s, r),
+                    (unsigned long long)p->totals[TOTAL_DELIVERED], (unsigned long long)p->totals[TOTAL_DUPLICATE],
+                    (unsigned long long)p->totals[TOTAL_SKIPPED], (unsigned long long)p->counts.skipped_client,
+                    (unsigned long long)p->totals[TOTAL_DEAD], (unsigned long long)p->totals[TOTAL_GIVEN_UP],
+                    (unsigned long long)p->totals[TOTAL_RETRIES], (unsigned long long)p->counts.restarts,
+                    p->aside.dead_count, p->aside.parked_count, p->waiting.count, p->worker_count);
 }
 
 static int add_idle(struct buf *b)
 {
     return buf_adds(b, ",\"lag\":{\"rows\":0,\"bytes\":0,\"seconds\":0},\"delivered\":0,\"duplicate\":0,\"skipped\":0,"
+                       "\"other_clients\":0,"
                        "\"dead\":0,\"given_up\":0,\"retries\":0,\"restarts\":0,\"dead_letters\":0,\"parked\":0,"
                        "\"waiting\":0,\"workers\":0");
 }
@@ -67,8 +70,22 @@ static int add_options(struct buf *b, const struct runner *r)
     return code == ERR_OK ? buf_addc(b, ']') : code;
 }
 
-static int add_pusher(struct buf *b, struct supervisor *s, const struct runner *r)
+/* Why its host was started again, since this process began. */
+static int add_restarts(struct buf *b, const struct runner *r)
 {
+    const struct pusher_counts *c = &r->pusher->counts;
+    uint64_t named = c->crashes + c->deadline_kills + c->memory_kills;
+    return buf_addf(b,
+                    ",\"restart_reasons\":{\"crash\":%llu,\"deadline\":%llu,\"memory\":%llu,\"other\":%llu},"
+                    "\"pushes\":%u",
+                    (unsigned long long)c->crashes, (unsigned long long)c->deadline_kills,
+                    (unsigned long long)c->memory_kills,
+                    (unsigned long long)(c->restarts > named ? c->restarts - named : 0), r->pusher->pushes);
+}
+
+static int add_pusher(struct buf *b, struct api *api, const struct runner *r)
+{
+    struct supervisor *s = api->supervisor;
     int code = buf_addf(b, "{\"name\":\"%s\",\"plugin\":", r->name);
     if (code == ERR_OK)
         code = buf_add_json(b, slice_of(r->plugin));
@@ -89,6 +106,10 @@ static int add_pusher(struct buf *b, struct supervisor *s, const struct runner *
     if (code == ERR_OK)
         code = buf_addf(b, ",\"pid\":%d,\"confined\":%s,\"memory\":%llu", runner_pid(r), r->confined ? "true" : "false",
                         (unsigned long long)r->memory);
+    if (code == ERR_OK)
+        code = buf_addf(b, ",\"rate\":%.6g", history_rate(api->history, r->name));
+    if (code == ERR_OK && r->pusher != NULL)
+        code = add_restarts(b, r);
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
@@ -116,7 +137,7 @@ static int add_refused(struct buf *b, const struct folder *f, bool *more)
         if (code == ERR_OK)
             code = buf_add_json(b, slice_of(why));
         if (code == ERR_OK)
-            code = buf_adds(b, ",\"pid\":0,\"confined\":false,\"memory\":0}");
+            code = buf_adds(b, ",\"pid\":0,\"confined\":false,\"memory\":0,\"rate\":0}");
     }
     return code;
 }
@@ -135,6 +156,24 @@ static int add_journal(struct buf *b, struct api *api)
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
+static int add_seconds(struct buf *b, const char *name, double seconds)
+{
+    return isnan(seconds) ? buf_addf(b, ",\"%s\":null", name) : buf_addf(b, ",\"%s\":%.6g", name, seconds);
+}
+
+/* Of the last seconds. */
+static int add_now(struct buf *b, const struct history *h)
+{
+    struct history_now now;
+    history_now(h, &now);
+    int code = buf_addf(b, ",\"now\":{\"rows_per_second\":%.6g,\"bytes_per_second\":%.6g", now.rows, now.bytes);
+    if (code == ERR_OK)
+        code = add_seconds(b, "durable_p50", now.p50);
+    if (code == ERR_OK)
+        code = add_seconds(b, "durable_p99", now.p99);
+    return code == ERR_OK ? buf_addc(b, '}') : code;
+}
+
 void api_pushers_list(struct api *api, struct http_request *r, const struct api_params *params)
 {
     (void)params;
@@ -150,7 +189,7 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
         if (code == ERR_OK)
             code = api_comma(&b, &more);
         if (code == ERR_OK)
-            code = add_pusher(&b, api->supervisor, runner);
+            code = add_pusher(&b, api, runner);
     }
     if (code == ERR_OK)
         code = add_refused(&b, supervisor_folder(api->supervisor), &more);
@@ -162,6 +201,8 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
         code = buf_addc(&b, ',');
     if (code == ERR_OK)
         code = add_journal(&b, api);
+    if (code == ERR_OK)
+        code = add_now(&b, api->history);
     char why[300];
     bool ready = daemon_ready(api->daemon, why, sizeof why);
     if (code == ERR_OK)
@@ -187,7 +228,7 @@ static void show(struct api *api, struct http_request *r, const struct runner *r
 {
     struct buf b;
     buf_init(&b, API_BODY_MAX);
-    int code = api_is_puller(runner) ? api_add_puller(&b, runner) : add_pusher(&b, api->supervisor, runner);
+    int code = api_is_puller(runner) ? api_add_puller(&b, runner) : add_pusher(&b, api, runner);
     if (code == ERR_OK) {
         b.len--; /* the options go before the last brace */
         code = add_options(&b, runner);
@@ -231,6 +272,20 @@ void api_pusher_pause(struct api *api, struct http_request *r, const struct api_
 void api_pusher_resume(struct api *api, struct http_request *r, const struct api_params *params)
 {
     set_paused(api, r, params, false);
+}
+
+void api_pusher_hurry(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct runner *runner = find(api, r, params);
+    if (runner == NULL)
+        return;
+    if (runner->pusher == NULL) {
+        api_problem(r, 409, "conflict", "this pusher does not run; see its state");
+        return;
+    }
+    pusher_hurry(runner->pusher, clock_ms());
+    supervisor_step(api->supervisor, runner);
+    show(api, r, runner);
 }
 
 void api_pusher_forget(struct api *api, struct http_request *r, const struct api_params *params)

@@ -518,6 +518,17 @@ void receipts_wait(struct api *api, struct receipt_waiter *w)
     receipts_look(api);
 }
 
+void receipts_make(struct api *api, struct receipt_waiter *w)
+{
+    struct receipt_job *job = job_new(api, answer_waiter, w);
+    if (job == NULL) {
+        w->done(w->arg, ERR_NOMEM, (struct slice){NULL, 0});
+        return;
+    }
+    job->before = w->position;
+    job_start(job);
+}
+
 void receipts_look(struct api *api)
 {
     int64_t now = clock_ms();

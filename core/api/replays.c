@@ -40,7 +40,7 @@ static bool refuse(struct wish *w, int status, const char *fault)
 }
 
 /* The last segment that was begun at or before a time, else the oldest: replay chooses whole segments. */
-static struct journal_segment segment_of(struct api *api, int64_t wall_us)
+struct journal_segment api_segment_of(struct api *api, int64_t wall_us)
 {
     struct journal_segment s, found = {0};
     uint64_t at = 0;
@@ -110,11 +110,11 @@ static bool read_times(struct api *api, struct wish *w)
     if (api_time_parse(from, &from_us) != ERR_OK || (to != NULL && api_time_parse(to, &to_us) != ERR_OK))
         return refuse(w, 422,
                       "from and to are times such as 2026-01-31T12:00:00Z, or durations such as 2h (that long ago)");
-    struct journal_segment first = segment_of(api, from_us);
+    struct journal_segment first = api_segment_of(api, from_us);
     begin_in(w, &first);
     end_now(api, w);
     if (to != NULL) {
-        struct journal_segment last = segment_of(api, to_us);
+        struct journal_segment last = api_segment_of(api, to_us);
         if (last.created_us <= to_us)
             end_with(api, w, &last);
         else

@@ -4,8 +4,10 @@
  * everywhere, and on the admin listener a Host that is not listed (DNS rebinding).
  *
  * Both this and the caller are looked at when the head has come, before a byte of the body is taken. */
+#include "access/sessions.h"
 #include "api/api.h"
 #include "api/daemon.h"
+#include "api/session.h"
 #include "api/site.h"
 
 #include <stdio.h>
@@ -16,13 +18,14 @@ enum { EVERYBODY = 0, ANYBODY = ROLE_ALL, OWN = 1 << ROLE_COUNT };
 
 struct route {
     enum http_method method;
+    const char *name;
     const char *pattern;
     int where, may;
     api_route *run;
 };
 
 static const struct route routes[] = {
-#define ROUTE(method, pattern, where, may, run) {HTTP_##method, pattern, where, may, run},
+#define ROUTE(method, pattern, where, may, run) {HTTP_##method, #run, pattern, where, may, run},
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -109,6 +112,33 @@ static struct access_need need_of(const struct http_request *r)
     return (struct access_need){.roles = ROLE_ALL, .own = true};
 }
 
+const char *api_route_name(const struct http_request *r)
+{
+    struct api_params params;
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        if (routes[i].method == method_of(r) && leads_to(&routes[i], r, &params))
+            return routes[i].name;
+    return NULL;
+}
+
+static bool admits(struct api *api, struct http_request *r, struct access_denial *why)
+{
+    const struct access_need need = need_of(r);
+    const unsigned auth = r->listener == LISTENER_ROWS    ? api->rows_auth
+                          : r->listener == LISTENER_ADMIN ? api->admin_auth
+                                                          : (unsigned)AUTH_NONE;
+    struct session session;
+    if (need.roles != 0 && api_session(api, r, &session))
+        return (api_session_guarded(r, &session, why) && access_may(&r->caller, &need, why));
+    return access_allows(api->access, r, auth, &need, why);
+}
+
+bool api_admits_still(struct api *api, struct http_request *r)
+{
+    struct access_denial why;
+    return admits(api, r, &why);
+}
+
 int api_admit(struct api *api, struct http_request *r)
 {
     struct access_denial why;
@@ -117,11 +147,9 @@ int api_admit(struct api *api, struct http_request *r)
         api_problem(r, 403, "forbidden", fault);
         return 1;
     }
-    const struct access_need need = need_of(r);
-    const unsigned auth = r->listener == LISTENER_ROWS    ? api->rows_auth
-                          : r->listener == LISTENER_ADMIN ? api->admin_auth
-                                                          : (unsigned)AUTH_NONE;
-    if (access_allows(api->access, r, auth, &need, &why))
+    if (api_session_refused(r))
+        return 1;
+    if (admits(api, r, &why))
         return 0;
     const struct http_problem problem = {.status = why.status,
                                          .word = why.word,

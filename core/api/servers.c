@@ -16,6 +16,12 @@ static void on_operation(void *arg, struct http_request *r)
     api_dispatch(&d->api, r);
 }
 
+static void on_operation_gone(void *arg, struct http_request *r)
+{
+    struct daemon *d = arg;
+    (void)taps_gone(d->api.taps, r);
+}
+
 /* A client that waits for its receipt: intake's wish as the receipts' own. */
 struct daemon_wait {
     struct receipt_waiter waiter;
@@ -110,7 +116,8 @@ int daemon_open_servers(struct daemon *d)
     struct http_limits limits = daemon_limits(s);
     struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
                                                                      .request = on_operation,
-                                                                     .answered = daemon_note_refused,
+                                                                     .gone = on_operation_gone,
+                                                                     .answered = daemon_note_answer,
                                                                      .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
@@ -140,6 +147,7 @@ int daemon_open_loops(struct daemon *d)
     const struct loops_options options = {
         .api = &d->api,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .budget = &d->budget,
         .places = &d->places,
@@ -161,6 +169,7 @@ int daemon_open_intake(struct daemon *d)
     struct intake_options options = {
         .journal = d->journal,
         .keyring = d->keyring,
+        .quota = d->quota,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
         .access = d->access,

@@ -62,7 +62,7 @@ static int make_dirs(const char *path)
 }
 
 /* Kinds of file systems that do not keep what they are given through a power cut, or not as one expects. */
-static void warn_file_system(const char *dir)
+const char *data_file_system(const char *dir)
 {
     static const struct {
         long type;
@@ -76,11 +76,10 @@ static void warn_file_system(const char *dir)
         {0x65735546, "FUSE: fsync depends on its program"},
     };
     struct statfs fs;
-    if (statfs(dir, &fs) != 0)
-        return;
-    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+    for (size_t i = 0; statfs(dir, &fs) == 0 && i < COUNT_OF(kinds); i++)
         if ((long)fs.f_type == kinds[i].type)
-            LOG(LOG_WARN, "data.file_system", kinds[i].what, LOG_S("dir", dir));
+            return kinds[i].what;
+    return NULL;
 }
 
 /* `auto`: the smaller of 10 GiB and half of what the journal has and could have. */
@@ -145,12 +144,15 @@ int daemon_open_journal(struct daemon *d, bool *fresh)
     char dir[PATH_MAX];
     struct stat st;
     struct err e = {0};
+    snprintf(d->data_dir, sizeof d->data_dir, "%s", data);
     int code = make_dirs(data);
     if (code != ERR_OK) {
         LOG(LOG_ERROR, "data.not_made", err_text(code), LOG_S("dir", data));
         return EXIT_DISK_FAULT;
     }
-    warn_file_system(data);
+    const char *kind = data_file_system(data);
+    if (kind != NULL)
+        LOG(LOG_WARN, "data.file_system", kind, LOG_S("dir", data));
     snprintf(dir, sizeof dir, "%s/journal", data);
     *fresh = sys->stat(dir, &st) != 0;
     struct journal_options options = daemon_journal_options(d, dir, dir_bytes(dir));

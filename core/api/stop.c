@@ -46,6 +46,7 @@ static void on_rest(uv_timer_t *timer)
         supervisor_stop(d->supervisor, d->settings->stop_timeout, hosts_at_rest, d);
         return;
     case PHASE_HOSTS:
+        taps_end(d->api.taps);
         if (!d->supervisor_done || d->api.works > 0)
             return;
         d->phase = PHASE_CLOSING;
@@ -71,6 +72,7 @@ void daemon_signal(uv_signal_t *signal, int number)
     struct buf changed, restart, faults;
     switch (number) {
     case SIGHUP:
+        daemon_note_action(d, "reload", "signal HUP");
         buf_init(&changed, FAULTS_MAX_BYTES);
         buf_init(&restart, FAULTS_MAX_BYTES);
         buf_init(&faults, FAULTS_MAX_BYTES);
@@ -86,6 +88,7 @@ void daemon_signal(uv_signal_t *signal, int number)
             LOG(LOG_WARN, "stop.at_once", "told twice: ending at once; nothing acknowledged is lost");
             _exit(EXIT_OK); /* hosts end with their parent; the journal is durable as it is */
         }
+        daemon_note_action(d, "stop", number == SIGTERM ? "signal TERM" : "signal INT");
         daemon_begin_stop(d);
         break;
     }
@@ -109,6 +112,7 @@ static void server_closed(void *arg)
         return;
     uv_close((uv_handle_t *)&d->turn, NULL);
     uv_close((uv_handle_t *)&d->look, NULL);
+    taps_close(&d->api.taps);
     journal_close(&d->journal);
     loops_free(&d->loops);
     intake_close(d->intake, intake_closed, d);

@@ -12,12 +12,20 @@ enum { LINE_MAX_BYTES = 8192 };
 
 static _Atomic int level_now = LOG_INFO;
 static _Atomic bool json_now = false;
+static void (*keep_line)(void *arg, enum log_level level, const char *line, size_t len);
+static void *keep_arg;
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 void log_setup(enum log_level level, bool json)
 {
     atomic_store(&level_now, (int)level);
     atomic_store(&json_now, json);
+}
+
+void log_also(void (*keep)(void *arg, enum log_level level, const char *line, size_t len), void *arg)
+{
+    keep_line = keep;
+    keep_arg = arg;
 }
 
 bool log_enabled(enum log_level level)
@@ -73,17 +81,37 @@ static int add_text(struct buf *b, enum log_level level, const char *event, cons
     return code;
 }
 
-void log_line(enum log_level level, const char *event, const char *text, const struct log_field *fields, int count)
+static int add_line(struct buf *b, bool json, enum log_level level, const char *event, const char *text,
+                    const struct log_field *fields, int count)
+{
+    int code = json ? add_json(b, level, event, text, fields, count) : add_text(b, level, event, text, fields, count);
+    if (code == ERR_OK)
+        return ERR_OK;
+    buf_clear(b); /* too long: the event without its fields is better than nothing */
+    return json ? add_json(b, level, event, "(text and fields too long)", NULL, 0)
+                : add_text(b, level, event, "(text and fields too long)", NULL, 0);
+}
+
+static void keep_copy(const struct buf *written, bool json, enum log_level level, const char *event, const char *text,
+                      const struct log_field *fields, int count)
 {
     struct buf b;
     buf_init(&b, LINE_MAX_BYTES);
-    int code = atomic_load(&json_now) ? add_json(&b, level, event, text, fields, count)
-                                      : add_text(&b, level, event, text, fields, count);
-    if (code != ERR_OK) { /* too long: the event without its fields is better than nothing */
-        buf_clear(&b);
-        code = atomic_load(&json_now) ? add_json(&b, level, event, "(text and fields too long)", NULL, 0)
-                                      : add_text(&b, level, event, "(text and fields too long)", NULL, 0);
-    }
+    if (json)
+        keep_line(keep_arg, level, written->ptr, written->len);
+    else if (add_line(&b, true, level, event, text, fields, count) == ERR_OK)
+        keep_line(keep_arg, level, b.ptr, b.len);
+    buf_free(&b);
+}
+
+void log_line(enum log_level level, const char *event, const char *text, const struct log_field *fields, int count)
+{
+    struct buf b;
+    bool json = atomic_load(&json_now);
+    buf_init(&b, LINE_MAX_BYTES);
+    int code = add_line(&b, json, level, event, text, fields, count);
+    if (code == ERR_OK && keep_line != NULL)
+        keep_copy(&b, json, level, event, text, fields, count);
     b.max++; /* room for the newline */
     if (code == ERR_OK && buf_addc(&b, '\n') == ERR_OK) {
         ssize_t written = write(STDERR_FILENO, b.ptr, b.len);

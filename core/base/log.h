@@ -9,6 +9,7 @@
 #include "base/check.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -24,6 +25,10 @@ struct log_field {
 /* May be called again at any time (reload). */
 void log_setup(enum log_level level, bool json);
 bool log_enabled(enum log_level level);
+
+/* Also hand every line, as JSON without its newline, to this function; NULL: to nobody. Any thread may call it, and it
+ * may not log. Set before other threads log. */
+void log_also(void (*keep)(void *arg, enum log_level level, const char *line, size_t len), void *arg);
 
 /* `event` is one stable word with dots (`pusher.broken`); `text` is a sentence for a person. */
 void log_line(enum log_level level, const char *event, const char *text, const struct log_field *fields, int count);

@@ -13,12 +13,22 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 64 << 20, TOKEN_MAX = 16 << 10, CONNECT_MS = 5000, STALL_SECONDS = 60 };
+enum { ANSWER_MAX = 64 << 20, TOKEN_MAX = 16 << 10, CONNECT_MS = 5000, STALL_SECONDS = 60, URL_MAX = 64 << 10 };
 
 static size_t call_take(char *bytes, size_t size, size_t count, void *arg)
 {
     struct call *c = arg;
     return buf_add(&c->body, bytes, size * count) == ERR_OK ? size * count : 0;
+}
+
+static size_t call_pass(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct call *c = arg;
+    long status = 0;
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return call_take(bytes, size, count, arg);
+    return c->request->part(c->request->part_arg, slice_make(bytes, size * count)) ? size * count : 0;
 }
 
 static size_t call_header(char *line, size_t size, size_t count, void *arg)
@@ -124,7 +134,7 @@ static void call_setup(struct call *c, const struct call_request *r, const char 
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, call_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, r->part == NULL ? call_take : call_pass);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, call_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, c);
@@ -141,7 +151,7 @@ static void call_setup(struct call *c, const struct call_request *r, const char 
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->target.socket);
     if (r->timeout_ms > 0) {
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    } else {
+    } else if (r->part == NULL) {
         curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
         curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
     }
@@ -179,13 +189,20 @@ int call_send(struct call *c, const struct call_request *r, struct err *e)
     struct curl_slist *headers = NULL;
     int code = ERR_NOMEM;
     buf_clear(&c->body);
+    c->request = r;
     c->status = 0;
     c->replayed = false;
     c->fault[0] = '\0';
-    if (asprintf(&url, "%s%s", c->target.base, r->path) < 0) {
+    struct buf path;
+    buf_init(&path, URL_MAX);
+    bool changes = strcmp(r->method, "GET") != 0;
+    if (buf_adds(&path, r->path) != ERR_OK || call_query(&path, "why", changes ? c->why : NULL) != ERR_OK ||
+        asprintf(&url, "%s%s", c->target.base, buf_str(&path)) < 0) {
         url = NULL;
+        buf_free(&path);
         goto out;
     }
+    buf_free(&path);
     if (!call_headers(c, r, &headers))
         goto out;
     call_setup(c, r, url, headers);

@@ -10,11 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct call_request;
+
 struct call {
     CURL *curl;
     struct target target;
-    char *authorization;              /* a whole header line, or NULL */
-    const char *ca, *cert, *cert_key; /* files, borrowed; NULL: the system's authorities, no certificate of our own */
+    const char *why;                    /* of everything but GET, for the audit log; borrowed; NULL: not said */
+    char *authorization;                /* a whole header line, or NULL */
+    const char *ca, *cert, *cert_key;   /* files, borrowed; NULL: the system's authorities, no certificate of our own */
+    const struct call_request *request; /* while it is under way */
     /* of the last answer: */
     long status;
     struct buf body;
@@ -30,6 +34,10 @@ struct call_request {
     const char *key;    /* Idempotency-Key, or NULL */
     struct slice body;  /* ptr NULL: none */
     int64_t timeout_ms; /* of the whole exchange; 0: only while bytes move */
+    /* The body of a 200 goes here bit by bit, however long it takes, and not into call.body; false: enough, end with
+     * ERR_LIMIT. NULL: the whole body is wanted. */
+    bool (*part)(void *arg, struct slice bytes);
+    void *part_arg;
 };
 
 /* `token` NULL: none. `ca` NULL: HEADGATE_CA, else the system's; a certificate of our own is named by HEADGATE_CERT and

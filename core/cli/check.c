@@ -76,8 +76,8 @@ static void check_options(struct report *r, const char *name, const struct plugi
     free(settings);
 }
 
-static void check_processor(struct report *r, const char *name, const struct plugin_file *file, const struct instance *i,
-                            int code, struct buf *faults)
+static void check_processor(struct report *r, const char *name, const struct plugin_file *file,
+                            const struct instance *i, int code, struct buf *faults)
 {
     bool wrong = processor_faults(file, i, code, faults);
     if (wrong && (i->touched || code != ERR_OK)) /* else only what is required is missing */
@@ -102,9 +102,10 @@ static void check_instance(struct report *r, const struct step_places *places, s
     } else if (file->about.kind == HG_PROCESSOR) {
         check_processor(r, name, file, &i, code, &faults);
     } else {
-        if (conf_misplaced(&i, file->about.kind == HG_PULLER, &faults) > 0 && code == ERR_OK)
+        bool puller = file->about.kind == HG_PULLER;
+        int found = puller ? ERR_OK : steps_find(places, &i, &steps, &faults);
+        if (conf_misplaced(&i, puller, &faults) > 0 && code == ERR_OK)
             code = ERR_CONFIG;
-        int found = steps_find(places, &i, &steps, &faults);
         check_options(r, name, file, &i, &steps, code == ERR_OK ? found : code, &faults);
     }
     steps_fini(&steps);

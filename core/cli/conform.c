@@ -44,6 +44,19 @@ bool conform_skip(struct conform *c, const char *why)
     return false;
 }
 
+bool conform_applies(const struct conform *c, enum item_id id)
+{
+    static const bool pullers[ITEM_COUNT] = {
+        [ITEM_LOAD] = true, [ITEM_SYMBOLS] = true,   [ITEM_OPTIONS] = true, [ITEM_OPEN] = true,    [ITEM_PULL] = true,
+        [ITEM_STOP] = true, [ITEM_OPEN_DOWN] = true, [ITEM_PROBE] = true,   [ITEM_SECRETS] = true,
+    };
+    bool far = id == ITEM_OPEN_DOWN || id == ITEM_DOWN || id == ITEM_REOPEN || id == ITEM_PROBE;
+    uint32_t kind = c->loaded ? c->subject.about.kind : HG_PUSHER;
+    if (kind == HG_PULLER)
+        return pullers[id];
+    return id != ITEM_PULL && (kind != HG_PROCESSOR || !far); /* a processor has no far end */
+}
+
 void conform_item(struct conform *c, enum item_id id, struct finding *out)
 {
     *out = (struct finding){.state = ITEM_PASSED};
@@ -54,7 +67,8 @@ void conform_item(struct conform *c, enum item_id id, struct finding *out)
     else if (id >= ITEM_IDLE && id <= ITEM_VALGRIND)
         conform_cost(c, id);
     else if (id == ITEM_LOAD || id == ITEM_SYMBOLS || id == ITEM_OPTIONS || id == ITEM_OPEN || id == ITEM_OPEN_DOWN ||
-             id == ITEM_STOP || id == ITEM_INSTANCES || id == ITEM_REOPEN || id == ITEM_PROBE || id == ITEM_SECRETS)
+             id == ITEM_STOP || id == ITEM_PULL || id == ITEM_INSTANCES || id == ITEM_REOPEN || id == ITEM_PROBE ||
+             id == ITEM_SECRETS)
         conform_life(c, id);
     else
         conform_rows_in(c, id);

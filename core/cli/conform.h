@@ -50,6 +50,8 @@ struct conform {
 /* Read check.ini: options into the subject, the rest into `c`. `path` that is not there is fine unless it was named. */
 int conform_read(struct conform *c, const char *path, bool named) MUST_CHECK;
 void conform_fini(struct conform *c);
+/* Is the item about a plugin of this kind? */
+bool conform_applies(const struct conform *c, enum item_id id);
 /* Run one item. */
 void conform_item(struct conform *c, enum item_id id, struct finding *out);
 

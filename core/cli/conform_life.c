@@ -150,6 +150,8 @@ static void item_open(struct conform *c)
     for (int i = 0; i < ROUNDS; i++)
         if (!conform_begin(c, &c->solo) || !conform_end(c, &c->solo))
             return;
+    if (c->subject.about.kind == HG_PULLER)
+        return;
     size_t row = c->good == NULL ? c->tape.count : conform_rows(c, c->good, 1);
     if (row == c->tape.count || !conform_begin(c, &c->solo) || !conform_deliver(c, &c->solo, row, 1, 1))
         return;
@@ -207,8 +209,94 @@ static void stop_amid(struct conform *c, size_t first, size_t count)
         (void)conform_lost(c, s, wait, "when it was told to stop in the middle of a push");
 }
 
+/* --- pulling --- */
+
+struct pulled {
+    struct scan *scan;
+    uint64_t rows;
+    bool bad;
+};
+
+static int take_emission(void *arg, struct slice documents, const struct slice *position, char reason[200],
+                         uint32_t *bad_set)
+{
+    struct pulled *p = arg;
+    const struct scan_rules rules = {.max_rows = 100000, .max_depth = 32, .ndjson = true};
+    uint32_t count;
+    (void)position;
+    if (documents.len == 0 || scan_body(p->scan, &rules, documents) == ERR_OK) {
+        p->rows += documents.len > 0 ? scan_rows(p->scan) : 0;
+        return HG_EMITTED;
+    }
+    const struct fault *f = scan_faults(p->scan, &count);
+    snprintf(reason, 200, SLICE_FMT, SLICE_ARG(f->detail));
+    *bad_set = f->line > 0 ? (uint32_t)f->line - 1 : 0;
+    p->bad = true;
+    return HG_EMIT_REFUSED;
+}
+
+/* Until rows have come, or there is nothing; false: the item has ended. */
+static bool pull_some(struct conform *c, struct pulled *p)
+{
+    struct solo_pull pull = {.emitted = take_emission, .arg = p};
+    int64_t until = clock_ms() + c->timeout_ms;
+    do {
+        solo_pull(&c->solo, &pull);
+        if (!conform_lost(c, &c->solo, solo_pulled(&c->solo, c->timeout_ms + GRACE_MS), "in pull()"))
+            return false;
+        if (strstr(pull.reason, "which is no result") != NULL)
+            return conform_fail(c, "return one of enum hg_pull_result", "%s", pull.reason);
+        if (pull.result >= HG_PULL_NOT_NOW && pull.reason[0] == '\0')
+            return conform_fail(c, "api->fail(host, why) before it returns", "pull() could not, and did not say why");
+    } while (pull.result == HG_PULLED && p->rows == 0 && clock_ms() < until);
+    return true;
+}
+
+static void pull_twice(struct conform *c, struct pulled *p)
+{
+    if (!conform_begin(c, &c->solo) || !pull_some(c, p))
+        return;
+    if (p->rows == 0) {
+        (void)conform_skip(c, p->bad ? "all that it emitted was refused"
+                                     : "it emitted no rows: let check.ini bring it some ([far] up)");
+        return;
+    }
+    solo_kill(&c->solo); /* and once more, from the position that was told */
+    if (conform_begin(c, &c->solo) && pull_some(c, p))
+        (void)conform_end(c, &c->solo);
+}
+
+static void item_pull(struct conform *c)
+{
+    struct pulled p = {.scan = scan_new()};
+    if (p.scan == NULL)
+        (void)conform_skip(c, "out of memory");
+    else
+        pull_twice(c, &p);
+    scan_free(&p.scan);
+}
+
+static void stop_pulling(struct conform *c)
+{
+    struct solo_pull pull = {.emitted = NULL};
+    if (!conform_begin(c, &c->solo))
+        return;
+    solo_pull(&c->solo, &pull);
+    enum solo_wait wait = solo_stop(&c->solo, c->timeout_ms / STOP_PART);
+    if (wait == SOLO_LATE)
+        (void)conform_fail(c, "look at api->stopping in every loop, and wait with api->wait, which a stop interrupts",
+                           "it was told to stop while it pulled, and did not end within %lld ms",
+                           (long long)(c->timeout_ms / STOP_PART));
+    else if (wait != SOLO_ENDED || c->solo.status != 0)
+        (void)conform_lost(c, &c->solo, wait, "when it was told to stop while it pulled");
+}
+
 static void item_stop(struct conform *c)
 {
+    if (c->subject.about.kind == HG_PULLER) {
+        stop_pulling(c);
+        return;
+    }
     size_t first = c->good == NULL ? c->tape.count : conform_rows(c, c->good, 200);
     if (first == c->tape.count) {
         (void)conform_skip(c, "check.ini has no [rows] good");
@@ -246,6 +334,7 @@ static bool second_settings(struct conform *c, struct setting *all, size_t *coun
 static void instances_run(struct conform *c, struct solo *second)
 {
     static struct setting all[SUBJECT_SETTINGS];
+    static struct setup step; /* of a processor: its own part */
     struct err e = {.text = ""};
     char lock[128];
     size_t first = conform_rows(c, c->good, 3), count = 0;
@@ -255,8 +344,13 @@ static void instances_run(struct conform *c, struct solo *second)
     second->setup.lock = lock;
     if (!second_settings(c, all, &count) || !conform_begin(c, &c->solo))
         return;
-    second->setup.settings = all;
-    second->setup.count = count;
+    struct setup *own = second->setup.processor_count > 0 ? &step : &second->setup;
+    if (own == &step) {
+        step = second->setup.processors[0];
+        second->setup.processors = own;
+    }
+    own->settings = all;
+    own->count = count;
     enum solo_wait wait = solo_start(second, &e) == ERR_OK ? solo_ready(second, c->timeout_ms + GRACE_MS) : SOLO_ENDED;
     if (wait == SOLO_FAILED)
         (void)conform_fail(c, "no fixed names, ports or files; options that must differ go into [second] of check.ini",
@@ -339,7 +433,7 @@ void conform_life(struct conform *c, enum item_id id)
         [ITEM_LOAD] = item_load,           [ITEM_SYMBOLS] = item_symbols, [ITEM_OPTIONS] = item_options,
         [ITEM_OPEN] = item_open,           [ITEM_STOP] = item_stop,       [ITEM_OPEN_DOWN] = item_open_down,
         [ITEM_INSTANCES] = item_instances, [ITEM_REOPEN] = item_reopen,   [ITEM_PROBE] = item_probe,
-        [ITEM_SECRETS] = item_secrets,
+        [ITEM_SECRETS] = item_secrets,     [ITEM_PULL] = item_pull,
     };
     items[id](c);
 }

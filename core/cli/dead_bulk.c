@@ -82,6 +82,10 @@ static int bulk_run(const struct bulk *b, int argc, char **argv)
     else if (exit == EXIT_DONE && !filters && s.args.rest_count == 0)
         exit = say_error(EXIT_USAGE,
                          "%s: which ones? Give ids, a filter (--pusher, --reason, --uuid, --since) or --all", b->words);
+    else if (exit == EXIT_DONE && args_has(&s.args, OPT_EDIT))
+        exit = s.args.rest_count == 1 && !args_has(&s.args, OPT_DRY_RUN)
+                   ? dead_edit(&s, s.args.rest[0])
+                   : say_error(EXIT_USAGE, "%s: --edit takes one id, and changes it", b->words);
     else if (exit == EXIT_DONE)
         exit = filters ? bulk_filtered(&s, b) : bulk_ids(&s, b);
     session_close(&s);

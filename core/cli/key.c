@@ -4,6 +4,7 @@
  * data directory may make keys; so the first key needs no other one, and there is none that everybody knows. */
 #include "cli/cli.h"
 
+#include "access/audit.h"
 #include "access/keyfile.h"
 #include "base/sys.h"
 #include "cli/flags.h"
@@ -147,6 +148,24 @@ static void show_once(const struct args *a, const struct key *k, const char *tex
     say_note("key %s is shown here and never again; it is kept as a digest only", k->id);
 }
 
+/* What was done stands. That it is not in the log is said. */
+static void keyed_note(const struct keyed *k, const char *action, const char *id)
+{
+    struct err e = {0};
+    char who[64], path[64];
+    snprintf(who, sizeof who, "user %ld of this machine", (long)geteuid());
+    snprintf(path, sizeof path, "keys/%s", id);
+    const struct audit_note note = {.action = action,
+                                    .who = slice_of(who),
+                                    .path = slice_of(path),
+                                    .why = slice_of(args_value(&k->args, OPT_WHY, ""))};
+    int code = audit_append(k->dir, &note, 0, &e);
+    if (code == ERR_OK)
+        code = audit_sync(k->dir, &e);
+    if (code != ERR_OK)
+        say_note("this is not in the audit log: %s", e.text);
+}
+
 int verb_key_add(int argc, char **argv)
 {
     struct keyed k;
@@ -167,8 +186,10 @@ int verb_key_add(int argc, char **argv)
         exit = fault(code, &e);
     if (exit == EXIT_DONE)
         exit = keyed_write(&k);
-    if (exit == EXIT_DONE)
+    if (exit == EXIT_DONE) {
+        keyed_note(&k, "key.add", key.id);
         show_once(&k.args, &key, text);
+    }
     explicit_bzero(text, sizeof text);
     keyed_close(&k);
     return exit;
@@ -312,8 +333,10 @@ int verb_key_revoke(int argc, char **argv)
                              k.args.rest[i]);
     if (exit == EXIT_DONE)
         exit = keyed_write(&k);
-    for (int i = 0; exit == EXIT_DONE && i < k.args.rest_count; i++)
+    for (int i = 0; exit == EXIT_DONE && i < k.args.rest_count; i++) {
+        keyed_note(&k, "key.revoke", k.args.rest[i]);
         printf("%s: revoked\n", k.args.rest[i]);
+    }
     keyed_close(&k);
     return exit;
 }

@@ -1,6 +1,7 @@
 /* `headgate journal verify|dump|repair`: a stopped daemon's journal, read-only; `repair` writes a new one beside it.
  *
  * All walking is journal_walk's; this counts and prints. Damage makes the exit code 65, a disk that fails 74. */
+#include "cli/cell.h"
 #include "cli/cli.h"
 
 #include "base/sys.h"
@@ -221,6 +222,28 @@ static int dump_set(struct dump *d, const struct record *record, const char *id,
     return code == ERR_OK ? dump_line(d) : code;
 }
 
+/* Where a puller was: text where it is text, for people. */
+static int dump_position(struct dump *d, const struct record *record, const char *id)
+{
+    char received[40];
+    struct slice name = {"", 0};
+    (void)context_get(record->context, CONTEXT_PULLER, &name);
+    stamp(record->received_us, received);
+    int code = buf_addf(&d->line, "{\"id\":\"%s\",\"position\":%" PRIu64 ",\"puller\":", id, record->position);
+    if (code == ERR_OK)
+        code = buf_add_json(&d->line, name);
+    if (code == ERR_OK)
+        code = buf_addf(&d->line, ",\"received\":\"%s\",\"at\":", received);
+    bool text = cell_utf8(record->data) == record->data.len;
+    if (code == ERR_OK && text)
+        code = buf_add_json(&d->line, record->data);
+    for (size_t i = 0; code == ERR_OK && !text && i < record->data.len; i++)
+        code = buf_addf(&d->line, "%s%02x", i == 0 ? "\"" : "", (unsigned)(unsigned char)record->data.ptr[i]);
+    if (code == ERR_OK)
+        code = buf_adds(&d->line, text ? "}" : "\"}");
+    return code == ERR_OK ? dump_line(d) : code;
+}
+
 /* The shape that the `file` pusher writes. Newlines between tokens become blanks: a JSON string holds none. */
 static int dump_row(struct dump *d, const struct record *record, const struct epoch *epoch, uint32_t row,
                     struct slice uuid)
@@ -257,6 +280,8 @@ static int dump_record(void *arg, const struct record *record, const struct epoc
     batch_id_text(epoch, record->position, id);
     context_get(record->context, CONTEXT_UUID, &uuid);
     buf_clear(&d->line);
+    if (record->type == RECORD_POSITION)
+        return d->rows ? ERR_OK : dump_position(d, record, id);
     if (!d->rows)
         return dump_set(d, record, id, uuid);
     int code = ERR_OK;

@@ -1,4 +1,4 @@
-/* `headgate reload|drain|probe|config|refusals`: what concerns the daemon as a whole. */
+/* `headgate reload|drain|probe|config|refusals|audit`: what concerns the daemon as a whole. */
 #include "cli/cli.h"
 
 #include "base/sys.h"
@@ -246,6 +246,46 @@ int verb_refusals(int argc, char **argv)
         refusal_entry(json_array_get(list, i));
     if (answer != NULL && json_array_size(list) == 0)
         puts("Nothing was refused.");
+    json_decref(answer);
+    session_close(&s);
+    return exit;
+}
+
+/* --- audit --- */
+
+static void audit_entry(const json_t *entry)
+{
+    char time[HUMAN_MAX], line[3000];
+    human_time(js_text(entry, "time"), time);
+    snprintf(line, sizeof line, "%s %s %s, by %s%s%s", time, js_text(entry, "action"), js_text(entry, "path"),
+             js_text(entry, "who"), js_text(entry, "peer")[0] != '\0' ? " from " : "", js_text(entry, "peer"));
+    say_wrapped(stdout, 0, GRID_WIDTH, line, true);
+    if (js_integer(entry, "status") >= 400) {
+        snprintf(line, sizeof line, "not done: status %lld", js_integer(entry, "status"));
+        say_wrapped(stdout, 4, GRID_WIDTH, line, false);
+    }
+    if (js_text(entry, "why")[0] != '\0')
+        say_wrapped(stdout, 4, GRID_WIDTH, js_text(entry, "why"), false);
+}
+
+int verb_audit(int argc, char **argv)
+{
+    struct session s;
+    json_t *answer = NULL;
+    int exit = session_open(&s, "audit", argc, argv, 0, 0);
+    if (exit == EXIT_DONE)
+        exit = session_path(&s, "/v1/audit", NULL, "");
+    if (exit == EXIT_DONE)
+        exit = session_query_when(&s, "since", OPT_SINCE);
+    if (exit == EXIT_DONE)
+        exit = session_query(&s, "limit", OPT_LIMIT);
+    if (exit == EXIT_DONE)
+        exit = session_list(&s, &answer);
+    const json_t *list = json_object_get(answer, "audit");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        audit_entry(json_array_get(list, i));
+    if (answer != NULL && json_array_size(list) == 0)
+        puts("Nothing was done.");
     json_decref(answer);
     session_close(&s);
     return exit;

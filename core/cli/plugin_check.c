@@ -1,7 +1,7 @@
-/* `headgate plugin check F.so`: tries a pusher in everything that may befall it, each item in a fresh host, and says
- * what passed, what failed with the way to mend it, and what could not be tried. What it needs to know stands in
- * check.ini beside the plugin: options, a good and a bad row, commands for the far end. PLUGIN_… of the environment,
- * where a live system may stand, is read with --live only. */
+/* `headgate plugin check F.so`: tries a plugin of any kind in everything that may befall it, each item in a fresh
+ * host, and says what passed, what failed with the way to mend it, and what could not be tried. What it needs to know
+ * stands in check.ini beside the plugin: options, a good and a bad row, commands for the far end. PLUGIN_… of the
+ * environment, where a live system may stand, is read with --live only. */
 #include "cli/conform.h"
 #include "cli/say.h"
 #include "headgate.h"
@@ -118,8 +118,11 @@ static int run_items(struct conform *c, const struct args *a)
     if (c->loaded && !conform_far(c, c->up))
         return say_error(EXIT_CONFIG, "the far end does not come up: %s", begin.text);
     bool json = args_has(a, OPT_JSON);
+    size_t apply = 0;
     for (int i = 0; i < ITEM_COUNT; i++) {
-        if (!(ran[i] = wanted(a, items[i].name)))
+        bool applies = conform_applies(c, (enum item_id)i);
+        apply += applies;
+        if (!(ran[i] = applies && wanted(a, items[i].name)))
             continue;
         conform_item(c, (enum item_id)i, &all[i]);
         counts[all[i].state]++;
@@ -130,7 +133,7 @@ static int run_items(struct conform *c, const struct args *a)
     int exit = json ? show_json(c, all, ran) : EXIT_DONE;
     if (!json) {
         printf("%zu passed, %zu failed, %zu not exercised\n", counts[0], counts[1], counts[2]);
-        if (counts[ITEM_PASSED] == ITEM_COUNT)
+        if (counts[ITEM_PASSED] == apply)
             printf("%s %s conforms to ABI %d.%d\n", c->subject.about.name, c->subject.about.version, HG_ABI_MAJOR,
                    HG_ABI_MINOR);
     }
@@ -163,6 +166,8 @@ static int prepare(struct conform *c, const struct args *a)
         exit = subject_environment(&c->subject);
     if (exit == EXIT_DONE && c->loaded)
         exit = subject_arguments(&c->subject, a);
+    if (exit == EXIT_DONE && c->loaded)
+        exit = subject_carry(&c->subject, "null");
     if (exit == EXIT_DONE && tape_open(&c->tape, &e) != ERR_OK)
         exit = say_error(EXIT_INTERNAL, "%s", e.text);
     if (exit == EXIT_DONE && chdir(c->folder) != 0)

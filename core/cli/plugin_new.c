@@ -132,8 +132,8 @@ static int new_plugin(const struct args *a)
     if (!name_valid(n.name))
         return say_error(EXIT_USAGE, "\"%s\" is no name for a plugin: [a-z][a-z0-9-]*, at most %d", n.name,
                          NAME_LEN_MAX);
-    if (strcmp(kind, "pusher") != 0)
-        return say_error(EXIT_USAGE, "--kind: expected pusher, found \"%s\"", kind);
+    if (strcmp(kind, "pusher") != 0 && strcmp(kind, "puller") != 0 && strcmp(kind, "processor") != 0)
+        return say_error(EXIT_USAGE, "--kind: expected pusher, puller or processor, found \"%s\"", kind);
     names_make(&n);
     int exit = templates_find(&n, kind);
     return exit == EXIT_DONE ? folder_make(&n) : exit;

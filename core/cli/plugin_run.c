@@ -2,6 +2,9 @@
  * verdicts go to the terminal, a line a row; what the plugin logs goes to standard error. There is no journal and no
  * daemon: RETRY and not-now are tried again a few times here, and nothing is kept.
  *
+ * A processor runs before the pusher `stdout`, so what it makes of the rows is shown as well.
+ * A puller is called until it has nothing more; what it emits goes to standard output, a document a line.
+ *
  * --gdb and --valgrind put the host under the one or the other. --fault makes the repeats that a plugin meets in
  * operation: rows that it delivered come again, or the host is killed in the middle of a push. */
 #include "cli/nap.h"
@@ -25,6 +28,8 @@ enum {
     FOREVER_MS = 24 * 3600 * 1000, /* somebody sits at a debugger */
     VALGRIND_FACTOR = 20,
     VALGRIND_FOUND = 99,
+    RULE_ROWS = 100000, /* as http.max_rows and rows.max_depth are by default */
+    RULE_DEPTH = 32,
 };
 
 enum strike { STRIKE_NONE, STRIKE_RETRY, STRIKE_KILL };
@@ -57,7 +62,11 @@ static void show_log(void *arg, int level, struct slice text)
 {
     static const char *const words[] = {"error", "warn", "info", "debug"};
     char raw[4096], clean[4096];
-    (void)arg;
+    const struct plugin_run *r = arg;
+    if (r->subject.about.kind == HG_PROCESSOR && level == HG_LOG_INFO && text.len > 0 && text.ptr[0] == '{') {
+        printf(SLICE_FMT "\n", SLICE_ARG(text)); /* a row, by `stdout` */
+        return;
+    }
     snprintf(raw, sizeof raw, SLICE_FMT, SLICE_ARG(text));
     say_clean(clean, sizeof clean, raw, sizeof clean);
     fprintf(stderr, "%-5s %s\n", words[level & 3], clean);
@@ -313,6 +322,79 @@ static int run_rows(struct plugin_run *r)
     return summary(r);
 }
 
+/* --- a puller --- */
+
+struct shown {
+    struct scan *scan;
+    uint64_t rows, refused;
+};
+
+/* What it emits goes to standard output as it would go to the journal, when it is what the daemon would take. */
+static int show_emission(void *arg, struct slice documents, const struct slice *position, char reason[200],
+                         uint32_t *bad_set)
+{
+    struct shown *s = arg;
+    const struct scan_rules rules = {.max_rows = RULE_ROWS, .max_depth = RULE_DEPTH, .ndjson = true};
+    uint32_t count;
+    if (documents.len > 0 && scan_body(s->scan, &rules, documents) != ERR_OK) {
+        const struct fault *f = scan_faults(s->scan, &count);
+        snprintf(reason, 200, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(f->pointer), f->pointer.len > 0 ? ": " : "",
+                 SLICE_ARG(f->detail));
+        *bad_set = f->line > 0 ? (uint32_t)f->line - 1 : 0;
+        s->refused++;
+        say_note("refused: %s", reason);
+        return HG_EMIT_REFUSED;
+    }
+    s->rows += documents.len > 0 ? scan_rows(s->scan) : 0;
+    fwrite(documents.ptr, 1, documents.len, stdout);
+    fflush(stdout);
+    if (position != NULL) {
+        char raw[512], clean[512];
+        snprintf(raw, sizeof raw, SLICE_FMT, SLICE_ARG(*position));
+        say_clean(clean, sizeof clean, raw, 200);
+        say_note("position: %s", clean);
+    }
+    return HG_EMITTED;
+}
+
+/* Until it has nothing more, or cannot. */
+static int pull_all(struct plugin_run *r, struct shown *shown)
+{
+    static const char *const words[] = {"", "may have more", "has nothing more", "says not now", "is broken"};
+    struct solo_pull pull = {.emitted = show_emission, .arg = shown};
+    int exit = host_start(r);
+    uint64_t calls = 0;
+    while (exit == EXIT_DONE) {
+        solo_pull(&r->solo, &pull);
+        enum solo_wait wait = solo_pulled(&r->solo, FOREVER_MS);
+        calls++;
+        if (wait != SOLO_OK)
+            return host_lost(r, wait, "in pull()");
+        if (pull.result != HG_PULLED)
+            break;
+    }
+    if (exit != EXIT_DONE)
+        return exit;
+    enum solo_wait wait = solo_stop(&r->solo, r->timeout_ms + GRACE_MS);
+    if (wait != SOLO_ENDED || r->solo.status != 0)
+        return host_lost(r, wait, "in close() or stop()");
+    say_note("%s %s%s%s: %llu rows in %llu calls, %llu refused", r->subject.about.name,
+             words[pull.result <= HG_PULL_BROKEN ? pull.result : 0], pull.reason[0] != '\0' ? ": " : "", pull.reason,
+             (unsigned long long)shown->rows, (unsigned long long)calls, (unsigned long long)shown->refused);
+    return pull.result == HG_PULL_BROKEN    ? EXIT_CONFIG
+           : pull.result == HG_PULL_NOT_NOW ? EXIT_UNREACHABLE
+           : shown->refused > 0             ? EXIT_REFUSED
+                                            : EXIT_DONE;
+}
+
+static int run_puller(struct plugin_run *r)
+{
+    struct shown shown = {.scan = scan_new()};
+    int exit = shown.scan == NULL ? say_error(EXIT_INTERNAL, "out of memory") : pull_all(r, &shown);
+    scan_free(&shown.scan);
+    return exit;
+}
+
 /* --- options --- */
 
 static int read_fault(struct plugin_run *r)
@@ -355,12 +437,15 @@ static int prepare(struct plugin_run *r)
         exit = subject_environment(&r->subject);
     if (exit == EXIT_DONE)
         exit = subject_arguments(&r->subject, &r->args);
-    if (exit == EXIT_DONE)
+    if (exit == EXIT_DONE && r->subject.about.kind == HG_PROCESSOR)
+        exit = subject_carry(&r->subject, "stdout");
+    if (exit == EXIT_DONE && r->subject.about.kind != HG_PULLER)
         exit = rows_open(r);
     if (exit != EXIT_DONE)
         return exit;
     subject_solo(&r->subject, &r->solo);
     r->solo.log = show_log;
+    r->solo.arg = r;
     if (args_has(&r->args, OPT_GDB)) {
         r->solo.wrapper = gdb_words;
         r->solo.terminal = true;
@@ -383,7 +468,7 @@ int verb_plugin_run(int argc, char **argv)
     if (exit == EXIT_DONE)
         exit = read_options(&r);
     if (exit == EXIT_DONE && (exit = prepare(&r)) == EXIT_DONE)
-        exit = run_rows(&r);
+        exit = r.subject.about.kind == HG_PULLER ? run_puller(&r) : run_rows(&r);
     solo_kill(&r.solo);
     tape_close(&r.tape);
     subject_close(&r.subject);

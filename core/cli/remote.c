@@ -70,8 +70,10 @@ int remote_open(struct remote *r, const struct args *a)
     if (code == ERR_OK)
         code = call_open(&r->call, &target, token, args_value(a, OPT_CA, NULL), &e);
     free(token);
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        r->call.why = args_value(a, OPT_WHY, NULL);
         return EXIT_DONE;
+    }
     return say_error(code == ERR_NOMEM ? EXIT_INTERNAL : EXIT_CONFIG, "%s", e.text);
 }
 
@@ -150,6 +152,18 @@ int remote_ask(struct remote *r, const char *method, const char *path, const cha
     struct err e = {0};
     struct call_request request = {.method = method, .path = path, .body = slice_of(body), .timeout_ms = r->timeout_ms};
     int code = call_send(&r->call, &request, &e);
+    if (code != ERR_OK)
+        return remote_unreached(r, code, &e);
+    return r->call.status / 100 == 2 ? EXIT_DONE : remote_problem(&r->call);
+}
+
+int remote_follow(struct remote *r, const char *path, bool (*part)(void *arg, struct slice bytes), void *arg)
+{
+    struct err e = {0};
+    const struct call_request request = {.method = "GET", .path = path, .part = part, .part_arg = arg};
+    int code = call_send(&r->call, &request, &e);
+    if (code == ERR_LIMIT)
+        return EXIT_DONE;
     if (code != ERR_OK)
         return remote_unreached(r, code, &e);
     return r->call.status / 100 == 2 ? EXIT_DONE : remote_problem(&r->call);

@@ -21,6 +21,9 @@ void remote_close(struct remote *r);
 int remote_ask(struct remote *r, const char *method, const char *path, const char *body) MUST_CHECK;
 /* The same, and the answer parsed into `*out` (the caller json_decref()s). */
 int remote_json(struct remote *r, const char *method, const char *path, const char *body, json_t **out) MUST_CHECK;
+/* An answer that goes on (call_request.part): until the daemon or `part` ends it. EXIT_DONE when it ended. */
+int remote_follow(struct remote *r, const char *path, bool (*part)(void *arg, struct slice bytes),
+                  void *arg) MUST_CHECK;
 /* The last answer's body on standard output, byte for byte, with one newline at its end. */
 void remote_print(const struct remote *r);
 /* Say what an answer that is not 2xx means; the exit code for it. */

@@ -206,3 +206,24 @@ int verb_replay_stop(int argc, char **argv)
     session_close(&s);
     return exit;
 }
+
+/* --- expedite --- */
+
+int verb_expedite(int argc, char **argv)
+{
+    struct session s;
+    int exit = session_open(&s, "expedite", argc, argv, 1, 1);
+    const char *pusher = exit == EXIT_DONE ? args_value(&s.args, OPT_TO_PUSHER, NULL) : NULL;
+    if (exit == EXIT_DONE && pusher == NULL)
+        exit = say_error(EXIT_USAGE, "expedite: --pusher says at which pusher");
+    if (exit == EXIT_DONE)
+        exit = session_path(&s, "/v1/batches/", s.args.rest[0], "/pushers/");
+    if (exit == EXIT_DONE && (call_encode(&s.path, pusher) != ERR_OK || buf_adds(&s.path, "/expedite") != ERR_OK))
+        exit = say_error(EXIT_USAGE, "expedite: the pusher's name is too long");
+    if (exit == EXIT_DONE)
+        exit = remote_ask(&s.remote, "POST", buf_str(&s.path), NULL);
+    if (exit == EXIT_DONE)
+        printf("%s: %s tries it now\n", s.args.rest[0], pusher);
+    session_close(&s);
+    return exit;
+}

@@ -19,12 +19,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SETUP_MAX = 1 << 20, LINE_MAX_BYTES = 1 << 16, LOOK_MS = 20, KILLED_MS = 5000, STATUS_LOST = 127 };
+enum {
+    SETUP_MAX = 1 << 20,
+    LINE_MAX_BYTES = 1 << 16,
+    LOOK_MS = 20,
+    KILLED_MS = 5000,
+    STATUS_LOST = 127,
+    EMISSION_MAX = 256 << 20
+};
 
 void solo_init(struct solo *s, const char *program)
 {
     *s = (struct solo){.program = program, .channel = -1, .logs = -1};
     buf_init(&s->line, LINE_MAX_BYTES);
+    buf_init(&s->emission, EMISSION_MAX);
 }
 
 /* --- starting --- */
@@ -323,6 +331,48 @@ static bool told_outcome(struct solo *s, const struct wire_outcome *m, size_t le
     return true;
 }
 
+static void emission_answer(struct solo *s, const struct wire_emit *m)
+{
+    struct {
+        struct wire_emitted head;
+        char reason[200];
+    } out = {.head = {.head = solo_head(WIRE_EMITTED, 0, m->head.token), .result = HG_EMITTED}};
+    const struct slice position = slice_make(s->emission.ptr, m->position);
+    const struct slice documents = slice_make(s->emission.ptr + m->position, s->emission.len - m->position);
+    if (s->pull->emitted != NULL)
+        out.head.result = (uint32_t)s->pull->emitted(s->pull->arg, documents, m->has_position != 0 ? &position : NULL,
+                                                     out.reason, &out.head.bad_set);
+    if (out.head.result == HG_EMITTED && m->has_position != 0) {
+        memcpy(s->state, position.ptr, position.len);
+        s->setup.state = s->state;
+        s->setup.state_len = position.len;
+    }
+    s->pull->emissions++;
+    out.head.reason = (uint32_t)strlen(out.reason);
+    (void)solo_send(s, &out, sizeof out.head + out.head.reason, -1);
+    buf_clear(&s->emission);
+}
+
+static bool told_emit(struct solo *s, const struct wire_emit *m, size_t len)
+{
+    if (s->pull == NULL || m->length != len - sizeof *m || m->offset != s->emission.len ||
+        m->position > sizeof s->state || m->position > m->total || buf_add(&s->emission, m + 1, m->length) != ERR_OK)
+        return false;
+    if (s->emission.len == m->total)
+        emission_answer(s, m);
+    return true;
+}
+
+static bool told_pulled(struct solo *s, const struct wire_pulled *m, size_t len)
+{
+    if (s->pull == NULL || m->reason != len - sizeof *m)
+        return false;
+    s->pull->result = m->result;
+    snprintf(s->pull->reason, sizeof s->pull->reason, "%.*s", (int)m->reason, (const char *)(m + 1));
+    s->pull->done = true;
+    return true;
+}
+
 /* Type of the message, 0: it is none. */
 static int solo_take_in(struct solo *s, const struct wire_head *head, size_t len)
 {
@@ -348,6 +398,8 @@ static int solo_take_in(struct solo *s, const struct wire_head *head, size_t len
     }
     case WIRE_VERDICTS: return mine && told_verdicts(l, (const void *)head, len) ? WIRE_VERDICTS : 0;
     case WIRE_DONE: return mine && told_done(s, l, (const void *)head, len) ? WIRE_DONE : 0;
+    case WIRE_EMIT: return told_emit(s, (const void *)head, len) ? WIRE_EMIT : 0;
+    case WIRE_PULLED: return told_pulled(s, (const void *)head, len) ? WIRE_PULLED : 0;
     case WIRE_CRASH: s->crash_signal = ((const struct wire_crash *)(const void *)head)->signal; return WIRE_CRASH;
     case WIRE_COUNT: s->counted += ((const struct wire_count *)(const void *)head)->add; return WIRE_COUNT;
     default: return head->type;
@@ -365,6 +417,8 @@ static size_t least_size(uint16_t type)
     case WIRE_DONE: return sizeof(struct wire_done);
     case WIRE_CRASH: return sizeof(struct wire_crash);
     case WIRE_COUNT: return sizeof(struct wire_count);
+    case WIRE_EMIT: return sizeof(struct wire_emit);
+    case WIRE_PULLED: return sizeof(struct wire_pulled);
     default: return sizeof(struct wire_head);
     }
 }
@@ -405,6 +459,8 @@ static void solo_close(struct solo *s)
     s->channel = s->logs = -1;
     s->pid = 0;
     buf_free(&s->line);
+    buf_free(&s->emission);
+    s->pull = NULL;
 }
 
 static bool solo_reaped(struct solo *s)
@@ -418,7 +474,7 @@ static enum solo_wait solo_await(struct solo *s, int type, uint16_t lane, int64_
     int64_t deadline = clock_ms() + ms;
     while (s->pid > 0) {
         int got = s->channel < 0 ? 0 : solo_receive(s);
-        if (got == type && (type == WIRE_READY || type == WIRE_PROBED || s->lanes[lane].done ||
+        if (got == type && (type == WIRE_READY || type == WIRE_PROBED || type == WIRE_PULLED || s->lanes[lane].done ||
                             (type == WIRE_TAKEN && s->lanes[lane].taken)))
             return SOLO_OK;
         if (got == GOT_NONSENSE)
@@ -456,7 +512,9 @@ enum solo_wait solo_taken(struct solo *s, uint16_t lane, int64_t ms)
 
 enum solo_wait solo_done(struct solo *s, uint16_t lane, int64_t ms)
 {
-    return s->lanes[lane].done ? SOLO_OK : solo_await(s, WIRE_DONE, lane, ms);
+    enum solo_wait wait = s->lanes[lane].done ? SOLO_OK : solo_await(s, WIRE_DONE, lane, ms);
+    solo_read_log(s); /* what was written before it was done is told before it */
+    return wait;
 }
 
 enum solo_wait solo_probe(struct solo *s, int64_t ms)
@@ -464,6 +522,21 @@ enum solo_wait solo_probe(struct solo *s, int64_t ms)
     s->result = 0;
     solo_simple(s, WIRE_PROBE, ++s->token);
     return solo_await(s, WIRE_PROBED, 0, ms);
+}
+
+void solo_pull(struct solo *s, struct solo_pull *pull)
+{
+    pull->done = false;
+    pull->emissions = 0;
+    pull->reason[0] = '\0';
+    s->pull = pull;
+    buf_clear(&s->emission);
+    solo_simple(s, WIRE_PULL, ++s->token);
+}
+
+enum solo_wait solo_pulled(struct solo *s, int64_t ms)
+{
+    return solo_await(s, WIRE_PULLED, 0, ms);
 }
 
 enum solo_wait solo_end(struct solo *s, int64_t ms)

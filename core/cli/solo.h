@@ -36,6 +36,19 @@ struct solo_push {
     uint32_t count;
 };
 
+/* One call of pull(). */
+struct solo_pull {
+    /* What it emits: documents, one a line, and the position (ptr NULL: it stays). enum hg_emit_result; for what is
+     * refused a sentence and the number of the set. NULL: all is taken. */
+    int (*emitted)(void *arg, struct slice documents, const struct slice *position, char reason[200],
+                   uint32_t *bad_set);
+    void *arg;
+    uint32_t result; /* enum hg_pull_result */
+    uint32_t emissions;
+    char reason[400];
+    bool done;
+};
+
 struct solo {
     const char *program;        /* headgate-host */
     const char *const *wrapper; /* words before it (a debugger), NULL-terminated; or NULL */
@@ -53,9 +66,11 @@ struct solo {
     char reason[1100];
     int crash_signal; /* the host said that it crashes; 0: it did not */
     uint64_t token;
-    struct buf line;  /* of the log, not finished */
-    char state[4096]; /* durable state */
-    uint64_t counted; /* of all counters */
+    struct buf line;        /* of the log, not finished */
+    char state[4096];       /* durable state */
+    uint64_t counted;       /* of all counters */
+    struct solo_pull *pull; /* of a puller; NULL: none is under way */
+    struct buf emission;    /* so far */
     struct solo_lane {
         struct solo_push *push;
         const struct tape *tape;
@@ -77,6 +92,9 @@ int solo_hand(struct solo *s, uint16_t lane, const struct tape *tape, size_t fir
 /* The rows have been read and push() begins. */
 enum solo_wait solo_taken(struct solo *s, uint16_t lane, int64_t ms);
 enum solo_wait solo_done(struct solo *s, uint16_t lane, int64_t ms);
+/* Asks a puller for one pull(); `pull` is filled until solo_pulled. */
+void solo_pull(struct solo *s, struct solo_pull *pull);
+enum solo_wait solo_pulled(struct solo *s, int64_t ms);
 void solo_reopen(struct solo *s);
 enum solo_wait solo_probe(struct solo *s, int64_t ms);
 /* STOP; SOLO_ENDED with `status`, or SOLO_LATE (then it was killed). */

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "cli/say.h"
 #include "conf/value.h"
+#include "headgate.h"
 #include "supervise/folder.h"
 
 #include <errno.h>
@@ -145,19 +146,50 @@ int subject_arguments(struct subject *t, const struct args *a)
     return exit;
 }
 
-void subject_solo(const struct subject *t, struct solo *s)
+/* Beside this program as it is built, as it is installed, or where it was meant to be installed. */
+int subject_carry(struct subject *t, const char *carrier)
 {
+    static const char *const places[] = {"/plugins/", "/../lib/headgate/plugins/"};
+    char self[4096];
+    if (t->about.kind != HG_PROCESSOR)
+        return EXIT_DONE;
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    for (size_t i = 0; i <= COUNT_OF(places); i++) {
+        if (i < COUNT_OF(places))
+            snprintf(t->carrier, sizeof t->carrier, "%.4000s%s%s.so", self, places[i], carrier);
+        else
+            snprintf(t->carrier, sizeof t->carrier, "%s/lib/headgate/plugins/%s.so", HG_PREFIX, carrier);
+        if (access(t->carrier, R_OK) == 0)
+            return EXIT_DONE;
+    }
+    return say_error(EXIT_CONFIG, "a processor is tried before the pusher `%s`, and there is no %s", carrier,
+                     t->carrier);
+}
+
+void subject_solo(struct subject *t, struct solo *s)
+{
+    const bool processor = t->about.kind == HG_PROCESSOR;
     solo_init(s, t->host);
     s->whole_sets = (t->about.flags & HG_WHOLE_SETS) != 0;
     s->setup = (struct setup){
         .instance = t->about.name,
-        .plugin = t->path,
+        .plugin = processor ? t->carrier : t->path,
         .lock = (char *)(uintptr_t)t->lock,
         .workers = 1,
         .batch_rows = SOLO_ROWS_MAX,
         .batch_bytes = 1 << 20,
         .timeout_ms = 30000,
-        .settings = (struct setting *)(uintptr_t)t->settings,
-        .count = t->count,
     };
+    struct setup *own = processor ? &t->step : &s->setup;
+    if (processor) {
+        t->step = (struct setup){.instance = t->about.name, .plugin = t->path};
+        s->setup.processors = own;
+        s->setup.processor_count = 1;
+    }
+    own->settings = t->settings;
+    own->count = t->count;
 }

@@ -14,6 +14,8 @@ struct subject {
     struct setting settings[SUBJECT_SETTINGS];
     size_t count;
     char work[64], lock[96]; /* a temporary folder, and a lock file in it */
+    char carrier[4200];      /* of a processor: the pusher that its host runs behind it */
+    struct setup step;       /* of a processor: its part of a host's setup; borrowed from the others */
 };
 
 /* EXIT_DONE, or an exit code with the reason said. subject_close in every case. `refused`: where a file that is no
@@ -26,7 +28,9 @@ int subject_set(struct subject *t, const char *name, const char *value) MUST_CHE
 int subject_environment(struct subject *t) MUST_CHECK;
 /* NAME=VALUE of every --set. */
 int subject_arguments(struct subject *t, const struct args *a) MUST_CHECK;
-/* A host for it with these settings; not started. */
-void subject_solo(const struct subject *t, struct solo *s);
+/* A host for it with these settings; not started. A processor stands before `carrier`, a bundled pusher. */
+void subject_solo(struct subject *t, struct solo *s);
+/* Find that pusher, if it is a processor. EXIT_CONFIG: it is not installed. */
+int subject_carry(struct subject *t, const char *carrier) MUST_CHECK;
 
 #endif

@@ -134,6 +134,7 @@ static int apply_plugin_entry(struct load *l, const struct inifile_entry *entry,
 
 static int apply_entry(struct load *l, const struct inifile_entry *entry, const char *path)
 {
+    static const char client[] = "client ";
     size_t at;
     char key[INIFILE_LINE_MAX + INIFILE_SECTION_MAX + 2];
     if (strncmp(entry->section, "plugin", 6) == 0 && (entry->section[6] == '\0' || entry->section[6] == ' '))
@@ -142,6 +143,12 @@ static int apply_entry(struct load *l, const struct inifile_entry *entry, const 
     char *origin = lines_copy("file %s:%d", path, entry->line);
     if (origin == NULL)
         return ERR_NOMEM;
+    if (strncmp(entry->section, client, sizeof client - 1) == 0) {
+        int code =
+            clients_entry(l->conf, entry->section + sizeof client - 1, entry->key, entry->value, origin, &l->faults);
+        free(origin);
+        return code;
+    }
     if (find_key(key, &at) != NULL)
         return put(&l->conf->values[at], entry->value, origin);
     say_unknown(l, origin, key);
@@ -320,6 +327,9 @@ static int load_layers(struct load *l)
     if (code != ERR_OK)
         return code;
     settings_finish(&l->conf->settings, &l->faults, &l->notices);
+    code = clients_finish(l->conf, &l->faults);
+    if (code != ERR_OK)
+        return code;
     if (l->faults.count > 0)
         return ERR_CONFIG;
     return show_values(l->conf);
@@ -357,6 +367,7 @@ void conf_free(struct conf **c)
         free((*c)->plugins[i].origin);
     }
     free((*c)->plugins);
+    clients_free(*c);
     free(*c);
     *c = NULL;
 }
@@ -370,8 +381,17 @@ const struct settings *conf_settings(const struct conf *c)
 
 bool conf_next(const struct conf *c, size_t *at, struct conf_line *out)
 {
-    if (*at >= SETTINGS_COUNT)
+    size_t of_clients = *at - SETTINGS_COUNT;
+    if (*at >= SETTINGS_COUNT + c->client_count * CLIENT_OPTIONS)
         return false;
+    if (*at >= SETTINGS_COUNT) {
+        const struct conf_client *client = &c->clients[of_clients / CLIENT_OPTIONS];
+        const struct conf_setting *w = &client->values[of_clients % CLIENT_OPTIONS];
+        *out = (struct conf_line){client->keys[of_clients % CLIENT_OPTIONS], w->shown,
+                                  w->origin == NULL ? "default" : w->origin, true};
+        (*at)++;
+        return true;
+    }
     const struct conf_setting *v = &c->values[*at];
     *out = (struct conf_line){settings_table[*at].key, v->shown, v->origin, settings_table[*at].reloadable};
     (*at)++;
@@ -381,8 +401,11 @@ bool conf_next(const struct conf *c, size_t *at, struct conf_line *out)
 bool conf_changed(const struct conf *a, const struct conf *b, size_t *at, struct conf_line *out)
 {
     struct conf_line before;
-    for (size_t same = *at; conf_next(a, &same, &before) && conf_next(b, at, out);)
+    for (size_t same = *at; *at < SETTINGS_COUNT && conf_next(a, &same, &before) && conf_next(b, at, out);)
         if (strcmp(before.value, out->value) != 0)
             return true;
-    return false;
+    if ((*at)++ > SETTINGS_COUNT || clients_same(a, b))
+        return false;
+    *out = (struct conf_line){"client", "", "", true}; /* some section of a client */
+    return true;
 }

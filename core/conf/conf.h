@@ -41,6 +41,11 @@ bool conf_next(const struct conf *c, size_t *at, struct conf_line *out);
 /* The same for the settings whose values differ between the two, as they stand in `b`. Origins do not count. */
 bool conf_changed(const struct conf *a, const struct conf *b, size_t *at, struct conf_line *out);
 
+/* The limits of this client: its own section's, or everybody's. */
+struct client_limits conf_client_limits(const struct conf *c, struct slice name);
+/* The clients that have a section; NULL behind the last. */
+const char *conf_client_name(const struct conf *c, size_t at);
+
 /* --- plugin instances --- */
 
 /* Options every pusher has (contract section 2). */
@@ -65,9 +70,10 @@ struct pusher_settings {
     uint64_t max_lag_bytes; /* 0: off */
     int64_t max_lag_ms;     /* 0: off */
     enum pusher_full when_full;
+    const char *const *clients; /* names, NULL-terminated; none: everybody's. The instance's; not in a pusher */
     const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
     const char *const *process; /* NULL-terminated */
-    struct every every; /* of a puller */
+    struct every every;         /* of a puller */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */
@@ -111,6 +117,8 @@ void instance_fini(struct instance *i);
 /* What was set that an instance of this kind (a puller, else a pusher) has no use for: a line each in `faults`; their
  * number. */
 size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults);
+/* A common option in force, as text. */
+const char *instance_common(const struct instance *i, const char *name);
 /* Same settings in both? (reload: restart its host or not) */
 bool instance_equal(const struct instance *a, const struct instance *b);
 

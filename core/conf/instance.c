@@ -96,7 +96,7 @@ static const char *nearest_option(const struct resolve *r, const char *name)
 
 static void say_unknown(struct resolve *r, const struct given *g)
 {
-    const char *near = nearest_option(r, g->name), *what;
+    const char *near = nearest_option(r, g->name);
     size_t len = strlen(g->name);
     char base[64];
     if (len > 5 && len - 5 < sizeof base && strcmp(g->name + len - 5, "_FILE") == 0) {
@@ -107,11 +107,8 @@ static void say_unknown(struct resolve *r, const struct given *g)
             return;
         }
     }
-    if ((what = pusher_later(g->name)) != NULL)
-        lines_add(&r->faults, "%s: %s is reserved: %s come with a later version", g->text->origin, g->name, what);
-    else
-        lines_add(&r->faults, "%s: the plugin %s has no option %s%s%s%s", g->text->origin, r->out->use, g->name,
-                  near == NULL ? "" : "; did you mean ", near == NULL ? "" : near, near == NULL ? "" : "?");
+    lines_add(&r->faults, "%s: the plugin %s has no option %s%s%s%s", g->text->origin, r->out->use, g->name,
+              near == NULL ? "" : "; did you mean ", near == NULL ? "" : near, near == NULL ? "" : "?");
 }
 
 /* Adds a value; `value` is copied. */
@@ -191,7 +188,7 @@ static int resolve_one(struct resolve *r, const struct given *g)
         return ERR_OK;
     if (common != NULL)
         return set_common(r, common, g);
-    r->out->touched = r->out->touched || pusher_later(g->name) == NULL;
+    r->out->touched = true;
     if (option != NULL)
         return add_value(r->out->values, &r->out->count, option->name, g->text->value, g->text->origin, option->secret);
     option = find_secret(r, g->name);
@@ -271,6 +268,14 @@ static void values_free(struct conf_value *values, size_t count)
         free(values[i].origin);
     }
     free(values);
+}
+
+const char *instance_common(const struct instance *i, const char *name)
+{
+    for (size_t k = 0; k < i->common_count; k++)
+        if (strcmp(i->common_values[k].name, name) == 0)
+            return i->common_values[k].value;
+    return "";
 }
 
 void instance_fini(struct instance *i)

@@ -142,14 +142,18 @@ static int add_zero_word(const struct opt *o, int code, struct err *e)
 static int set_count(const struct opt *o, const char *text, void *base, struct err *e)
 {
     int64_t n = 0;
-    int code = value_integer(text, &n, e);
-    if (code == ERR_OK)
-        code = value_within(VALUE_INTEGER, text, o->limits, e);
-    if (code == ERR_OK && (n < 0 || n > UINT32_MAX))
-        code = err_set(e, ERR_RANGE, "\"%.40s\" is out of range", text);
-    if (code == ERR_OK)
-        PUT(member(o, base), uint32_t, n);
-    return code;
+    int code = ERR_OK;
+    if (!is_zero_word(o, text)) {
+        code = value_integer(text, &n, e);
+        if (code == ERR_OK)
+            code = value_within(VALUE_INTEGER, text, o->limits, e);
+        if (code == ERR_OK && (n < 0 || n > UINT32_MAX))
+            code = err_set(e, ERR_RANGE, "\"%.40s\" is out of range", text);
+    }
+    if (code != ERR_OK)
+        return add_zero_word(o, code, e);
+    PUT(member(o, base), uint32_t, n);
+    return ERR_OK;
 }
 
 static int set_mode(const struct opt *o, const char *text, void *base, struct err *e)
@@ -416,7 +420,7 @@ int opt_show(const struct opt *o, const void *base, struct buf *out)
     }
     case OPT_COUNT: {
         GET(at, uint32_t, n);
-        return buf_addf(out, "%u", n);
+        return n == 0 && o->zero != NULL ? buf_adds(out, o->zero) : buf_addf(out, "%u", n);
     }
     case OPT_MODE: {
         GET(at, uint32_t, mode);

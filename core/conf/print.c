@@ -238,13 +238,6 @@ static void add_instances(struct page *p)
     }
     add(p, "\nA puller has `ENABLED`, `EVERY`, `TIMEOUT` (of `open()`; `pull()` may block), `RETRY_MIN`, `RETRY_MAX`, "
            "`MEMORY_MAX` and\n`CONFINE`; the others, and `EVERY` of a pusher, are a fault where they are set.\n");
-    add(p, "\nReserved for later versions, and refused until then:");
-#define PUSHER(key, member, type, also, fallback, limits, zero, text)
-#define LATER(key, what) add(p, "\n- `%s`: %s", #key, what);
-#include "conf/pusher_options.def"
-#undef LATER
-#undef PUSHER
-    add(p, "\n");
 }
 
 int conf_print_reference(struct buf *out)

@@ -1,5 +1,6 @@
 /* The options every pusher has, as a table, and the rules between them. Pure. Which names they take away from plugins
  * is asked by the plugin host too, so this file needs nothing but the table. */
+#include "base/client.h"
 #include "conf/store.h"
 #include "conf/value.h"
 
@@ -27,37 +28,17 @@ const struct opt pusher_table[] = {
      text,                                                                                                             \
      offsetof(struct pusher_settings, member),                                                                         \
      offsetof(struct pusher_settings, also)},
-#define LATER(key, what)
 #include "conf/pusher_options.def"
-#undef LATER
 #undef PUSHER
 };
 const size_t pusher_table_count = COUNT_OF(pusher_table);
-
-static const struct {
-    const char *key, *what;
-} later[] = {
-#define PUSHER(key, member, type, also, fallback, limits, zero, text)
-#define LATER(key, what) {#key, what},
-#include "conf/pusher_options.def"
-#undef LATER
-#undef PUSHER
-};
-
-const char *pusher_later(const char *key)
-{
-    for (size_t i = 0; i < COUNT_OF(later); i++)
-        if (strcmp(later[i].key, key) == 0)
-            return later[i].what;
-    return NULL;
-}
 
 bool conf_option_taken(const char *name)
 {
     for (size_t i = 0; i < pusher_table_count; i++)
         if (strcmp(pusher_table[i].key, name) == 0)
             return true;
-    return strcmp(name, "USE") == 0 || pusher_later(name) != NULL;
+    return strcmp(name, "USE") == 0;
 }
 
 size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults)
@@ -83,6 +64,10 @@ size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults)
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults)
 {
     char shortest[32], longest[32];
+    for (size_t i = 0; s->clients != NULL && s->clients[i] != NULL; i++)
+        if (!client_valid(slice_of(s->clients[i])))
+            lines_add(faults, "plugin %s: CLIENTS: \"%.80s\" is no name of a client: 1 to %d letters, digits and ._@-",
+                      instance, s->clients[i], CLIENT_MAX);
     if (s->retry_min_ms <= s->retry_max_ms)
         return;
     value_duration_text(s->retry_min_ms, shortest);

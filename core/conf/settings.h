@@ -77,6 +77,13 @@ struct settings {
 #undef SECTION
 };
 
+/* How much one client may do; 0: as much as there is room for. 64 bits each, so that there is no padding. */
+struct client_limits {
+    uint64_t bytes_per_second;
+    uint32_t rows_per_second;
+    uint32_t reserved;
+};
+
 /* Can a reload change `section.key`? false also for a key that there isn't. */
 bool settings_reloadable(const char *key);
 

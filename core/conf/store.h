@@ -31,12 +31,37 @@ struct conf_setting {
     char *shown;  /* as `headgate config` shows it */
 };
 
+enum {
+#define CLIENT(key, type, zero, limits, text) CLIENT_OPTION_##key,
+#include "conf/client_options.def"
+#undef CLIENT
+    CLIENT_OPTIONS
+};
+enum { CLIENTS_MAX = 1000 };
+
+struct conf_client {
+    char *name;
+    char *keys[CLIENT_OPTIONS]; /* "client lab-a.rows_per_second" */
+    struct conf_setting values[CLIENT_OPTIONS];
+    struct client_limits limits;
+};
+
 struct conf {
     struct settings settings;
     struct conf_setting values[SETTINGS_COUNT];
     struct plugin_text *plugins;
     size_t plugin_count;
+    struct conf_client *clients;
+    size_t client_count;
 };
+
+/* One line of [client NAME]; what is wrong with it is a fault. ERR_NOMEM. */
+int clients_entry(struct conf *c, const char *name, const char *key, const char *value, const char *origin,
+                  struct lines *faults) MUST_CHECK;
+/* Once all is read, the settings for all clients too. ERR_NOMEM. */
+int clients_finish(struct conf *c, struct lines *faults) MUST_CHECK;
+void clients_free(struct conf *c);
+bool clients_same(const struct conf *a, const struct conf *b);
 
 /* What no single option can tell: who can reach which address, what fits into what. Also puts in place what `auto` of
  * http.max_memory stands for. */
@@ -47,8 +72,6 @@ char *settings_fallback(const struct opt *o);
 /* The pushers' common options. */
 extern const struct opt pusher_table[];
 extern const size_t pusher_table_count;
-/* What a reserved name will be, or NULL. */
-const char *pusher_later(const char *key);
 void pusher_check(const struct pusher_settings *s, const char *instance, struct lines *faults);
 
 /* Is it a name for an instance: [a-z][a-z0-9-]*, not too long? */

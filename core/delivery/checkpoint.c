@@ -8,6 +8,7 @@
  * then is another entry behind this one. */
 #include "delivery/checkpoint.h"
 
+#include "base/client.h"
 #include "base/hash.h"
 #include "base/sys.h"
 
@@ -26,7 +27,8 @@ bool shard_takes(uint32_t shard, uint32_t shard_count, bool spread, uint64_t uui
     return hash % shard_count == shard;
 }
 
-static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from)
+static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct record *r, uint32_t from,
+                      enum outcome outcome)
 {
     struct settle_entry *grown = realloc(cp->swept_settles, (cp->swept_settle_count + 1) * sizeof *grown);
     if (grown == NULL)
@@ -36,7 +38,7 @@ static int add_settle(struct checkpoint *cp, const struct sweep *s, const struct
         .place = {r->position, from},
         .rows = r->rows - from,
         .attempts = s->set ? s->attempts : 1,
-        .outcome = s->dead ? OUTCOME_DEAD : OUTCOME_GIVEN_UP,
+        .outcome = (uint8_t)outcome,
         .segment = s->base,
     };
     return ERR_OK;
@@ -64,15 +66,18 @@ static int add_dead(struct checkpoint *cp, const struct sweep *s, const struct r
 
 static int sweep_record(struct checkpoint *cp, struct sweep *s, const struct record *r)
 {
-    struct slice uuid = {NULL, 0};
+    struct slice uuid = {NULL, 0}, client = {"", 0};
     (void)context_get(r->context, CONTEXT_UUID, &uuid);
+    (void)context_get(r->context, CONTEXT_CLIENT, &client);
     uint64_t hash = hash_bytes(uuid);
     uint32_t from = r->position == s->from.position ? s->from.row : 0;
     if (from >= r->rows || (!s->set && !shard_takes(s->shard, s->shard_count, s->spread, hash, r->position)))
         return ERR_OK;
-    s->rows += r->rows - from;
     s->end_row = r->first_row + r->rows;
-    int code = add_settle(cp, s, r, from);
+    if (!s->set && cp->clients != NULL && !client_listed(cp->clients, client))
+        return add_settle(cp, s, r, from, OUTCOME_SKIPPED); /* never was for this pusher */
+    s->rows += r->rows - from;
+    int code = add_settle(cp, s, r, from, s->dead ? OUTCOME_DEAD : OUTCOME_GIVEN_UP);
     return code == ERR_OK && s->dead ? add_dead(cp, s, r, from, hash) : code;
 }
 
@@ -220,6 +225,7 @@ void checkpoint_free(struct checkpoint **cp)
     free((*cp)->adds);
     free((*cp)->changes);
     free((*cp)->settles);
+    free((*cp)->clients);
     free((*cp)->dir);
     free(*cp);
     *cp = NULL;

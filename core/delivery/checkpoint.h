@@ -24,6 +24,7 @@ struct checkpoint {
     struct aside_end end;
     uint64_t trim; /* settle files of segments before this may go */
     enum checkpoint_stage stage;
+    char *clients;        /* sweeps pass by what is of others; NULL: nothing is */
     struct sweep *sweeps; /* done first */
     size_t sweep_count;
     /* What the sweeps found. The worker's own until it is done: the loop thread looks into the arrays above meanwhile.

@@ -213,13 +213,14 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
     if (cp == NULL)
         return NULL;
     cp->dir = strdup(p->dir);
+    cp->clients = p->clients == NULL ? NULL : strdup(p->clients);
     cp->source = p->ops->source;
     cp->end = (struct aside_end){.file = p->aside.file, .size = p->aside.size};
     struct journal_segment oldest;
     if (p->ops->segment_at(p->ops->arg, 0, &oldest) == ERR_OK)
         cp->trim = oldest.base;
-    if (cp->dir == NULL || draw_cursor(p, &cp->cursor, now) != ERR_OK || draw_sweeps(p, cp) != ERR_OK ||
-        draw_changes(p, cp) != ERR_OK) {
+    if (cp->dir == NULL || (p->clients != NULL && cp->clients == NULL) || draw_cursor(p, &cp->cursor, now) != ERR_OK ||
+        draw_sweeps(p, cp) != ERR_OK || draw_changes(p, cp) != ERR_OK) {
         for (uint32_t i = 0; i < p->lane_count; i++)
             p->lanes[i].sweeping = false;
         checkpoint_free(&cp);

@@ -48,9 +48,16 @@ static bool judge_range_row(struct pusher *p, const struct handed *h, const stru
     return verdict_book(p, j, attempts) || verdict_waits(p, j, WAITING_RETRY, attempts, now);
 }
 
-static bool stays(const struct judged *j)
+/* Told about, but never pushed. */
+static bool passed_by(const struct judged *j)
 {
-    return j->verdict == VERDICT_HELD || j->verdict == HG_RETRY;
+    return j->verdict == VERDICT_HELD || j->verdict == VERDICT_CLIENT;
+}
+
+/* It says nothing about whether rows pass. */
+static bool proves_nothing(const struct judged *j)
+{
+    return passed_by(j) || j->verdict == HG_RETRY;
 }
 
 /* A set is not begun in its middle. */
@@ -71,7 +78,7 @@ static struct place judge_range(struct pusher *p, struct handed *h, const struct
     for (uint32_t i = 0; i < h->judged_count; i++) {
         if (!judge_range_row(p, h, &h->judged[i], attempts, some_delivered, now))
             return lane_stop(p, h->judged[i].place);
-        *settled += !stays(&h->judged[i]);
+        *settled += !proves_nothing(&h->judged[i]);
     }
     return done->end;
 }
@@ -81,7 +88,7 @@ static uint64_t range_delivered(const struct handed *h, const struct done *done)
 {
     uint64_t listed = 0;
     for (uint32_t i = 0; i < h->judged_count; i++)
-        listed += h->judged[i].verdict != VERDICT_HELD;
+        listed += !passed_by(&h->judged[i]);
     return done->rows > listed ? done->rows - listed : 0;
 }
 
@@ -128,7 +135,7 @@ static void done_range(struct pusher *p, struct handed *h, const struct done *do
 
 static bool settled_verdict(const struct judged *j)
 {
-    return !j->unjudged && j->verdict != VERDICT_HELD;
+    return !j->unjudged && !passed_by(j);
 }
 
 /* What has been tried for longer than RETRY_FOR is given up, as dead letters; what came later has its own time. */
@@ -157,8 +164,8 @@ static bool wait_unjudged(struct pusher *p, const struct judged *j, int64_t now)
     return true;
 }
 
-/* Under HG_NOT_NOW either nothing was judged (then nothing is listed, or only held rows), or every row is listed. What
- * stands before the unjudged rest is settled or waits; the lane goes on with the rest. */
+/* Under HG_NOT_NOW either nothing was judged (then nothing is listed, or only what was passed by), or every row is
+ * listed. What stands before the unjudged rest is settled or waits; the lane goes on with the rest. */
 static void not_now_range(struct pusher *p, struct handed *h, const struct done *done, int64_t now)
 {
     struct lane *lane = &p->lanes[h->lane];
@@ -183,7 +190,7 @@ static void not_now_range(struct pusher *p, struct handed *h, const struct done 
             to = lane_stop(p, j->place);
             break;
         }
-        settled += !j->unjudged && !stays(j);
+        settled += !j->unjudged && !proves_nothing(j);
     }
     judge_passed(p, settled);
     lane_move(p, lane, to, now);

@@ -216,12 +216,13 @@ static void lanes_settle_count(struct pusher *p)
         p->reshard_at = p->ops->durable(p->ops->arg).position;
 }
 
-/* WHEN and PROCESS are the host's affair: their texts stay with who gave them. */
+/* WHEN, PROCESS and CLIENTS are the host's affair: their texts stay with who gave them. */
 static void pusher_take_settings(struct pusher *p, const struct pusher_settings *settings)
 {
     p->settings = *settings;
     p->settings.when = NULL;
     p->settings.process = NULL;
+    p->settings.clients = NULL;
 }
 
 int pusher_new(struct pusher **out, const struct pusher_init *init, int64_t now, bool *lost, struct err *e)
@@ -293,9 +294,20 @@ void pusher_free(struct pusher **pp)
     free(p->name);
     free(p->plugin);
     free(p->dir);
+    free(p->clients);
     p->magic = 0;
     free(p);
     *pp = NULL;
+}
+
+int pusher_set_clients(struct pusher *p, const char *clients)
+{
+    char *copy = *clients == '\0' ? NULL : strdup(clients);
+    if (copy == NULL && *clients != '\0')
+        return ERR_NOMEM;
+    free(p->clients);
+    p->clients = copy;
+    return ERR_OK;
 }
 
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers)
@@ -336,6 +348,20 @@ void pusher_mark(struct pusher *p, enum pusher_state state, const char *reason)
           state == PUSHER_BROKEN);
     p->broken = state == PUSHER_BROKEN;
     pusher_set_state(p, state, "pusher.not_started", reason);
+}
+
+void pusher_hurry(struct pusher *p, int64_t now)
+{
+    p->restart_at_ms = p->restart_at_ms > now ? now : p->restart_at_ms;
+    p->not_now_until_ms = p->not_now_until_ms > now ? now : p->not_now_until_ms;
+    for (size_t i = 0; i < p->waiting.count; i++)
+        if (p->waiting.rows[i].due_ms > now)
+            p->waiting.rows[i].due_ms = now;
+    for (struct aside_entry *entry = aside_active(&p->aside); entry != NULL;
+         entry = aside_active_next(&p->aside, entry))
+        if (entry->due_ms > now)
+            entry->due_ms = now;
+    p->aside_due_ms = now;
 }
 
 void pusher_pause(struct pusher *p, bool paused, int64_t now)

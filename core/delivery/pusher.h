@@ -65,6 +65,7 @@ struct judged {
     uint64_t uuid_hash;
     int64_t after_ms;
     uint32_t verdict; /* enum hg_verdict or host_verdict */
+    uint32_t rows;    /* of VERDICT_CLIENT: how many from `place` on */
     bool unjudged;
     char *reason; /* owned, may be NULL */
 };
@@ -164,7 +165,7 @@ struct pusher_counts { /* since start of this process; durable totals stand in t
     uint64_t retries, restarts, unjudged, uncertain, deadline_kills, memory_kills, crashes, lost, damaged;
     uint64_t delivered_rows; /* every row that passed; also evidence that others pass */
     uint64_t given_up_expired, given_up_full, given_up_forgotten;
-    uint64_t skipped_plugin;
+    uint64_t skipped_plugin, skipped_client;
 };
 
 struct replay_job {
@@ -182,6 +183,7 @@ struct pusher {
     uint32_t magic;
     struct link link; /* the owner's */
     char *name, *plugin, *dir;
+    char *clients; /* CLIENTS, or NULL: everybody's row sets are for it */
     struct pusher_settings settings;
     uint32_t flags; /* enum hg_pusher_flag */
     uint32_t worker_count;
@@ -276,6 +278,9 @@ void pusher_free(struct pusher **p);
 /* New settings after a reload or a replaced file; the host is started again by the caller where needed. */
 void pusher_configure(struct pusher *p, const struct pusher_settings *settings, uint32_t flags, uint32_t workers);
 
+/* CLIENTS as text; empty: everybody. The host looks at it while rows pass, sweeps where they are given up. */
+int pusher_set_clients(struct pusher *p, const char *clients) MUST_CHECK;
+
 /* --- events --- */
 void pusher_want(struct pusher *p, bool wanted, int64_t now); /* there is a plugin to run, with good settings */
 void pusher_mark(struct pusher *p, enum pusher_state state,
@@ -296,8 +301,10 @@ int64_t pusher_step(struct pusher *p, int64_t now);
 
 /* --- an operator's wishes --- */
 void pusher_pause(struct pusher *p, bool paused, int64_t now); /* resume also mends `broken` */
-void pusher_stop(struct pusher *p);                            /* no further hand-outs */
-bool pusher_quiet(const struct pusher *p);                     /* nothing with a worker, nothing to be written */
+/* Try now whatever waits for its time: the far end, a start, single rows. */
+void pusher_hurry(struct pusher *p, int64_t now);
+void pusher_stop(struct pusher *p);        /* no further hand-outs */
+bool pusher_quiet(const struct pusher *p); /* nothing with a worker, nothing to be written */
 /* Let the rows before `position` go: as dead letters, or skipped. Happens with the next checkpoints. */
 void pusher_give_up(struct pusher *p, uint64_t position, bool dead, const char *why);
 /* What is before `end` becomes dead letters, parked rows too; what comes later is not for it; nothing is delivered any
@@ -308,6 +315,9 @@ int pusher_register_again(struct pusher *p, uint64_t at, uint64_t row, struct er
 /* ERR_BUSY: it was forgotten, and would never try it; or a row is to be changed that goes with its whole set. */
 int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice new_data, int64_t now) MUST_CHECK;
 void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
+/* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short.
+ */
+uint32_t pusher_expedite(struct pusher *p, const struct epoch *epoch, uint64_t position, int64_t now);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
 /* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
 const char *replay_word(const struct replay_job *job);

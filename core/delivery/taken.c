@@ -133,7 +133,7 @@ static bool verdict_fits(const struct handed *h, const struct judged *row)
     uint32_t verdict = row->verdict;
     if (row->place.row >= PLACE_SET && verdict != HG_RETRY && verdict != VERDICT_LOST)
         return false; /* sets are judged by their rows; only one that was not read has none */
-    if (verdict == VERDICT_HELD)
+    if (verdict == VERDICT_HELD || verdict == VERDICT_CLIENT)
         return h->what == HANDED_RANGE;
     return verdict == VERDICT_LOST ? !handed_is_range(h) : verdict >= HG_OK && verdict <= HG_REJECT;
 }

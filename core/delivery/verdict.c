@@ -44,6 +44,10 @@ bool verdict_book(struct pusher *p, const struct judged *j, uint32_t attempts)
         p->counts.skipped_plugin++;
         pusher_settle(p, j->place, 1, attempts, OUTCOME_SKIPPED);
         return true;
+    case VERDICT_CLIENT:
+        p->counts.skipped_client += j->rows;
+        pusher_settle(p, j->place, j->rows, attempts, OUTCOME_SKIPPED);
+        return true;
     case HG_REJECT:
         pusher_error(p, slice_of(verdict_reason(j, "refused without a reason")));
         return pusher_set_aside(p, j->place, j->uuid_hash, attempts, ASIDE_DEAD,

@@ -70,14 +70,6 @@ int chain_load(struct host *h, struct err *e)
     return code;
 }
 
-/* What was loaded stays: it ends with the process. */
-void chain_fini(struct host *h)
-{
-    free(h->processors);
-    h->processors = NULL;
-    h->processor_count = 0;
-}
-
 /* --- opening --- */
 
 static int chain_outcome(struct hg_host *w, const struct hg_host *step, const char *what, int result)
@@ -155,7 +147,8 @@ void chain_close(struct hg_host *w)
 
 /* --- rows --- */
 
-/* Rows that wait for one that is to be tried again: later ones of its uuid, and all of its set where that is the unit. */
+/* Rows that wait for one that is to be tried again: later ones of its uuid, and all of its set where that is the unit.
+ */
 static void chain_hold(struct hg_host *w)
 {
     struct hg_rows *l = &w->rows;

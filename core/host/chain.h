@@ -16,9 +16,9 @@ struct processor {
     struct hg_host self; /* for start() */
 };
 
-/* Load all, check and fill their options. Main thread, confined already. */
+/* Load all, check and fill their options. They stay until the process ends, for plugins keep pointers into their
+ * configuration. Main thread, confined already. */
 int chain_load(struct host *h, struct err *e) MUST_CHECK;
-void chain_fini(struct host *h);
 
 /* start() of each that has one, by the first worker; what it came to (enum hg_open_result), with the reason in `w`. */
 int chain_start(struct hg_host *w);

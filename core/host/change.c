@@ -1,9 +1,9 @@
 /* What processors do to lent rows: other data, other tags, out of sight.
  *
- * What was posted stays where it is; a row only points to other bytes, in the same loft, so everything is as it was when
- * the rows are read again. New data has to be what a client could have posted: it is put into a row set and scanned by
- * the code that judges posted ones (keys and depth at their widest), so that nothing a pusher relies on depends on how
- * careful a processor is. */
+ * What was posted stays where it is; a row only points to other bytes, in the same loft, so everything is as it was
+ * when the rows are read again. New data has to be what a client could have posted: it is put into a row set and
+ * scanned by the code that judges posted ones (keys and depth at their widest), so that nothing a pusher relies on
+ * depends on how careful a processor is. */
 #include "host/lent.h"
 
 #include <stdlib.h>

@@ -159,10 +159,7 @@ static int processor_check(const struct hg_processor *p, struct err *e)
         return refuse_small(e, "processor.size", processor_1_0, p->size);
     if (p->flags != 0)
         return err_set(e, ERR_DENIED, "processor.flags: expected 0, found %#x", p->flags);
-    const char *missing = p->open == NULL      ? "open"
-                          : p->close == NULL   ? "close"
-                          : p->process == NULL ? "process"
-                                               : NULL;
+    const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->process == NULL ? "process" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "processor.%s: expected a function, found none", missing);
     return ERR_OK;
@@ -261,6 +258,16 @@ static int options_read_back(const struct hg_plugin *p, struct err *e)
     return code;
 }
 
+static int kind_check(const struct hg_plugin *p, struct err *e)
+{
+    switch ((enum hg_kind)p->kind) {
+    case HG_PUSHER: return pusher_check(p->pusher, e);
+    case HG_PULLER: return puller_check(p->puller, e);
+    case HG_PROCESSOR: break;
+    }
+    return processor_check(p->processor, e);
+}
+
 int descriptor_check(const struct hg_plugin *p, struct err *e)
 {
     if (p == NULL)
@@ -269,9 +276,7 @@ int descriptor_check(const struct hg_plugin *p, struct err *e)
     if (code == ERR_OK)
         code = names_check(p, e);
     if (code == ERR_OK)
-        code = p->kind == HG_PULLER      ? puller_check(p->puller, e)
-               : p->kind == HG_PROCESSOR ? processor_check(p->processor, e)
-                                         : pusher_check(p->pusher, e);
+        code = kind_check(p, e);
     if (code == ERR_OK)
         code = options_check(p, e);
     return code != ERR_OK ? code : options_read_back(p, e);
@@ -306,8 +311,12 @@ int descriptor_describe(const struct hg_plugin *p, struct described *out)
         .version = borrowed(p->version),
         .summary = borrowed(p->summary),
         .kind = p->kind,
-        .flags = p->kind == HG_PULLER ? p->puller->flags : p->kind == HG_PUSHER ? p->pusher->flags : 0,
-        .max_parallel = p->kind == HG_PULLER ? 1 : p->kind == HG_PUSHER ? p->pusher->max_parallel : 0,
+        .flags = p->kind == HG_PUSHER   ? p->pusher->flags
+                 : p->kind == HG_PULLER ? p->puller->flags
+                                        : 0,
+        .max_parallel = p->kind == HG_PUSHER   ? p->pusher->max_parallel
+                        : p->kind == HG_PULLER ? 1
+                                               : 0,
         .abi_minor = p->abi_minor,
         .options = options,
         .count = p->option_count,

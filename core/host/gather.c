@@ -8,6 +8,7 @@
  * Nothing here is remembered across a crash; the daemon's cursor says where to begin. */
 #include "host/gather.h"
 
+#include "base/client.h"
 #include "base/hash.h"
 #include "delivery/checkpoint.h"
 #include "delivery/place.h"
@@ -132,6 +133,16 @@ static int hash_order(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+/* Whose it is stands in the record; without a client it is nobody's, and no list names nobody. */
+static bool pass_takes_client(const struct pass *p, const struct record *r)
+{
+    struct slice client = {"", 0};
+    if (p->g->clients == NULL || (p->h->flags & HAND_EXACT) != 0) /* a plan has only what was taken */
+        return true;
+    (void)context_get(r->context, CONTEXT_CLIENT, &client);
+    return client_listed(p->g->clients, client);
+}
+
 static bool pass_holds(const struct pass *p, uint64_t uuid_hash)
 {
     return p->h->held > 0 && bsearch(&uuid_hash, p->hand->held, p->h->held, sizeof uuid_hash, hash_order) != NULL;
@@ -164,11 +175,11 @@ static uint32_t pass_room_held(const struct pass *p, uint32_t first, uint32_t en
     return all ? end - first : left;
 }
 
-/* A plan is repeated later, when other uuids are held: so it has no held row in its middle, and held rows that come
- * first are told alone. */
-static bool pass_splits(const struct pass *p, bool held)
+/* A plan is repeated later, when other uuids are held, or CLIENTS names others: so nothing is passed by in its middle,
+ * and what is passed by first is told alone. */
+static bool pass_splits(const struct pass *p, bool passed_by)
 {
-    return (p->h->flags & HAND_STABLE) != 0 && (held ? p->rows->count : p->rows->left_count) > 0;
+    return (p->h->flags & HAND_STABLE) != 0 && (passed_by ? p->rows->count : p->rows->left_count) > 0;
 }
 
 static int pass_leave(struct pass *p, const struct lent_record *like, uint32_t first, uint32_t end)
@@ -188,6 +199,20 @@ static int pass_leave(struct pass *p, const struct lent_record *like, uint32_t f
         }
     }
     return ERR_OK;
+}
+
+/* A set of another client is passed by as a whole, told by one entry. A replay does not tell: to it nothing becomes of
+ * such rows. */
+static int pass_leave_client(struct pass *p, const struct lent_record *like, uint32_t first, uint32_t end)
+{
+    const struct left_out left = {
+        .place = {.position = like->position, .row = first},
+        .uuid_hash = like->uuid_hash,
+        .verdict = VERDICT_CLIENT,
+        .store = like->store,
+        .rows = end - first,
+    };
+    return (p->h->flags & HAND_REPLAY) != 0 ? ERR_OK : lent_leave(p->rows, &left);
 }
 
 /* The range ends before this row of a record. */
@@ -211,11 +236,16 @@ static enum taking pass_take(struct pass *p, const struct record *r, uint32_t fi
         return TOOK_ALL;
     like.attempt = p->h->attempt > 0 ? p->h->attempt : 1;
     like.origin = (p->h->flags & HAND_REPLAY) != 0 ? HG_REPLAY : like.attempt > 1 ? HG_RETRIED : HG_LIVE;
-    bool held = pass_holds(p, like.uuid_hash);
-    uint32_t n = pass_splits(p, held) ? 0 : held ? pass_room_held(p, first, end) : pass_room(p, r, first, end);
+    bool other = !pass_takes_client(p, r), held = !other && pass_holds(p, like.uuid_hash);
+    uint32_t n = pass_splits(p, other || held) ? 0
+                 : other                       ? end - first
+                 : held                        ? pass_room_held(p, first, end)
+                                               : pass_room(p, r, first, end);
     uint32_t told = p->g->whole_sets && n > 0 ? 1 : n;
     if (n > 0) {
-        int code = held ? pass_leave(p, &like, first, first + told) : lent_add(p->rows, &like, r, first, first + n);
+        int code = other  ? pass_leave_client(p, &like, first, end)
+                   : held ? pass_leave(p, &like, first, first + told)
+                          : lent_add(p->rows, &like, r, first, first + n);
         if (code != ERR_OK) {
             pass_end_in(p, r, first);
             err_set(p->e, code, "no memory for the rows at position %llu", (unsigned long long)r->position);

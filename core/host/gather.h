@@ -34,6 +34,7 @@ struct hand {
 struct gather {
     struct shelf *shelf;
     bool whole_sets;
+    const char *clients;          /* names with commas between: whose row sets are taken; NULL: everybody's */
     const _Atomic bool *stopping; /* a long search ends early */
     struct source range, list;    /* apart, so that a retried row does not cost the range its cached record */
     /* Called for damage that was stepped over, and for files that are dropped and no longer used. */

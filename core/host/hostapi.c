@@ -243,7 +243,7 @@ static int api_stopping(const struct hg_host *w)
 static int api_wait(struct hg_host *w, int64_t ms)
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
-    return life_pause(w, ms);
+    return life_pause(w->of, ms);
 }
 
 static size_t api_state_get(const struct hg_host *w, void *out, size_t size)

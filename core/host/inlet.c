@@ -79,9 +79,11 @@ static int hash_order(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-static int hand_check(const struct letter *l, struct err *e)
+static int hand_check(const struct letter *l, bool puller, struct err *e)
 {
     const struct wire_hand *m = &l->hand;
+    if (puller)
+        return bad(e, l, "a puller takes no rows");
     if (l->len < sizeof *m)
         return bad(e, l, "too short for a hand-out");
     if (m->kind > HAND_LIST || (m->kind == HAND_LIST ? m->held > 0 : m->items > 0))
@@ -98,7 +100,7 @@ static int hand_check(const struct letter *l, struct err *e)
 
 static int handle_hand(struct host *h, struct letter *l, struct err *e)
 {
-    int code = hand_check(l, e);
+    int code = hand_check(l, h->puller != NULL, e);
     if (code != ERR_OK)
         return code;
     struct hg_host *w = &h->workers[l->head.lane];

@@ -53,6 +53,7 @@ struct left_out {
     struct wire_place place;
     uint64_t uuid_hash;
     uint32_t verdict, store;
+    uint32_t rows;      /* of VERDICT_CLIENT */
     const char *reason; /* static, or NULL */
 };
 
@@ -96,8 +97,8 @@ struct hg_row *lent_seen(const struct hg_rows *l, size_t n);
 int lent_narrow(struct hg_rows *l);
 /* The rows are a processor's now, named so; NULL: the pusher's. */
 void lent_change(struct hg_rows *l, const char *processor);
-/* change.c: other data, another tag (NULL: none of that name) for the n-th row seen. False: it is not what a client could
- * have posted, or there is no memory; the row is spoilt then. */
+/* change.c: other data, another tag (NULL: none of that name) for the n-th row seen. False: it is not what a client
+ * could have posted, or there is no memory; the row is spoilt then. */
 bool lent_set_data(struct hg_rows *l, size_t n, struct slice json);
 bool lent_set_tag(struct hg_rows *l, size_t n, const char *name, const char *value);
 /* Where the row's tags are. */

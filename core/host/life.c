@@ -316,15 +316,14 @@ static int life_load(struct life *l)
         return ERR_CLOSED;
     l->refusal = HG_OPEN_BROKEN;
     code = loader_open(l->h.setup.plugin, &l->h.plugin, &l->e);
-    if (code == ERR_OK && l->h.plugin.plugin->kind != HG_PUSHER)
-        code = err_set(&l->e, ERR_DENIED, "it is no pusher");
+    if (code == ERR_OK && l->h.plugin.plugin->kind == HG_PROCESSOR)
+        code = err_set(&l->e, ERR_DENIED, "it is a processor: it runs with a pusher, not alone");
     if (code == ERR_OK && !asked) /* it is a plugin: what stood in the way before is over */
         return err_set(&l->e, ERR_AGAIN, "the plugin could not be asked for its paths");
     if (code == ERR_OK)
+        code = life_fill(l);
     if (code == ERR_OK)
         life_calls(&l->h);
-    if (code == ERR_OK)
-        code = life_fill(l);
     return code != ERR_OK ? code : chain_load(&l->h, &l->e);
 }
 
@@ -455,7 +454,6 @@ static int life_init(struct life *l)
 static void life_fini(struct life *l)
 {
     struct host *h = &l->h;
-    chain_fini(h);
     tally_fini(&h->tally);
     shelf_fini(&h->shelf);
     outlet_fini(&h->outlet);

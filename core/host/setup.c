@@ -9,7 +9,7 @@
 #include <headgate.h>
 #include <stdlib.h>
 
-enum { SETTINGS_MAX = 512,  SETTING_MAX = 1024 * 1024, TEXT_MAX = 4096, NAME_LENGTH_MAX = 64 };
+enum { SETTINGS_MAX = 512, SETTING_MAX = 1024 * 1024, TEXT_MAX = 4096, NAME_LENGTH_MAX = 64 };
 
 /* The fields that stand once, as bits of what was seen. */
 enum once {
@@ -22,7 +22,8 @@ enum once {
     ONCE_TIMEOUT_MS = 64,
     ONCE_CONFINE = 128,
     ONCE_STATE = 256,
-    ONCE_TRIAL = 512
+    ONCE_TRIAL = 512,
+    ONCE_CLIENTS = 1024
 };
 
 static const struct {
@@ -32,7 +33,7 @@ static const struct {
     {"instance", ONCE_INSTANCE},     {"plugin", ONCE_PLUGIN},         {"lock", ONCE_LOCK},
     {"workers", ONCE_WORKERS},       {"batch_rows", ONCE_BATCH_ROWS}, {"batch_bytes", ONCE_BATCH_BYTES},
     {"timeout_ms", ONCE_TIMEOUT_MS}, {"confine", ONCE_CONFINE},       {"state", ONCE_STATE},
-    {"trial", ONCE_TRIAL},
+    {"clients", ONCE_CLIENTS},       {"trial", ONCE_TRIAL},
 };
 
 static void wipe(char **text, size_t len)
@@ -57,6 +58,7 @@ void setup_fini(struct setup *s)
     free(s->instance);
     free(s->plugin);
     free(s->lock);
+    free(s->clients);
     *s = (struct setup){0};
 }
 
@@ -119,6 +121,8 @@ static int put_all(const struct setup *s, struct buf *out)
         code = put_line(out, "confine", s->confine ? "yes" : "no");
     if (code == ERR_OK && s->trial)
         code = put_line(out, "trial", "yes");
+    if (code == ERR_OK)
+        code = put_line(out, "clients", s->clients);
     if (code == ERR_OK)
         code = put_settings(s, out);
     if (code == ERR_OK && s->state_len > 0)
@@ -239,6 +243,7 @@ static int read_once(struct fields *f, enum once which, struct slice value, stru
     case ONCE_CONFINE: return read_flag(value, "confine", &out->confine, e);
     case ONCE_TRIAL: return read_flag(value, "trial", &out->trial, e);
     case ONCE_STATE: return read_state(f, value, out, e);
+    case ONCE_CLIENTS: return read_line(value, &out->clients, e);
     }
     return err_set(e, ERR_INTERNAL, "unknown field");
 }
@@ -296,7 +301,9 @@ int setup_read(struct slice text, struct setup *out, struct err *e)
     const unsigned needed = ONCE_INSTANCE | ONCE_PLUGIN | ONCE_WORKERS | ONCE_BATCH_ROWS | ONCE_BATCH_BYTES |
                             ONCE_TIMEOUT_MS | ONCE_CONFINE;
     if (code == ERR_NOTFOUND)
-        code = (seen & needed) == needed && processors_complete(&s) ? ERR_OK : err_set(e, ERR_MISSING, "the setup is not complete");
+        code = (seen & needed) == needed && processors_complete(&s)
+                   ? ERR_OK
+                   : err_set(e, ERR_MISSING, "the setup is not complete");
     if (code == ERR_OK)
         *out = s;
     else

@@ -5,8 +5,8 @@
  * newline (the keys `set` and `state` below). Read and written by both sides with the functions here.
  *
  * Setup: `instance NAME`, `plugin PATH`, `lock PATH`, `workers N`, `batch_rows N`, `batch_bytes N`, `timeout_ms N`,
- * `confine yes|no`, `trial yes|no`, `set OPTION BYTES`, `state BYTES`. Then for each processor, in order:
- * `processor NAME`, `loads PATH`, and `set OPTION BYTES` for its own settings. */
+ * `confine yes|no`, `trial yes|no`, `clients NAMES`, `set OPTION BYTES`, `state BYTES`. Then for each processor, in
+ * order: `processor NAME`, `loads PATH`, and `set OPTION BYTES` for its own settings. */
 #ifndef HG_HOST_SETUP_H
 #define HG_HOST_SETUP_H
 
@@ -32,7 +32,8 @@ struct setup {
     uint64_t batch_bytes;
     int64_t timeout_ms;
     bool confine;
-    char *state; /* durable state to begin with */
+    char *clients; /* names with commas between, or NULL: everybody's rows */
+    char *state;   /* durable state to begin with */
     size_t state_len;
     bool trial; /* only the processors are opened: `headgate check` */
     struct setting *settings;

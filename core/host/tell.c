@@ -109,6 +109,7 @@ static void page_add_left(struct page *p, const struct left_out *left)
         .verdict = left->verdict,
         .reason = left->reason == NULL ? 0 : reason_cut(left->reason),
         .store = left->store,
+        .rows = left->rows,
     };
     page_add(p, &entry, left->reason);
 }

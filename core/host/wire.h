@@ -143,8 +143,8 @@ struct wire_row {
     uint32_t reason; /* bytes that follow */
     uint32_t store;
     uint32_t unjudged; /* 1: the plugin forgot it (verdict is RETRY) */
+    uint32_t rows;     /* of VERDICT_CLIENT: how many from `place` on */
     uint32_t step;     /* of SKIP: the processor that skipped it, from 1; 0: the pusher */
-    uint32_t reserved;
 };
 
 /* Followed by `state` bytes of durable state (when has_state), then `reason` bytes. */

@@ -47,6 +47,7 @@ int worker_init(struct hg_host *w, struct host *h, uint16_t lane)
     pthread_condattr_destroy(&attr);
     bool whole = h->puller == NULL && (worker_pusher(w)->flags & HG_WHOLE_SETS) != 0;
     gather_init(&w->gather, &h->shelf, whole, &h->stopping);
+    w->gather.clients = h->setup.clients;
     w->gather.damaged = worker_damaged;
     w->gather.dropped = worker_dropped;
     w->gather.arg = w;
@@ -187,8 +188,8 @@ static bool worker_await_go(struct hg_host *w)
     return go;
 }
 
-/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about again
- * as well, so that the whole hand-out comes again as it was. */
+/* When the far end is down and took none of them, nothing is decided: rows that processors dropped are asked about
+ * again as well, so that the whole hand-out comes again as it was. */
 static bool worker_took_none(const struct hg_rows *l, int result)
 {
     bool none = result != HG_ALL_OK && result != HG_JUDGED;

@@ -49,6 +49,8 @@ static int add_length(struct buf *out, const struct answer_head *head)
     if (answer_bodiless(head->status))
         return ERR_OK;
     int code = head->content_type == NULL ? ERR_OK : add_line(out, "Content-Type: ", head->content_type);
+    if (code == ERR_OK && head->stream)
+        return ERR_OK;
     if (code == ERR_OK)
         code = buf_adds(out, "Content-Length: ");
     if (code == ERR_OK)

@@ -16,6 +16,7 @@ struct answer_head {
     uint64_t length;          /* of the body, also where a HEAD request does not get it */
     const char *fields;       /* further lines, or NULL */
     bool close;
+    bool stream;      /* no length: it goes on until the connection closes */
     bool http10_keep; /* an HTTP/1.0 client asked to keep the connection */
 };
 

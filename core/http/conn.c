@@ -39,6 +39,7 @@ void conn_enter(struct conn *c, enum conn_state state)
         c->deadline = now + c->limits.idle_timeout_ms;
         c->unwritten = SIZE_MAX;
         break;
+    case CONN_STREAM: c->deadline = INT64_MAX; break;
     case CONN_LINGER: c->deadline = now + LINGER_MS; break;
     case CONN_DONE:
     case CONN_CLOSED: break;
@@ -60,6 +61,7 @@ static bool wants_bytes(const struct conn *c)
     case CONN_BODY: return !c->paused;
     case CONN_WAIT:
     case CONN_WRITE:
+    case CONN_STREAM:
     case CONN_DONE: return c->len < c->cap && bytes_ahead(c) < AHEAD_MAX;
     case CONN_CLOSED: break;
     }
@@ -91,7 +93,7 @@ static size_t input_room(const struct conn *c)
 {
     struct http_budget *budget = c->server->pool.budget;
     size_t room = c->cap - c->len, most = room;
-    if (c->state == CONN_WAIT || c->state == CONN_WRITE)
+    if (c->state == CONN_WAIT || c->state == CONN_WRITE || c->state == CONN_STREAM)
         most = AHEAD_MAX - bytes_ahead(c);
     else if (atomic_load_explicit(&budget->used, memory_order_relaxed) >
              atomic_load_explicit(&budget->max, memory_order_relaxed) / 2)
@@ -136,11 +138,23 @@ static void on_came(struct channel *channel, size_t len)
     conn_advance(c);
 }
 
+static void lose(struct conn *c)
+{
+    const struct http_routes *routes = &c->server->routes;
+    bool open = c->open;
+    conn_close(c);
+    if (open && routes->gone != NULL)
+        routes->gone(routes->arg, &c->request);
+}
+
+/* Who reads a stream and closes its own side does not read any longer. */
 static void on_ended(struct channel *channel)
 {
     struct conn *c = conn_of(channel);
     c->ended = true;
-    if (c->state == CONN_LINGER)
+    if (c->state == CONN_STREAM)
+        lose(c);
+    else if (c->state == CONN_LINGER)
         conn_close(c);
     else
         conn_advance(c);
@@ -148,12 +162,7 @@ static void on_ended(struct channel *channel)
 
 static void on_failed(struct channel *channel)
 {
-    struct conn *c = conn_of(channel);
-    const struct http_routes *routes = &c->server->routes;
-    bool open = c->open;
-    conn_close(c);
-    if (open && routes->gone != NULL)
-        routes->gone(routes->arg, &c->request);
+    lose(conn_of(channel));
 }
 
 static void on_written(struct channel *channel, bool whole)
@@ -162,7 +171,13 @@ static void on_written(struct channel *channel, bool whole)
     if (c->state == CONN_CLOSED)
         return;
     if (!whole) {
-        conn_close(c);
+        lose(c);
+        return;
+    }
+    if (c->state == CONN_STREAM) {
+        free(c->rest);
+        c->rest = NULL;
+        conn_enter(c, CONN_STREAM);
         return;
     }
     conn_enter(c, CONN_DONE);
@@ -257,7 +272,7 @@ static void tick_write(struct conn *c, int64_t now)
         c->unwritten = left;
         c->deadline = now + c->limits.idle_timeout_ms;
     } else if (now >= c->deadline) {
-        conn_close(c);
+        lose(c);
     }
 }
 
@@ -279,6 +294,10 @@ void conn_tick(struct conn *c, int64_t now)
         return;
     case CONN_BODY: tick_body(c, now); return;
     case CONN_WRITE: tick_write(c, now); return;
+    case CONN_STREAM:
+        if (c->rest != NULL)
+            tick_write(c, now);
+        return;
     case CONN_WAIT:
     case CONN_DONE:
     case CONN_CLOSED: return;

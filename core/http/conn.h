@@ -22,6 +22,7 @@ enum conn_state {
     CONN_BODY,   /* the routes have accepted the head; the body is coming */
     CONN_WAIT,   /* the routes have the request */
     CONN_WRITE,  /* the rest of an answer is going out */
+    CONN_STREAM, /* the routes send an answer bit by bit; `rest` is there while a bit of it goes out */
     CONN_DONE,   /* the answer is out */
     CONN_LINGER, /* half closed; reading only to throw away */
     CONN_CLOSED, /* the handle is closing or gone */

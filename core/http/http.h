@@ -45,6 +45,7 @@ struct http_field {
 struct http_caller {
     unsigned roles;  /* bits of access/role.h */
     char client[65]; /* whose rows these are; "": nobody's in particular */
+    char who[161];   /* for people: "key <id> <name>", "token <sub>", "certificate cn:<name>"; "": nobody was asked */
 };
 
 /* One request. Lives from the head until http_respond(), also when the peer has gone meanwhile; then the answer is
@@ -73,6 +74,8 @@ bool http_field(const struct http_request *r, const char *name, struct slice *va
 /* The certificate that the client has shown over TLS and that was found good, or NULL. Borrowed; the server's thread,
  * and only while the connection is there (`head`, `request`). */
 const struct x509_st *http_certificate(const struct http_request *r);
+/* It came over TLS. */
+bool http_encrypted(const struct http_request *r);
 /* The address that the client connected to, as `peer` is written. Only until the answer. */
 void http_local(struct http_request *r, char *out, size_t size);
 /* Percent-decoded value of a query parameter into `out`; -1: not there, -2: malformed or does not fit, else length. */
@@ -104,6 +107,15 @@ struct http_answer {
 /* Exactly once for each request that was given to `request` (or refused in `head`). Server's thread. */
 void http_respond(struct http_request *r, const struct http_answer *answer);
 void http_problem(struct http_request *r, const struct http_problem *problem);
+
+/* An answer that has no length and goes on until one side ends it; the connection closes with it. After http_stream the
+ * request stays open: http_stream_end exactly once, also when the peer has gone (`gone` tells, or ERR_CLOSED). Only
+ * `status`, `content_type` and `fields` of `answer` count. */
+void http_stream(struct http_request *r, const struct http_answer *answer);
+/* ERR_BUSY: what was sent before is not out yet, nothing was taken; ERR_CLOSED: the peer has gone. The bytes are copied
+ * where the kernel does not take them at once. */
+int http_stream_send(struct http_request *r, struct slice bytes) MUST_CHECK;
+void http_stream_end(struct http_request *r);
 
 /* Pay out of the budget for what a route keeps beside the body until the answer; false when there is no room. */
 bool http_charge(struct http_request *r, uint64_t bytes) MUST_CHECK;

@@ -309,6 +309,7 @@ bool conn_step(struct conn *c)
     case CONN_DONE: return step_done(c);
     case CONN_WAIT:
     case CONN_WRITE:
+    case CONN_STREAM:
     case CONN_LINGER:
     case CONN_CLOSED: break;
     }

@@ -123,11 +123,84 @@ void http_problem(struct http_request *r, const struct http_problem *problem)
     respond(r, &answer, slice_of(problem->detail));
 }
 
+/* --- streams --- */
+
+void http_stream(struct http_request *r, const struct http_answer *answer)
+{
+    struct conn *c = conn_of(r);
+    struct http_server *s = c->server;
+    const struct answer_head head = {.status = answer->status,
+                                     .content_type = answer->content_type,
+                                     .fields = answer->fields,
+                                     .close = true,
+                                     .stream = true};
+    if (c->state == CONN_CLOSED)
+        return;
+    c->keep = false;
+    if (answer_write_head(&s->head, &s->date, &head) != ERR_OK) {
+        conn_close(c);
+        return;
+    }
+    conn_enter(c, CONN_STREAM);
+    if (http_stream_send(r, buf_slice(&s->head)) == ERR_OK)
+        conn_advance(c); /* reads: the only way to hear that it goes */
+}
+
+int http_stream_send(struct http_request *r, struct slice bytes)
+{
+    struct conn *c = conn_of(r);
+    if (c->state == CONN_CLOSED)
+        return ERR_CLOSED;
+    CHECK(c->state == CONN_STREAM);
+    if (c->rest != NULL)
+        return ERR_BUSY;
+    const struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t)bytes.ptr, .iov_len = bytes.len}, {NULL, 0}};
+    ssize_t n = c->channel.transport->answer(&c->channel, parts, 1);
+    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+        conn_close(c);
+        return ERR_CLOSED;
+    }
+    size_t taken = n < 0 ? 0 : (size_t)n;
+    if (taken == bytes.len)
+        return ERR_OK;
+    if (!write_rest(c, parts, taken)) {
+        conn_close(c);
+        return ERR_CLOSED;
+    }
+    c->unwritten = SIZE_MAX;
+    c->deadline = clock_ms() + c->limits.idle_timeout_ms;
+    return ERR_OK;
+}
+
+void http_stream_end(struct http_request *r)
+{
+    struct conn *c = conn_of(r);
+    const struct http_routes *routes = &c->server->routes;
+    c->open = false;
+    if (c->state == CONN_STREAM && c->rest != NULL)
+        conn_close(c); /* the reader is slow, and it has been told all that there was */
+    else if (c->state == CONN_STREAM)
+        conn_enter(c, CONN_DONE);
+    if (routes->answered != NULL)
+        routes->answered(routes->arg, r, 200, slice_make(NULL, 0));
+    if (c->state == CONN_CLOSED && c->gone)
+        conn_forget(c);
+    else
+        conn_advance(c);
+}
+
 const struct x509_st *http_certificate(const struct http_request *r)
 {
     const struct conn *c = container_of((struct http_request *)(uintptr_t)r, struct conn, request);
     CHECK_MAGIC(c, CONN_MAGIC);
     return c->state == CONN_CLOSED ? NULL : channel_certificate(&c->channel);
+}
+
+bool http_encrypted(const struct http_request *r)
+{
+    const struct conn *c = container_of((struct http_request *)(uintptr_t)r, struct conn, request);
+    CHECK_MAGIC(c, CONN_MAGIC);
+    return c->channel.with != NULL;
 }
 
 bool http_name_is(const struct http_field *field, const char *name)

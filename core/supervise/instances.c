@@ -76,7 +76,10 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         workers = about->max_parallel;
     if (workers > CURSOR_LANES)
         workers = CURSOR_LANES;
+    const char *clients = instance_common(&r->instance, "CLIENTS");
     if (r->pusher != NULL) {
+        if (pusher_set_clients(r->pusher, clients) != ERR_OK)
+            return err_set(e, ERR_NOMEM, "no memory for pusher %s", r->name);
         pusher_configure(r->pusher, c, about == NULL ? 0 : about->flags, workers);
         return about != NULL && pusher_let_go(r->pusher) ? begin_again(s, r->pusher, c, e) : ERR_OK;
     }
@@ -101,6 +104,8 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
     begin_at(s, c, s->options.fresh, &init);
     bool lost = false;
     int code = pusher_new(&r->pusher, &init, clock_ms(), &lost, e);
+    if (code == ERR_OK && (code = pusher_set_clients(r->pusher, clients)) != ERR_OK)
+        pusher_free(&r->pusher);
     if (code == ERR_OK && (code = pusher_register(r->pusher, e)) != ERR_OK)
         pusher_free(&r->pusher);
     if (code == ERR_OK && lost)
@@ -224,8 +229,8 @@ static bool apply_one(struct supervisor *s, struct runner *r, struct plugin_file
         buf_free(&why);
         return false;
     }
-    bool same = r->file == file && instance_equal(&r->instance, &fresh) && steps_equal(&r->steps, &steps) &&
-                !r->config_bad;
+    bool same =
+        r->file == file && instance_equal(&r->instance, &fresh) && steps_equal(&r->steps, &steps) && !r->config_bad;
     adopt(r, &fresh, &steps);
     set_file(r, file);
     r->plugin = file->about.name;
@@ -366,8 +371,8 @@ static void say_notices(struct supervisor *s, struct buf *notices)
     }
 }
 
-/* A processor has no runner: it is a part of the pushers that name it. Moves their names behind the others, whose number
- * is returned. */
+/* A processor has no runner: it is a part of the pushers that name it. Moves their names behind the others, whose
+ * number is returned. */
 static size_t pushers_first(const struct step_places *places, char **names, char **uses)
 {
     size_t pushers = 0;

@@ -109,15 +109,19 @@ struct runner *runner_new(struct supervisor *s, const char *name);
 void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
 void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s);
-int runner_note_steps(struct runner *r) MUST_CHECK;
-void runner_forget_steps(struct runner *r);
 void runner_step(struct runner *r);
 void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
-
 void runner_end_host(struct runner *r, enum host_end why);
+
+/* counters.c */
+void counters_free(struct counter **list);
+void counter_add(struct counter **list, struct slice name, uint64_t add); /* beyond COUNTERS_MAX names: not counted */
+int runner_note_steps(struct runner *r) MUST_CHECK;                       /* a host starts with these processors */
+void runner_forget_steps(struct runner *r);
+void runner_count_skips(struct runner *r, uint32_t lane); /* its push is done */
 
 /* emission.c */
 int emission_piece(struct runner *r, const struct wire_emit *m, size_t len) MUST_CHECK;

@@ -31,6 +31,7 @@ static int setup_text(struct runner *r, struct buf *out)
         .batch_bytes = i->common.batch_bytes,
         .timeout_ms = i->common.timeout_ms,
         .confine = i->common.confine,
+        .clients = in != NULL ? NULL : r->pusher->clients,
         .state = in != NULL ? (char *)(uintptr_t)in->position.bytes : (char *)r->pusher->plugin_state,
         .state_len = in != NULL ? in->position.len : r->pusher->plugin_state_len,
         .settings = settings,

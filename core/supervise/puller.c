@@ -171,13 +171,13 @@ static void schedule(struct puller *p, int64_t now, int64_t wall_us)
         p->next_ms = now + (p->next_wall_us - wall_us + 999) / 1000;
 }
 
-void puller_host_ready(struct puller *p, int64_t now)
+void puller_host_ready(struct puller *p, int64_t now, int64_t wall_us)
 {
     if (p->host != PULL_STARTING)
         return;
     p->host = PULL_READY;
     if (!p->running)
-        schedule(p, now, clock_wall_us());
+        schedule(p, now, wall_us);
     else
         p->next_ms = now;
     show(p, PUSHER_RUNNING, "puller.running", NULL);

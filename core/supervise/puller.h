@@ -74,7 +74,7 @@ void puller_mark(struct puller *p, enum pusher_state state, const char *reason);
 void puller_pause(struct puller *p, bool paused, int64_t now);
 void puller_stop(struct puller *p); /* for good: the daemon ends */
 
-void puller_host_ready(struct puller *p, int64_t now);
+void puller_host_ready(struct puller *p, int64_t now, int64_t wall_us);
 void puller_host_down(struct puller *p, enum host_end end, const char *reason, int64_t now);
 /* ERR_SYNTAX: nobody asked for it. */
 int puller_pulled(struct puller *p, uint64_t token, uint32_t result, struct slice reason, int64_t now,

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MAX = 64 };
-
 struct runner *runner_new(struct supervisor *s, const char *name)
 {
     struct runner_host *rh = calloc(1, sizeof *rh);
@@ -32,32 +30,6 @@ struct runner *runner_new(struct supervisor *s, const char *name)
         return NULL;
     }
     return r;
-}
-
-/* The names belong to the host that ran with them: a reload may have given the runner others meanwhile. */
-int runner_note_steps(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    for (; h->step_count < r->steps.count; h->step_count++)
-        if ((h->steps[h->step_count] = strdup(r->steps.all[h->step_count].name)) == NULL)
-            return ERR_NOMEM;
-    return ERR_OK;
-}
-
-void runner_forget_steps(struct runner *r)
-{
-    struct host_state *h = state_of(r);
-    while (h->step_count > 0)
-        free(h->steps[--h->step_count]);
-}
-
-static void counters_free(struct counter **list)
-{
-    for (struct counter *c = *list, *next; c != NULL; c = next) {
-        next = c->next;
-        free(c);
-    }
-    *list = NULL;
 }
 
 void runner_free(struct runner **rr)
@@ -277,7 +249,7 @@ static int told_ready(struct runner *r, const struct wire_ready *m)
 {
     r->confined = m->confined != 0;
     if (r->puller != NULL)
-        puller_host_ready(r->puller, clock_ms());
+        puller_host_ready(r->puller, clock_ms(), clock_wall_us());
     else
         pusher_host_ready(r->pusher, clock_ms());
     return ERR_OK;
@@ -330,35 +302,6 @@ static int real_place(struct runner *r, uint32_t lane, struct wire_place told, s
     return ERR_SYNTAX;
 }
 
-/* Add to a counter of the list; a name beyond the most there may be is not counted. */
-static void counter_add(struct counter **list, struct slice name, uint64_t add)
-{
-    uint32_t count = 0;
-    for (struct counter *c = *list; c != NULL; c = c->next, count++)
-        if (slice_is(name, c->name)) {
-            c->value += add;
-            return;
-        }
-    struct counter *c = count < COUNTERS_MAX ? calloc(1, sizeof *c) : NULL;
-    if (c == NULL)
-        return;
-    memcpy(c->name, name.ptr, name.len);
-    c->value = add;
-    c->next = *list;
-    *list = c;
-}
-
-/* A skip counts when its push is done, for then delivery has it in its books too. */
-static void count_skips(struct runner *r, uint32_t lane)
-{
-    struct host_state *h = state_of(r);
-    for (uint32_t i = 0; lane < CURSOR_LANES && i < h->step_count; i++) {
-        if (h->told[lane].skipped[i] > 0)
-            counter_add(&r->skips, slice_of(h->steps[i]), h->told[lane].skipped[i]);
-        h->told[lane].skipped[i] = 0;
-    }
-}
-
 static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t len)
 {
     const char *at = (const char *)(m + 1);
@@ -375,6 +318,7 @@ static int told_verdicts(struct runner *r, const struct wire_verdicts *m, size_t
             .uuid_hash = row.uuid_hash,
             .after_ms = row.after_ms,
             .verdict = row.verdict,
+            .rows = row.rows,
             .unjudged = row.unjudged != 0,
         };
         int code = real_place(r, m->head.lane, row.place, &judged.place);
@@ -415,7 +359,7 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
     if (code == ERR_OK) {
-        count_skips(r, m->head.lane);
+        runner_count_skips(r, m->head.lane);
         supervisor_settled(r->owner);
     }
     return code;

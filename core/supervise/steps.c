@@ -1,5 +1,5 @@
-/* From the names in PROCESS, and the expression in WHEN, to what a host has to load. WHEN is the processor `jq` with that
- * expression as its SELECT: nothing else of the program knows jq's language.
+/* From the names in PROCESS, and the expression in WHEN, to what a host has to load. WHEN is the processor `jq` with
+ * that expression as its SELECT: nothing else of the program knows jq's language.
  *
  * A pusher whose steps are not all there and right does not start: without one of them it would deliver rows that were
  * not meant for it, or not as they were meant. No I/O but reading secrets; used by the supervisor and by `check`. */

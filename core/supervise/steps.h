@@ -33,15 +33,16 @@ int file_instance(const struct plugin_file *file, const char *name, const char *
 /* Every fault of a processor's settings as a line; true when there is any. `code` is what file_instance said. */
 bool processor_faults(const struct plugin_file *file, const struct instance *i, int code, struct buf *faults);
 
-/* The steps of a pusher's instance. ERR_CONFIG: lines in `faults` say what is missing or wrong; ERR_NOMEM. steps_fini in
- * any case. */
+/* The steps of a pusher's instance. ERR_CONFIG: lines in `faults` say what is missing or wrong; ERR_NOMEM. steps_fini
+ * in any case. */
 int steps_find(const struct step_places *places, const struct instance *pusher, struct steps *out,
                struct buf *faults) MUST_CHECK;
 void steps_fini(struct steps *s);
 /* The same files with the same settings, in the same order? */
 bool steps_equal(const struct steps *a, const struct steps *b);
 
-/* Put them into a host's setup; everything is borrowed. steps_setup_fini gives back what that took, also after a failure.
+/* Put them into a host's setup; everything is borrowed. steps_setup_fini gives back what that took, also after a
+ * failure.
  */
 int steps_setup(const struct steps *s, struct setup *setup) MUST_CHECK;
 void steps_setup_fini(struct setup *setup);

@@ -63,3 +63,12 @@ void rowline_add(struct strbuf *out, const struct hg_api *api, const struct hg_r
     *at++ = '}';
     out->len = (size_t)(at - out->ptr);
 }
+
+struct hg_text rowline_payload(struct strbuf *text, const struct hg_api *api, const struct hg_row *row, int32_t form)
+{
+    if (form == ROW_FORM_DATA)
+        return api->data(row);
+    strbuf_clear(text);
+    rowline_add(text, api, row);
+    return (struct hg_text){text->failed ? NULL : text->ptr, text->len};
+}

@@ -19,4 +19,8 @@
 /* Appends the line; on failure out->failed is set and `out` is as it was before. */
 void rowline_add(struct strbuf *out, const struct hg_api *api, const struct hg_row *row);
 
+/* What becomes of a row as a message: its line (built in `text`), or its data alone. ptr NULL: there is no memory. */
+enum row_form { ROW_FORM_ROW, ROW_FORM_DATA };
+struct hg_text rowline_payload(struct strbuf *text, const struct hg_api *api, const struct hg_row *row, int32_t form);
+
 #endif

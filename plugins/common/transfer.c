@@ -66,6 +66,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
 static size_t on_line(char *ptr, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
+    if (size * count >= 3 && memcmp(ptr, "221", 3) == 0)
+        return size * count; /* a goodbye is not the answer */
     snprintf(t->line, sizeof(t->line), "%.*s", (int)(size * count), ptr);
     return size * count;
 }
@@ -227,6 +229,19 @@ CURLcode transfer_send(struct transfer *t, const char *url, const void *body, si
         code = curl_easy_perform(t->curl);
     if (code != CURLE_OK)
         reason_fill(t, code);
+    return code;
+}
+
+CURLcode transfer_ask(struct transfer *t, const char *url, const char *command)
+{
+    if (curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, command) != CURLE_OK ||
+        curl_easy_setopt(t->curl, CURLOPT_UPLOAD, 0L) != CURLE_OK ||
+        curl_easy_setopt(t->curl, CURLOPT_NOBODY, 1L) != CURLE_OK)
+        return CURLE_OUT_OF_MEMORY;
+    CURLcode code = transfer_send(t, url, NULL, 0);
+    curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(t->curl, CURLOPT_NOBODY, 0L);
+    curl_easy_setopt(t->curl, CURLOPT_UPLOAD, 1L);
     return code;
 }
 

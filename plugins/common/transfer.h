@@ -33,6 +33,9 @@ CURL *transfer_curl(struct transfer *t); /* for options of one protocol */
 /* Uploads the bytes to the address and waits for the last answer. */
 CURLcode transfer_send(struct transfer *t, const char *url, const void *body, size_t len);
 
+/* Says one command there instead, as NOOP. */
+CURLcode transfer_ask(struct transfer *t, const char *url, const char *command);
+
 /* Of the last one that failed: libcurl's words, and the server's last line if that was a refusal. One line. */
 const char *transfer_reason(const struct transfer *t);
 

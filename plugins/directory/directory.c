@@ -105,6 +105,7 @@ static int folders_open(struct state *s)
         snprintf(s->failed, sizeof(s->failed), "%s%s", c->failed ? c->failed : c->path, c->failed ? "" : "/failed") >=
             PATH_MAX)
         return ENAMETOOLONG;
+    (void)mkdir(c->path, 0750); /* what stands in the way of it is said by the next step */
     int number = lookout_open(&s->lookout, c->path, c->watch);
     if (number == 0 && c->after == AFTER_MOVE)
         number = folder_ready(s, s->done);

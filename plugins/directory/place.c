@@ -31,7 +31,7 @@ int place_read(const char *bytes, size_t len, struct place *out)
                &p.offset, &p.line, &p.rows, &p.whole, &name) != 6 ||
         name == 0 || text[name] == '\0' || strlen(text + name) > NAME_MAX)
         return -1;
-    strcpy(p.name, text + name);
+    memcpy(p.name, text + name, strlen(text + name) + 1);
     *out = p;
     return 0;
 }

@@ -5,13 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FIXED = 5, STEP_MS = 10 };
@@ -64,10 +64,11 @@ static char **environment_make(const struct command_start *s)
 static void become(const struct command_start *s, char *const env[], const int out[2], const int err[2], pid_t parent)
 {
     char *const argv[] = {"sh", "-c", (char *)(uintptr_t)s->text, NULL};
+    const struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigaction(SIGPIPE, &plain, NULL);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || dup2(out[1], STDOUT_FILENO) < 0 || dup2(err[1], STDERR_FILENO) < 0)
@@ -125,7 +126,6 @@ void command_ask(const struct command *c)
 
 void command_end(struct command *c, int wait_ms, int *status)
 {
-    const struct timespec step = {0, STEP_MS * 1000000};
     pid_t ended = 0;
     *status = -1;
     if (c->pid <= 0)
@@ -133,7 +133,7 @@ void command_end(struct command *c, int wait_ms, int *status)
     for (int waited = 0; ended == 0 && waited < wait_ms; waited += STEP_MS) {
         ended = waitpid(c->pid, status, WNOHANG);
         if (ended == 0)
-            (void)nanosleep(&step, NULL);
+            (void)poll(NULL, 0, STEP_MS);
     }
     (void)kill(-c->pid, SIGKILL);
     while (ended == 0 && (ended = waitpid(c->pid, status, 0)) < 0 && errno == EINTR)

@@ -5,8 +5,8 @@
 #include "common/strbuf.h"
 #include "fields/rules.h"
 
-/* Appends `value` as `type`; null stays null. `plain`: the characters of a string (its own bytes for other types). NULL,
- * or why it cannot be: static. */
+/* Appends `value` as `type`; null stays null. `plain`: the characters of a string (its own bytes for other types).
+ * NULL, or why it cannot be: static. */
 const char *cast_add(struct strbuf *out, enum rule_type type, const struct hg_value *value, struct hg_text plain);
 
 #endif

@@ -1,8 +1,9 @@
 /* fields: a processor that keeps, drops, masks, hashes, casts and renames the fields of a row's data.
  *
- * All options name fields as they were posted; what a field becomes is written at the place it stood at. A value that is
- * not named is copied as it was sent, so its digits and its order survive. A row that cannot be made what the options ask
- * for is refused: half a mask is none. Nothing outside a row has a say, so the same row always becomes the same. */
+ * All options name fields as they were posted; what a field becomes is written at the place it stood at. A value that
+ * is not named is copied as it was sent, so its digits and its order survive. A row that cannot be made what the
+ * options ask for is refused: half a mask is none. Nothing outside a row has a say, so the same row always becomes the
+ * same. */
 #include "headgate.h"
 
 #include "common/jsontext.h"
@@ -30,7 +31,8 @@ static const struct hg_option options[] = {
     {"DROP", HG_LIST, 0, NULL, NULL, "These fields go.", NULL, RULE(drop)},
     {"MASK", HG_LIST, 0, NULL, NULL, "The values of these fields are replaced by MASK_WITH, whatever they are.", NULL,
      RULE(mask)},
-    {"MASK_WITH", HG_STRING, 0, "***", NULL, "The text that masked fields have.", NULL, offsetof(struct config, mask_with)},
+    {"MASK_WITH", HG_STRING, 0, "***", NULL, "The text that masked fields have.", NULL,
+     offsetof(struct config, mask_with)},
     {"HASH", HG_LIST, 0, NULL, NULL,
      "The values of these fields are replaced by a SHA-256 digest in hexadecimal: of a string's characters, of another "
      "value's text as it was sent.",
@@ -39,7 +41,8 @@ static const struct hg_option options[] = {
      "Makes the digests HMAC-SHA256 with this key. Without one, whoever can guess a value can prove the guess.", NULL,
      offsetof(struct config, hash_key)},
     {"CAST", HG_MAP, 0, NULL, NULL,
-     "Types of fields, as `price=number,count=integer`: string, integer, number or boolean. null stays null; a row whose "
+     "Types of fields, as `price=number,count=integer`: string, integer, number or boolean. null stays null; a row "
+     "whose "
      "value is none of its type is refused.",
      NULL, RULE(cast)},
     {"RENAME", HG_MAP, 0, NULL, NULL, "New names of fields, as `old=new,older=newer`.", NULL, RULE(rename)},
@@ -80,7 +83,8 @@ static void add_hash(struct worker *w, struct hg_text plain)
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
     const char *key = w->config->hash_key;
-    int ok = key ? HMAC(EVP_sha256(), key, (int)strlen(key), (const unsigned char *)plain.ptr, plain.len, digest, &length) != NULL
+    int ok = key ? HMAC(EVP_sha256(), key, (int)strlen(key), (const unsigned char *)plain.ptr, plain.len, digest,
+                        &length) != NULL
                  : EVP_Digest(plain.ptr, plain.len, digest, &length, EVP_sha256(), NULL);
     w->out.failed |= !ok;
     strbuf_addc(&w->out, '"');

@@ -84,8 +84,7 @@ static int rename_all(struct rules *r, const struct hg_map *names, char *why, si
 
 int rules_make(struct rules *r, const struct rule_options *o, char *why, size_t size)
 {
-    size_t most =
-        o->keep.count + o->drop.count + o->mask.count + o->hash.count + o->rename.count + o->cast.count;
+    size_t most = o->keep.count + o->drop.count + o->mask.count + o->hash.count + o->rename.count + o->cast.count;
     *r = (struct rules){.all = calloc(most + 1, sizeof(*r->all)), .keeping = o->keep.count > 0};
     if (!r->all)
         return -1;

@@ -43,7 +43,8 @@ static void test_keep_and_drop(void **state)
 {
     (void)state;
     START("KEEP a,c");
-    assert_string_equal(made("{\"a\": 1.500, \"b\":2,\"c\" :{ \"d\": [1 ,2]}}"), "{\"a\":1.500,\"c\":{ \"d\": [1 ,2]}}");
+    assert_string_equal(made("{\"a\": 1.500, \"b\":2,\"c\" :{ \"d\": [1 ,2]}}"),
+                        "{\"a\":1.500,\"c\":{ \"d\": [1 ,2]}}");
     assert_string_equal(made("{}"), "{}");
     START("DROP b");
     assert_string_equal(made("{\"b\":1,\"a\":12345678901234567.0,\"\\u0062\":3,\"c\":null}"),
@@ -54,17 +55,18 @@ static void test_mask_and_hash(void **state)
 {
     (void)state;
     START("MASK name,card", "HASH mail,n");
-    assert_string_equal(
-        made("{\"name\":\"Ann\",\"card\":{\"no\":1},\"mail\":\"abc\",\"n\":10,\"x\":1}"),
-        "{\"name\":\"***\",\"card\":\"***\",\"mail\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\","
-        "\"n\":\"4a44dc15364204a80fe80e9039455cc1608281820fe2b24f1e5233ade6af1dd5\",\"x\":1}");
+    assert_string_equal(made("{\"name\":\"Ann\",\"card\":{\"no\":1},\"mail\":\"abc\",\"n\":10,\"x\":1}"),
+                        "{\"name\":\"***\",\"card\":\"***\",\"mail\":"
+                        "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\","
+                        "\"n\":\"4a44dc15364204a80fe80e9039455cc1608281820fe2b24f1e5233ade6af1dd5\",\"x\":1}");
     char first[200];
     snprintf(first, sizeof(first), "%s", made("{\"mail\":\"\\u0061bc\"}"));
     assert_string_equal(first, made("{\"mail\":\"abc\"}")); /* the same characters */
     START("HASH mail", "HASH_KEY key", "MASK a", "MASK_WITH \"x\"");
     /* RFC 4231's way to compute it: printf abc | openssl dgst -sha256 -hmac key */
-    assert_string_equal(made("{\"a\":1,\"mail\":\"abc\"}"),
-                        "{\"a\":\"\\\"x\\\"\",\"mail\":\"9c196e32dc0175f86f4b1cb89289d6619de6bee699e4c378e68309ed97a1a6ab\"}");
+    assert_string_equal(
+        made("{\"a\":1,\"mail\":\"abc\"}"),
+        "{\"a\":\"\\\"x\\\"\",\"mail\":\"9c196e32dc0175f86f4b1cb89289d6619de6bee699e4c378e68309ed97a1a6ab\"}");
 }
 
 static void test_cast(void **state)
@@ -144,7 +146,7 @@ static void test_contradictions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keep_and_drop), cmocka_unit_test(test_mask_and_hash), cmocka_unit_test(test_cast),
+        cmocka_unit_test(test_keep_and_drop), cmocka_unit_test(test_mask_and_hash),  cmocka_unit_test(test_cast),
         cmocka_unit_test(test_rename),        cmocka_unit_test(test_contradictions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,6 @@ struct config {
 
 #define AT(member) offsetof(struct config, member)
 
-enum { FORM_ROW, FORM_DATA };
 enum { VERSION_5, VERSION_311 };
 
 static const struct hg_option options[] = {
@@ -106,16 +105,6 @@ static int properties_make(const struct mqtt *q, const struct hg_row *row, mosqu
     return rc;
 }
 
-/* NULL: there is no memory. */
-static struct hg_text payload_of(struct mqtt *q, const struct hg_row *row)
-{
-    if (q->config->form == FORM_DATA)
-        return q->api->data(row);
-    strbuf_clear(&q->text);
-    rowline_add(&q->text, q->api, row);
-    return (struct hg_text){q->text.failed ? NULL : q->text.ptr, q->text.len};
-}
-
 /* What publishing a row came to before anything was sent: 0, 1 (never; it is judged), or -1. */
 static int publish_result(struct mqtt *q, size_t n, size_t size, int rc)
 {
@@ -141,7 +130,7 @@ static int row_send(struct mqtt *q, size_t n)
 {
     const struct hg_row *row = q->api->row(q->rows, n);
     mosquitto_property *properties = NULL;
-    struct hg_text payload = payload_of(q, row);
+    struct hg_text payload = rowline_payload(&q->text, q->api, row, q->config->form);
     struct message *m = &q->messages[q->count];
     char why[WHY_SIZE];
     strbuf_clear(&q->name);

@@ -1,5 +1,6 @@
 /* The mqtt pusher against a small broker of this file, which answers each message as it was told: what an
  * acknowledgement, a refusal and a lost connection mean for the rows. What a real broker does is in test/servers. */
+#include "common/strbuf.h"
 #include "testkit.h"
 
 #include <arpa/inet.h>
@@ -19,6 +20,7 @@
 static const char plugin[] = TEST_BUILD "/plugins/mqtt.so";
 
 enum { CONNECT = 0x10, CONNACK = 0x20, PUBLISH = 0x32, PUBACK = 0x40, PACKET_MAX = 1 << 16, TOPIC_SIZE = 256 };
+enum { PUBLISH2 = 0x34, PUBREC = 0x50, PUBREL = 0x62, PUBCOMP = 0x70 }; /* of QoS 2 */
 enum { NOT_AUTHORIZED = 0x87, TOO_LARGE = 0x95 };
 
 /* `script`: what becomes of each message in turn: a(cknowledged), x (too large), r (not authorized), s(ilence), c (the
@@ -30,6 +32,9 @@ struct broker {
     const char *script;
     int refuse; /* the reason for every CONNECT */
     size_t messages, connections;
+    unsigned char under_way[1 << 16]; /* QoS 2: ids whose exchange is not over */
+    size_t reused;                    /* messages under such an id */
+    unsigned last_id;
     char topic[TOPIC_SIZE]; /* of the last message */
     unsigned char last[PACKET_MAX];
     size_t last_len;
@@ -94,6 +99,20 @@ static int message_take(struct broker *b, int fd, const unsigned char *body, siz
     return act == 's' || send(fd, ack, sizeof(ack), MSG_NOSIGNAL) == sizeof(ack) ? 0 : -1;
 }
 
+/* The two steps of QoS 2; `at`: where the id stands. */
+static int second_step(struct broker *b, int fd, int kind, const unsigned char *at)
+{
+    unsigned id = (unsigned)at[0] << 8 | at[1];
+    unsigned char answer[] = {kind == PUBREL ? PUBCOMP : PUBREC, 2, at[0], at[1]};
+    if (kind == PUBLISH2) {
+        b->messages++;
+        b->reused += b->under_way[id];
+        b->last_id = id;
+    }
+    b->under_way[id] = kind == PUBLISH2;
+    return send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) ? 0 : -1;
+}
+
 static void connection_serve(struct broker *b, int fd)
 {
     static unsigned char body[PACKET_MAX];
@@ -105,6 +124,10 @@ static void connection_serve(struct broker *b, int fd)
             going = send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) && !b->refuse;
         else if (kind == PUBLISH)
             going = message_take(b, fd, body, len) == 0;
+        else if (kind == PUBLISH2)
+            going = second_step(b, fd, kind, body + 2 + ((size_t)body[0] << 8 | body[1])) == 0;
+        else if (kind == PUBREL)
+            going = second_step(b, fd, kind, body) == 0;
     }
     shutdown(fd, SHUT_WR); /* closed with bytes unread, the other end could lose answers that it has not read yet */
     while (recv(fd, body, sizeof(body), 0) > 0)
@@ -240,6 +263,33 @@ static void test_silence(void **state)
     push_gives(b, "", HG_NOT_NOW, "----");
 }
 
+/* Message ids have 16 bits. */
+static void test_more_messages_than_there_are_ids(void **state)
+{
+    struct box *b = *state;
+    struct strbuf text;
+    strbuf_init(&text, 1 << 20);
+    strbuf_adds(&text, "{\"uuid\":\"u\",\"rows\":[{\"data\":{}}");
+    for (int i = 1; i < 3500; i++)
+        strbuf_adds(&text, ",{\"data\":{}}");
+    strbuf_adds(&text, "]}");
+    testkit_set(b->kit, "QOS", "2");
+    testkit_set(b->kit, "FORM", "data");
+    testkit_set(b->kit, "VERSION", "3.1.1");
+    turn(&b->broker);
+    if (testkit_start(b->kit) != HG_OPEN_OK)
+        fail_msg("start: %s", testkit_fault(b->kit));
+    testkit_rows(b->kit, strbuf_str(&text));
+    strbuf_fini(&text);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(testkit_push(b->kit, 0, 3500), HG_JUDGED);
+    turn(&b->broker);
+    assert_int_equal(b->broker.messages, 70000);
+    assert_int_equal(b->broker.last_id, 70000 - 65535);
+    assert_int_equal(b->broker.reused, 0);
+    assert_int_equal(b->broker.connections, 1);
+}
+
 static void test_refused_at_the_door(void **state)
 {
     struct box *b = *state;
@@ -282,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_each_row_by_its_own_answer, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_cut, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_silence, box_make, box_drop),
+        cmocka_unit_test_setup_teardown(test_more_messages_than_there_are_ids, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_refused_at_the_door, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_larger_than_allowed, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_settings, box_make, box_drop),

@@ -24,8 +24,6 @@ struct config {
 
 #define AT(member) offsetof(struct config, member)
 
-enum { FORM_ROW, FORM_DATA };
-
 static const struct hg_option options[] = {
     {"HOST", HG_STRING, HG_REQUIRED, NULL, NULL, "Name or address of a server.", NULL, AT(host)},
     {"PORT", HG_INTEGER, 0, "4222", "1..65535", "Port of the server.", NULL, AT(port)},
@@ -78,21 +76,11 @@ static int reject(struct nats *q, size_t n, const char *what, size_t size, const
     return 0;
 }
 
-/* ptr NULL: there is no memory. */
-static struct hg_text payload_of(struct nats *q, const struct hg_row *row)
-{
-    if (q->config->form == FORM_DATA)
-        return q->api->data(row);
-    strbuf_clear(&q->text);
-    rowline_add(&q->text, q->api, row);
-    return (struct hg_text){q->text.failed ? NULL : q->text.ptr, q->text.len};
-}
-
 /* 0, or -1 with a sentence in the stream. */
 static int row_send(struct nats *q, size_t n)
 {
     const struct hg_row *row = q->api->row(q->rows, n);
-    struct hg_text payload = payload_of(q, row);
+    struct hg_text payload = rowline_payload(&q->text, q->api, row, q->config->form);
     char id[HG_ROW_ID_SIZE];
     strbuf_clear(&q->name);
     template_expand(q->subject, q->api, row, &q->name);

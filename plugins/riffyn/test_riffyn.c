@@ -1,5 +1,6 @@
 /* The riffyn pusher between a control tower and a Riffyn of our own: what is asked and posted, and what every answer of
  * either means for the rows. */
+#include "common/strbuf.h"
 #include "testkit.h"
 #include "webserver.h"
 
@@ -270,14 +271,15 @@ static void test_riffyn_is_not_well(void **state)
 static void test_more_keys_than_there_may_be(void **state)
 {
     struct box *b = *state;
-    char *text = malloc(1 << 17), *at = text;
-    at += sprintf(at, "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"k\":1}},{\"data\":{");
+    struct strbuf text;
+    strbuf_init(&text, 1 << 20);
+    strbuf_adds(&text, "{\"uuid\":\"u\",\"rows\":[{\"data\":{\"k\":1}},{\"data\":{");
     for (int i = 0; i < 4097; i++)
-        at += sprintf(at, "%s\"k%d\":%d", i ? "," : "", i, i);
-    sprintf(at, "}},{\"data\":{\"k\":2}}]}");
+        strbuf_addf(&text, "%s\"k%d\":%d", i ? "," : "", i, i);
+    strbuf_adds(&text, "}},{\"data\":{\"k\":2}}]}");
     start(b);
-    testkit_rows(b->kit, text);
-    free(text);
+    testkit_rows(b->kit, strbuf_str(&text));
+    strbuf_fini(&text);
     push_gives(b, 0, HG_JUDGED, "oxo");
     assert_non_null(strstr(testkit_reason(b->kit, 1), "4096"));
 }

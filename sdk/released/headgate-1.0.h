@@ -254,7 +254,7 @@ struct hg_api {
     /* From process() only (provisional, as processors are). What the next processor and the pusher see of the row from
      * now on; its id, uuid, place and index stay. Both: 1; 0: it cannot be, and the row is tried again later unless it
      * is judged otherwise: a row that should have been changed never goes on as it was. */
-    int (*set_data)(struct hg_rows *rows, size_t n, const char *json, size_t len); /* a JSON object; copied */
+    int (*set_data)(struct hg_rows *rows, size_t n, const char *json, size_t len);       /* a JSON object; copied */
     int (*set_tag)(struct hg_rows *rows, size_t n, const char *name, const char *value); /* NULL: without this tag */
     /* Provisional. Rows in, from pull() only: enum hg_emit_result. All sets of one call and the position become durable
      * in one write, or none of them does. Waits while rows cannot be taken. `out` may be NULL. */
@@ -291,9 +291,9 @@ struct hg_pusher {
     int (*probe)(void *state);
 };
 
-/* Provisional: what is said of processors may still change. A processor runs in the process of each pusher that names it,
- * in the pusher's threads. It sees every row again that comes again, so what it makes of a row must depend on the row and
- * its settings alone. */
+/* Provisional: what is said of processors may still change. A processor runs in the process of each pusher that names
+ * it, in the pusher's threads. It sees every row again that comes again, so what it makes of a row must depend on the
+ * row and its settings alone. */
 struct hg_processor {
     uint32_t size;  /* sizeof(struct hg_processor) */
     uint32_t flags; /* none yet: 0 */
@@ -304,8 +304,8 @@ struct hg_processor {
     int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
     void (*close)(void *state);
     /* Rows in order, each at most once. HG_ALL_OK: every row that was not judged goes on, changed or not. A row may be
-     * judged HG_SKIP (counted with this instance's name), HG_RETRY or HG_REJECT (a dead letter, which keeps the row as it
-     * came). HG_NOT_NOW, or anything else: all of them come again, the pusher gets none. */
+     * judged HG_SKIP (counted with this instance's name), HG_RETRY or HG_REJECT (a dead letter, which keeps the row as
+     * it came). HG_NOT_NOW, or anything else: all of them come again, the pusher gets none. */
     int (*process)(void *state, struct hg_rows *rows);
 };
 
@@ -350,8 +350,8 @@ struct hg_plugin {
     const char *summary; /* one sentence */
     const struct hg_option *options;
     size_t option_count;
-    size_t option_size; /* sizeof(struct hg_option) */
-    size_t config_size; /* of the configuration struct */
+    size_t option_size;                   /* sizeof(struct hg_option) */
+    size_t config_size;                   /* of the configuration struct */
     const struct hg_pusher *pusher;       /* of kind HG_PUSHER */
     const struct hg_puller *puller;       /* of kind HG_PULLER */
     const struct hg_processor *processor; /* of kind HG_PROCESSOR */

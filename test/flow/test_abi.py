@@ -17,7 +17,7 @@ MOVES = {
     "another type": ("    size_t config_size;", "    uint32_t config_size;"),
     "a function in the middle": ("    int64_t (*received)", "    int (*more)(void);\n    int64_t (*received)"),
     "a constant": ("    HG_SKIP,  ", "    HG_MORE, HG_SKIP,"),
-    "a member is gone": ("    int (*probe)(void *state);", ""),
+    "a member is gone": ("    int (*flush)(void *state);", ""),
 }
 
 
@@ -31,7 +31,7 @@ def test_what_moves_is_noticed(move):
 
 
 def test_what_grows_at_the_end_is_no_move():
-    grown = HEADER.replace("    int (*settle_not_now)", "    int (*settle_not_now)(void);\n    int (*more)", 1)
+    grown = HEADER.replace("    int (*emit)", "    int (*emit)(void);\n    int (*more)", 1)
     now = check_abi.abi_of(grown.replace("#define HG_ABI_MINOR 0", "#define HG_ABI_MINOR 1"))
     assert "HG_ABI_MINOR 1" in now and not check_abi.moved(check_abi.abi_of(HEADER), now)
     assert check_abi.differences(check_abi.GOLDEN.read_text().splitlines(), now)

@@ -101,9 +101,9 @@ def test_a_body_is_not_awaited_for_a_stranger(g):
 
 ROUTES = [  # method, path, the roles that are enough (with an answer that is neither 401 nor 403)
     ("GET", "/v1/pushers", "read operate admin"), ("GET", "/v1/pushers/file", "read operate admin"),
-    ("GET", "/v1/dead-letters", "read operate admin"), ("GET", "/v1/replays", "read operate admin"),
+    ("GET", "/v1/dead-letters", "read operate admin bound"), ("GET", "/v1/replays", "read operate admin"),
     ("GET", "/v1/config", "read operate admin"), ("GET", "/v1/refusals", "read operate admin"),
-    ("GET", "/v1/plugins", "read operate admin"), ("GET", "/metrics", "read operate admin"),
+    ("GET", "/v1/audit", "operate admin"), ("GET", "/v1/plugins", "read operate admin"), ("GET", "/metrics", "read operate admin"),
     ("HEAD", "/metrics", "read operate admin"),
     ("GET", "/version", "ingest read operate admin bound"), ("GET", "/openapi.json", "ingest read operate admin bound"),
     ("GET", "/v1/receipts/nobody", "ingest read operate admin bound"),

@@ -74,6 +74,21 @@ def test_completion_of_options(verb):
     assert complete(*verb.split(), "--") == {f"--{o}" for o in VERBS[verb]} | {"--help"}
 
 
+def test_completion_of_pushers(tmp_path):
+    answers = tmp_path / "headgate"  # as `status --json` does
+    answers.write_text('#!/bin/sh\necho "$*" >%s/asked\necho \'{"pushers":[{"name":"file","plugin":"file"},{"name":"far-2"}]}\'\n' % tmp_path)
+    answers.chmod(0o755)
+
+    def completes(*words):
+        script = '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _headgate; printf "%s\\n" "${COMPREPLY[@]}"'
+        return set(subprocess.run(["bash", "-c", script, "bash", str(COMPLETION), str(answers), *words],
+                                  capture_output=True, text=True, timeout=20).stdout.split())
+    for words in (["pause", ""], ["resume", "--ca", "x", ""], ["status", "f"], ["plugin", "forget", ""], ["replay", "--pusher", ""]):
+        assert completes(*words) == {"file", "far-2"}, words
+    assert completes("pause", "--admin", "localhost:9", "fi") == {"file"}
+    assert (tmp_path / "asked").read_text() == "status --json --admin localhost:9\n"
+
+
 def test_completion_of_values(tmp_path):
     (tmp_path / "rows.csv").write_text("")
     assert complete("send", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}

@@ -166,3 +166,20 @@ def test_links():
         for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_mask(sdk, tmp_path):
+    """A processor in front of a bundled pusher."""
+    env, _ = sdk
+    mine = copied("mask", tmp_path)
+    done = run("make", "-s", "-C", mine, "install", f"PLUGINDIR={tmp_path}/plugins", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Gateway({"PLUGIN_FILE_PROCESS": "mask", "PLUGIN_MASK_NAMES": "card,phones"}, plugins=[tmp_path / "plugins/mask.so"]) as g:
+        g.take(row("u", {"card": "4111111111111111", "deep": [{"phones": ["5550100", "é", None]}], "n": 9007199254740993}))
+        g.take(b'{"uuid":"u","row":{"data":{"price": 1.50}}}')
+        bad = g.take(row("v", {"card": 4111111111111111}))
+        found = g.wait_rows(2)
+        assert found[0]["data"] == {"card": "*" * 12 + "1111", "deep": [{"phones": ["***0100", "é", None]}],
+                                    "n": 9007199254740993}
+        assert '{"price": 1.50}' in (g.out / "rows.ndjson").read_text()  # nothing is hidden in it: as it was sent
+        g.wait_outcome(bad["id"], "dead")

@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from gateway import BUILD, command
+from gateway import BUILD, ROOT, command
 
 # The seeded bugs of test/fixture/plugins/bug.c, and an item that must find each.
 BUGS = {
@@ -21,6 +21,8 @@ FILES = {"badabi": "load", "nosymbol": "load", "unresolved": "load", "loadcrash"
 SLOW = {"idle", "memory", "valgrind"}
 QUICK = ["load", "symbols", "options", "open", "good", "bad", "repeat", "kill", "hostile", "open-down", "down", "stop",
          "parallel", "instances", "reopen", "probe", "confined", "secrets", "order", "verdicts"]
+PROCESSORS = ["fields", "jq"]
+FAR = {"open-down", "down", "reopen", "probe"}
 INI = """
 [options]
 path = out.rows
@@ -108,3 +110,16 @@ def test_faults_of_the_ini_are_told(tmp_path):
     assert "line 2" in command("plugin", "check", str(BUILD / "fixture/bug.so"), "--ini", str(tmp_path / "check.ini")).stderr
     assert command("plugin", "check", str(BUILD / "fixture/bug.so"), "--only", "nothing").returncode == 64
     assert command("plugin", "check", str(tmp_path / "none.so")).returncode == 74
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_bundled_processors(name):
+    """By their own check.ini; they have no far end, so nothing is asked about one."""
+    only = [word for item in QUICK for word in ("--only", item) if item not in FAR]
+    done = command("plugin", "check", str(BUILD / f"plugins/{name}.so"), "--ini", str(ROOT / f"plugins/{name}/check.ini"),
+                   "--json", *only, timeout=300)
+    items = {item["item"]: item for item in json.loads(done.stdout)["items"]}
+    assert set(items) == set(QUICK) - FAR
+    assert {item["state"] for item in items.values()} <= {"passed", "not exercised"}, items
+    if name == "fields":
+        assert items["secrets"]["state"] == "passed" and items["bad"]["state"] == "passed"

@@ -35,6 +35,33 @@ def test_new_builds_passes_and_runs(sdk, tmp_path):
         assert command("plugin", "new", "--", name, cwd=tmp_path).returncode == 64
 
 
+@pytest.mark.skipif(SANITIZED, reason="not here: a sanitizer's build")
+def test_a_new_processor_builds_passes_and_runs(sdk, tmp_path):
+    env, prefix = sdk
+    words = [str(prefix / "bin/headgate"), "plugin", "new", "my-mask", "--kind"]
+    assert subprocess.run([*words, "sink"], cwd=tmp_path, env=env, capture_output=True).returncode == 64
+    assert subprocess.run([*words, "processor"], cwd=tmp_path, env=env, capture_output=True).returncode == 0
+    mine = tmp_path / "my-mask"
+    made = subprocess.run(["make", "-s", "test", "check"], cwd=mine, env=env, capture_output=True, text=True)
+    assert made.returncode == 0 and made.stderr == "", made
+    assert "FAIL" not in made.stdout and "0 failed, 0 not exercised" in made.stdout and "conforms to ABI" in made.stdout
+    with Gateway({"PLUGIN_FILE_PROCESS": "my-mask", "PLUGIN_MY_MASK_FIELD": "name"}, plugins=[str(mine / "my-mask.so")]) as g:
+        g.take(row("u", {"name": "Ada", "n": 1}))
+        assert g.wait_rows(1)[0]["data"] == {"name": "***", "n": 1}
+
+
+def test_what_a_processor_makes_of_rows_is_shown():
+    fields = str(BUILD / "plugins/fields.so")
+    text = '{"name": "Ada", "n": 1.50}\n{"n": "x"}\n'
+    done = command("plugin", "run", fields, "--set", "MASK=name", "--set", "CAST=n=number", stdin=text)
+    lines = done.stdout.splitlines()
+    assert '"data":{"name":"***","n":1.50}' in lines[0] and lines[1].startswith("OK ") and len(lines) == 3
+    assert lines[2].startswith("REJECT ") and "fields: the field n is no number" in lines[2]
+    assert done.returncode == 65 and "1 OK, 0 duplicate, 0 skipped, 1 refused" in done.stderr
+    bad = command("plugin", "run", fields, "--set", "CAST=n=what", stdin=text)
+    assert bad.returncode == 78 and "CAST: 'what' is not one of" in bad.stderr
+
+
 # contract: plugin.run
 def test_verdicts_on_the_terminal(tmp_path):
     done = run("none", '{"name": "Ada"}\n{"name": 7}\n{"uuid": 1}\n', path=tmp_path)

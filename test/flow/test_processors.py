@@ -1,9 +1,8 @@
 """Processors through the whole daemon: rows changed, skipped, refused and held on their way to one pusher."""
-import json
 import os
-import signal
+import shutil
 
-from gateway import Gateway, command, row, wait_until
+from gateway import BUILD, Gateway, command, row, wait_until
 
 QUICK = {"PLUGIN_FILE_RETRY_MIN": "20ms", "PLUGIN_FILE_RETRY_MAX": "100ms"}
 
@@ -82,16 +81,21 @@ def test_a_processor_that_fails_is_a_retry_and_heals():
 
 
 def test_a_far_end_that_is_down_takes_no_row_and_no_skip():
-    with Gateway({"PLUGIN_CHAOS_MODE": "notnow", "PLUGIN_CHAOS_PROCESS": "mangle", "PLUGIN_CHAOS_RETRY_MIN": "20ms",
-                  "PLUGIN_CHAOS_RETRY_MAX": "50ms"}, plugins=["chaos", "mangle"], file=False) as g:
+    g = Gateway({"PLUGIN_CHAOS_MODE": "notnow", "PLUGIN_CHAOS_PROCESS": "mangle", "PLUGIN_CHAOS_RETRY_MIN": "20ms",
+                 "PLUGIN_CHAOS_RETRY_MAX": "50ms"}, plugins=["chaos", "mangle"], file=False, start=False)
+    with g:
+        gate = g.work / "gate"
+        gate.touch()
+        g.env["PLUGIN_CHAOS_GATE"] = str(gate)
+        g.start()
         batch = g.take(marked("u", "", "skip", "reject"))["id"]
         wait_until(lambda: g.pusher("chaos")["state"] == "retrying")
-        receipt = g.receipt(batch).json()["pushers"]["chaos"]
-        assert receipt["skipped"] == 0 and receipt["dead"] == 0 and not g.dead()
-        (g.config).write_text("")
-        g.restart({"PLUGIN_CHAOS_MODE": None})
-        receipt = wait_until(lambda: (p := g.receipt(batch).json()["pushers"]["chaos"])["state"] == "settled" and p, 30)
-        assert (receipt["delivered"], receipt["skipped"], receipt["dead"]) == (1, 1, 1)
+        there = g.receipt(batch).json()["pushers"]["chaos"]
+        assert there["skipped"] == 0 and there["dead"] == 0 and not g.dead()
+        gate.unlink()
+        there = wait_until(lambda: (p := g.receipt(batch).json()["pushers"]["chaos"])["state"] == "settled" and p, 30)
+        assert (there["delivered"], there["skipped"], there["dead"]) == (1, 1, 1)
+        assert g.metrics()['headgate_rows_skipped_total{pusher="chaos",reason="mangle"}'] == 1
 
 
 def test_a_crash_is_evidence_against_the_row():
@@ -198,8 +202,6 @@ def test_tags():
 
 
 def check(tmp_path, *names, **env):
-    from gateway import BUILD
-    import shutil
     folder = tmp_path / "plugins"
     folder.mkdir(exist_ok=True)
     for name in names:
@@ -225,3 +227,68 @@ def test_check_says_what_is_wrong(tmp_path):
         bad = check(tmp_path, **file, **env)
         assert bad.returncode == 78 and words in bad.stdout, (words, bad)
         assert not (tmp_path / "out").exists()  # the pusher itself is not opened
+
+
+def test_when():
+    env = {"PLUGIN_FILE_WHEN": '.data.kind == "a"', "PLUGIN_OTHER_USE": "file", "PLUGIN_OTHER_WHEN": ".data.n >= 2"}
+    g = Gateway({**QUICK, **env}, start=False)
+    with g:
+        other = g.out / "other"
+        g.env["PLUGIN_OTHER_PATH"] = str(other)
+        g.start()
+        batch = g.take({"uuid": "u", "rows": [{"data": {"kind": "ab"[n % 2], "n": n}} for n in range(4)]})["id"]
+        first, second = (wait_until(lambda: (p := g.receipt(batch).json()["pushers"][name])["state"] == "settled" and p)
+                         for name in ("file", "other"))
+        assert (first["delivered"], first["skipped"]) == (2, 2) and (second["delivered"], second["skipped"]) == (2, 2)
+        assert [r["data"]["n"] for r in g.file_rows(g.out / "rows.ndjson")] == [0, 2]
+        assert [r["data"]["n"] for r in g.file_rows(other)] == [2, 3]
+        metrics = g.metrics()
+        assert metrics['headgate_rows_skipped_total{pusher="file",reason="when"}'] == 2
+        assert metrics['headgate_rows_skipped_total{pusher="other",reason="when"}'] == 2
+
+
+def test_when_then_the_processors():
+    env = {"PLUGIN_JQ_FILTER": '.data | .twice = .n * 2 | del(.kind)', "PLUGIN_FIELDS_DROP": "n"}
+    with gateway(env=env, WHEN='.data.kind == "a"', PROCESS="jq,fields") as g:
+        body = '{"uuid":"u","rows":[{"data":{"kind":"a","n":21,"big":9223372036854775807}},{"data":{"kind":"b"}}]}'
+        batch = g.take(body.encode())["id"]
+        assert settled(g, batch)["skipped"] == 1
+        assert '"data":{"big":9223372036854775807,"twice":42}' in (g.out / "rows.ndjson").read_text()
+
+
+def test_a_when_that_fails_on_a_row_and_a_reload():
+    ini = "[plugin file]\nwhen = {}\n"
+    g = Gateway(QUICK, start=False)
+    with g:
+        g.config.write_text(ini.format(".data.list | length > 1 and (.[0] | tonumber) > 0"))
+        g.start()
+        batch = g.take({"uuid": "u", "rows": [{"data": {"list": ["x", 1]}}, {"data": {"list": [1, 2]}}]})["id"]
+        what = settled(g, batch)
+        assert (what["delivered"], what["dead"]) == (1, 1)
+        letter = g.dead()[0]
+        assert letter["reason"].startswith("when: SELECT: ") and "x" in letter["reason"], letter
+        g.config.write_text(ini.format(".data.list | length == 3"))
+        before = g.host("file")
+        assert g.admin("POST", "/v1/reload").status == 200
+        wait_until(lambda: g.host("file") != before)
+        batch = g.take({"uuid": "u", "rows": [{"data": {"list": [1, 2]}}, {"data": {"list": [1, 2, 3]}}]})["id"]
+        assert settled(g, batch)["delivered"] == 1
+        # The dead letter goes through the WHEN of now, which is not for it.
+        assert g.cli("dead", "retry", letter["id"]).returncode == 0
+        wait_until(lambda: not g.dead())
+        assert len(g.file_rows()) == 2
+
+
+def test_a_when_that_is_none(tmp_path):
+    with gateway(WHEN=".data.(") as g:
+        assert "SELECT is no jq program: syntax error" in g.wait_state("file", "broken")["error"]
+        batch = g.take(row("u"))["id"]
+        g.env["PLUGIN_FILE_WHEN"] = "true"
+        g.restart()
+        assert settled(g, batch)["delivered"] == 1
+    env = {"PLUGIN_FILE_PATH": str(tmp_path / "out"), "PLUGIN_FILE_WHEN": ".data.("}
+    bad = check(tmp_path, "file", **env)
+    assert bad.returncode == 78 and "WHEN needs the processor `jq`, which is not in the plugin folders" in bad.stdout, bad
+    bad = check(tmp_path, "jq", **env)
+    assert bad.returncode == 78 and "plugin file: when: SELECT is no jq program: syntax error" in bad.stdout, bad
+    assert check(tmp_path, **{**env, "PLUGIN_FILE_WHEN": ".data.a"}).returncode == 0

@@ -283,7 +283,7 @@ static inline void bed_take(uint32_t rows)
 static inline int bed_tell(uint32_t n, uint32_t verdict)
 {
     struct place place = bed_place(n);
-    const struct judged row = {.place = place, .uuid_hash = place.position, .verdict = verdict};
+    const struct judged row = {.place = place, .uuid_hash = place.position, .verdict = verdict, .rows = 1};
     int code = pusher_judged(bed.p, bed.hand.worker, bed.hand.token, &row, SLICE_LIT("because"));
     bed.listed += code == ERR_OK;
     return code;

@@ -140,7 +140,7 @@ static void test_in_force(void **state)
     struct certs *certs = NULL;
     struct err e = {.text = ""};
     unsigned roles;
-    char client[CLIENT_MAX + 1], path[512];
+    char client[CLIENT_MAX + 1], path[512], who[CERT_WHO_MAX + 1];
     bool changed;
     (void)state;
     snprintf(path, sizeof path, "%s", scratch_path(dir, "roles"));
@@ -149,17 +149,17 @@ static void test_in_force(void **state)
     scratch_write(path, "cn:a ingest lab-a\ncn:a admin\n", 29);
     assert_int_equal(certs_open(&certs, path, &e), ERR_OK);
     X509 *cert = certificate("a", NULL);
-    assert_true(certs_find(certs, cert, &roles, client)); /* the first line counts */
+    assert_true(certs_find(certs, cert, &roles, client, who)); /* the first line counts */
     assert_int_equal(roles, ROLE_INGEST);
     assert_string_equal(client, "lab-a");
     scratch_write(path, "cn:a admi", 9);
     assert_int_equal(certs_look(certs, &changed, &e), ERR_SYNTAX);
     assert_int_equal(certs_look(certs, &changed, &e), ERR_OK); /* told once; what was in force stays */
-    assert_true(certs_find(certs, cert, &roles, client));
+    assert_true(certs_find(certs, cert, &roles, client, who));
     scratch_write(path, "cn:b admin", 10);
     assert_int_equal(certs_look(certs, &changed, &e), ERR_OK);
     assert_true(changed);
-    assert_false(certs_find(certs, cert, &roles, client));
+    assert_false(certs_find(certs, cert, &roles, client, who));
     X509_free(cert);
     certs_close(&certs);
 }

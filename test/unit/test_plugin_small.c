@@ -176,7 +176,9 @@ static const struct hg_plugin *asker(void)
                                             sizeof(options) / sizeof(options[0]),
                                             sizeof(options[0]),
                                             sizeof(struct config),
-                                            &pusher, NULL, NULL};
+                                            &pusher,
+                                            NULL,
+                                            NULL};
     return &plugin;
 }
 

@@ -116,6 +116,68 @@ static void test_nonsense(void **state)
 
 /* --- looking --- */
 
+/* A row that waits is tried as soon as somebody says so, and only that one. */
+static void test_expedite(void **state)
+{
+    (void)state;
+    const struct epoch epoch = {.bytes = {0}};
+    bed.settings.retry_min_ms = bed.settings.retry_max_ms = 3600 * 1000;
+    begin();
+    bed_take(3);
+    const struct place second = bed_place(1);
+    bed_judge(0, HG_RETRY);
+    bed_judge(1, HG_RETRY);
+    bed_done(HG_JUDGED);
+    bed_take(10);
+    bed_done(HG_ALL_OK);
+    bed_quiet();
+    uint32_t hands = bed.hands;
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position + 1, bed.now), 0); /* no such row set */
+    bed_pass(0);
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position, bed.now), 1);
+    assert_int_equal(pusher_expedite(bed.p, &epoch, second.position, bed.now), 0); /* due already */
+    while (bed.hands == hands || bed.hand.what != HANDED_ROWS) {
+        bed_take(1);
+        bed_done(HG_ALL_OK);
+        assert_true(bed.hands < hands + 2000);
+    }
+    assert_int_equal(bed.hand.item_count, 1);
+    assert_int_equal(place_cmp(bed.items[0].place, second), 0);
+    assert_int_equal(bed.items[0].attempt, 2);
+}
+
+/* Two of four are pushed; before and behind them stands a row set of another client. */
+static void push_two_of_four(uint32_t result)
+{
+    bed.listed = 0;
+    bed.end = bed_place(4);
+    assert_int_equal(pusher_taken(bed.p, bed.hand.worker, bed.hand.token, bed_place(1), bed.end, 2, 200,
+                                  bed_place(1).position, 0, bed.now),
+                     ERR_OK);
+    bed_judge(0, VERDICT_CLIENT);
+    bed_judge(3, VERDICT_CLIENT);
+    const struct done done = {
+        .result = result, .rows = 2, .delivered = result == HG_NOT_NOW ? 0 : 2, .listed = 2, .end = bed.end};
+    assert_int_equal(pusher_done(bed.p, bed.hand.worker, bed.hand.token, &done, bed.now), ERR_OK);
+    bed_pass(60000);
+}
+
+static void test_other_clients(void **state)
+{
+    (void)state;
+    begin();
+    const struct place first = bed_place(0), fifth = bed_place(4);
+    push_two_of_four(HG_NOT_NOW);
+    assert_int_equal(bed.p->counts.skipped_client + bed.p->counts.delivered_rows, 0);
+    assert_int_equal(place_cmp(bed.hand.from, first), 0); /* nothing has moved, and nothing was booked */
+    push_two_of_four(HG_ALL_OK);
+    assert_int_equal(place_cmp(bed.hand.from, fifth), 0);
+    assert_int_equal(bed.p->counts.skipped_client, 2);
+    assert_int_equal(bed.p->counts.delivered_rows, 2); /* what is passed by is no evidence that rows pass */
+    assert_int_equal(bed_total(TOTAL_DELIVERED), 2);
+    assert_int_equal(bed_total(TOTAL_SKIPPED), 0);
+}
+
 static void test_views_and_lag(void **state)
 {
     uint64_t rows, bytes;
@@ -615,6 +677,8 @@ int main(void)
         TEST(test_what_was_marked_stays),
         TEST(test_one_that_ends_without_rows_is_broken),
         TEST(test_nonsense),
+        TEST(test_expedite),
+        TEST(test_other_clients),
         TEST(test_views_and_lag),
         TEST(test_receipts_of_what_is_not_on_disk),
         TEST(test_sent_again),

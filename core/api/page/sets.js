@@ -1,0 +1,66 @@
+// One row set, or all of a uuid: where each pusher is with it, its rows, what happened.
+
+const OUTCOMES = { pending: ["warn", "on its way"], delivered: ["good", "delivered everywhere"], dead: ["bad", "dead letters"], mixed: ["warn", "delivered in part"] };
+
+function lane(receipt, name, at) {
+  const settled = at.delivered + at.duplicate + at.skipped + at.dead, open = Math.max(receipt.rows - settled, 0);
+  const parts = [[at.delivered, "good", "delivered"], [at.duplicate, "good", "there already"], [at.skipped, "calm", "skipped"],
+    [at.dead, "bad", at.dead === 1 ? "dead letter" : "dead letters"], [at.state === "settled" ? 0 : open, "warn", "open"]];
+  const words = parts.filter(([n]) => n).map(([n, , what]) => `${number(n)} ${what}`).join(", ") || "no rows";
+  return el("div", { class: "lane" },
+    el("div", null, el("strong", null, name), el("div", null, badge(at.state, at.state === "settled" ? (at.dead ? "bad" : "good") : "warn"))),
+    el("div", null, bar(parts, Math.max(receipt.rows, 1), `${name}: ${words}`),
+      el("div", null, words, at.attempts > 1 ? `, ${plural(at.attempts, "try", "tries")}` : ""),
+      at.error ? el("div", { class: "error" }, at.error) : null,
+      at.since ? el("div", { class: "quiet" }, "so since ", moment(at.since)) : null));
+}
+
+async function rowsOfSet(receipt, box) {
+  const found = await ask("GET", `/v1/batches/${encodeURIComponent(receipt.id)}/rows`, undefined, exactly);
+  const left = receipt.rows - found.rows.length;
+  show(box, found.rows.map((r) => el("div", null, r.index === undefined ? null : el("div", { class: "quiet" }, `index ${r.index}`), json(r.data))),
+    left > 0 ? el("p", { class: "quiet" }, `and ${number(left)} more; the command headgate receipt tells where they are`) : null);
+}
+
+function receiptCard(receipt, alone) {
+  const [kind, words] = OUTCOMES[receipt.outcome] || ["", receipt.outcome];
+  const names = Object.keys(receipt.pushers), rows = el("div"), tags = Object.entries(receipt.tags || {});
+  const more = el("details", { open: alone, ontoggle: (e) => { if (e.target.open && !rows.childNodes.length) rowsOfSet(receipt, rows).catch((fault) => show(rows, fault.message)); } },
+    el("summary", null, `Its ${rowsOf(receipt.rows)}`), rows);
+  if (alone) rowsOfSet(receipt, rows).catch((fault) => show(rows, fault.message));
+  return el("section", { class: "card" },
+    el("div", { class: "row apart" }, el("h2", { class: "mono" }, el("a", { href: `#/sets?find=${encodeURIComponent(receipt.id)}` }, receipt.id)), badge(words, kind)),
+    facts(["uuid", el("a", { href: `#/sets?find=${encodeURIComponent(receipt.uuid)}` }, receipt.uuid)], ["Rows", number(receipt.rows)], ["Received", moment(receipt.received)],
+      ...tags.map(([name, value]) => [`tag ${name}`, value])),
+    el("div", null, el("p"), names.length ? names.map((name) => lane(receipt, name, receipt.pushers[name])) : el("p", { class: "quiet" }, "No pusher takes it.")),
+    receipt.outcome === "dead" || receipt.outcome === "mixed" ? el("p", null, el("a", { href: `#/dead?uuid=${encodeURIComponent(receipt.uuid)}` }, "Its dead letters")) : null, more);
+}
+
+async function findSets(words, box, after) {
+  const id = /^[0-9a-z]{26}-[0-9a-z]{13}$/.test(words);
+  if (id) {
+    show(box, receiptCard(await ask("GET", `/v1/batches/${encodeURIComponent(words)}`), true));
+    return;
+  }
+  const found = await ask("GET", query(`/v1/receipts/${encodeURIComponent(words)}`, { after }));
+  if (!after) show(box, el("p", { class: "quiet" }, `Row sets of uuid ${words}, newest first.`));
+  put(box, found.batches.map((receipt) => receiptCard(receipt, false)));
+  if (found.next) {
+    const more = button("Older ones", async () => { more.remove(); await findSets(words, box, found.next); });
+    box.append(more);
+  }
+}
+
+function sets(main, parameters) {
+  const words = parameters.get("find") || "", box = el("div");
+  const input = el("input", { name: "find", value: words, autocomplete: "off", spellcheck: "false", required: true });
+  show(main, el("h1", null, "Row sets"),
+    el("form", { class: "filter", onsubmit: (e) => { e.preventDefault(); go("sets", { find: input.value.trim() }); } },
+      field("uuid, or the id that came with the 202", input, true), el("button", { class: "main" }, "Find")), box);
+  if (!words) {
+    put(box, el("p", { class: "quiet" }, "A row set is what one request has brought under one uuid. To see what comes in just now, look at ", el("a", { href: "#/live" }, "Live"), "."));
+    input.focus();
+    return;
+  }
+  findSets(words, box).catch((fault) => show(box, el("p", { class: "error" }, fault.message)));
+}
