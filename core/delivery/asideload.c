@@ -158,6 +158,22 @@ static int id_cmp(const void *x, const void *y)
     return order != 0 ? order : a < b ? -1 : a > b;
 }
 
+/* A crash while a set became dead letters leaves it and some of those: the set counts, and is judged again. `ids` are
+ * sorted, so its rows stand before it. */
+static void drop_rows_of_sets(struct aside *a, struct aside_entry **ids, size_t count)
+{
+    for (size_t i = count; i-- > 1;) {
+        const struct aside_entry *set = ids[i];
+        for (size_t k = i; set->place.row == PLACE_SET && set->state != ASIDE_GONE && k-- > 0;) {
+            if (ids[k]->place.position != set->place.position ||
+                memcmp(&ids[k]->epoch, &set->epoch, sizeof set->epoch) != 0)
+                break;
+            if (ids[k]->state != ASIDE_GONE)
+                aside_move(a, ids[k], ASIDE_GONE, ids[k]->since_us);
+        }
+    }
+}
+
 /* A crash while rows were being moved leaves them twice: the later copy counts. */
 static int drop_doubles(struct aside *a)
 {
@@ -173,6 +189,7 @@ static int drop_doubles(struct aside *a)
         if (memcmp(&ids[i - 1]->epoch, &ids[i]->epoch, sizeof ids[i]->epoch) == 0 &&
             place_cmp(ids[i - 1]->place, ids[i]->place) == 0)
             aside_move(a, ids[i - 1], ASIDE_GONE, ids[i - 1]->since_us);
+    drop_rows_of_sets(a, ids, living);
     free(ids);
     return ERR_OK;
 }

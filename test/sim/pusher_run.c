@@ -203,15 +203,6 @@ static void state_trace(void)
                   (int)pusher->workers[i].go, (int)host_stage(i));
 }
 
-/* Grows with each row that a lane passes. */
-static uint64_t places(void)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < pusher->lane_count; i++)
-        sum += pusher->lanes[i].next.position * 8 + pusher->lanes[i].next.row;
-    return sum;
-}
-
 static void drain(void)
 {
     int64_t posted = sim_ms;
@@ -222,11 +213,12 @@ static void drain(void)
     sim_trace("the world is good again");
     daemon_dead_max = daemon_park_max = UINT64_MAX;
     operator_mends(false);
-    uint64_t place = 0;
+    if (most_rows > 8 && daemon_settings.batch_rows < 50) { /* else that many rows take for ever, one by one */
+        daemon_settings.batch_rows = 50;
+        daemon_settings.batch_bytes = 1 << 20;
+        daemon_configure();
+    }
     for (uint32_t n = 0; !drained(); n++) {
-        uint64_t now = places();
-        n = now > place ? 0 : n; /* it goes on, row by row */
-        place = now > place ? now : place;
         if (n == GOOD_STEPS)
             state_trace();
         SIM_CHECK(n < GOOD_STEPS, "it does not drain: %zu wait, %zu parked, at %" PRIu64 " of %" PRIu64 ", %s (%s)",

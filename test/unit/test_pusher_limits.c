@@ -261,6 +261,26 @@ static void test_a_set_that_always_fails_is_parked(void **state)
     assert_true(bed.p->aside.dead_count == 1 && bed.p->aside.parked_count == 0);
 }
 
+/* A crash when its dead letters were written and its own end was not: the set counts. */
+static void test_a_set_that_half_became_dead_letters(void **state)
+{
+    struct err e;
+    (void)state;
+    park_a_set();
+    const struct aside_entry *set = parked_set();
+    struct aside_add add = {.place = {FIRST, 1},
+                            .epoch = set->epoch,
+                            .uuid_hash = set->uuid_hash,
+                            .state = ASIDE_DEAD,
+                            .from_file = set->file,
+                            .from_offset = set->offset};
+    struct aside_end end = {.file = bed.p->aside.file, .size = bed.p->aside.size};
+    snprintf(add.reason, sizeof add.reason, "because");
+    assert_int_equal(aside_append(bed.dir, &end, &add, 1, NULL, 0, &bed_source, &e), ERR_OK);
+    bed_restart();
+    assert_true(bed.p->aside.dead_count == 0 && bed.p->aside.parked_count == 3 && parked_set() != NULL);
+}
+
 /* No room for its dead letters: none of them is one, and the set stays as it is. */
 static void test_a_parked_set_without_room(void **state)
 {
@@ -545,6 +565,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_set_that_always_fails_is_parked),
+        TEST(test_a_set_that_half_became_dead_letters),
         TEST(test_a_parked_set_without_room),
         TEST(test_a_refused_set_without_room),
         TEST(test_a_suspect_is_parked),
