@@ -78,6 +78,7 @@ pub struct Api {
     pub settle_not_now: Unused,
     pub set_data: Unused,
     pub set_tag: Unused,
+    pub emit: Unused,
 }
 
 #[repr(C)]
@@ -130,7 +131,7 @@ unsafe impl Sync for Opt {}
 unsafe impl Sync for Pusher {}
 unsafe impl Sync for Plugin {}
 
-const _: () = assert!(std::mem::size_of::<Api>() == 272);
+const _: () = assert!(std::mem::size_of::<Api>() == 296);
 const _: () = assert!(std::mem::size_of::<Opt>() == 56);
 const _: () = assert!(std::mem::size_of::<Pusher>() == 80);
-const _: () = assert!(std::mem::size_of::<Plugin>() == 80);
+const _: () = assert!(std::mem::size_of::<Plugin>() == 96);
