@@ -219,6 +219,7 @@ static bool give_waiting(struct pusher *p, uint32_t worker, uint32_t lane, bool 
     }
     struct hand hand = hand_new(p, lane, HANDED_ROWS);
     hand.stable = hand.stable && !repeated;
+    hand.exact = repeated;
     hand.items = items;
     hand.item_count = count;
     hand.from = items[0].place;

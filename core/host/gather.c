@@ -420,6 +420,10 @@ static int gather_list(struct gather *g, const struct hand *hand, struct hg_rows
         int code = waits ? ERR_AGAIN : list_item(g, item, &hand->head, rows);
         if (code == ERR_OK)
             continue;
+        if ((hand->head.flags & HAND_EXACT) != 0 && may_pass(code)) { /* all of a plan, or none of it */
+            lent_reset(rows, false);
+            return err_set(e, code, "a row that waits could not be read: %s", err_text(code));
+        }
         const struct left_out left = {
             .place = item->place,
             .uuid_hash = item->uuid_hash,

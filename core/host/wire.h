@@ -79,7 +79,8 @@ enum hand_flag {
     HAND_STABLE = 2,   /* wait for GO between TAKEN and push(); held rows are told alone, never amid a batch */
     HAND_SPREAD = 8,   /* the shard is chosen by the record's position (shard_takes), not by its uuid */
     HAND_NEW_IDS = 16, /* row ids are formed with `epoch` instead of the segment's */
-    HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes */
+    HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes; or
+                        * the whole list, or nothing while some of it cannot be read */
 };
 
 struct wire_place { /* a row: the position of its record and its number */

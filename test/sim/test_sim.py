@@ -30,6 +30,12 @@ def test_no_seed_fails():
     assert failed == 0, text
 
 
+def test_a_plan_of_waiting_rows_comes_whole_or_not_at_all():
+    """A rare one: a row of a batch that is repeated could not be read for a moment, and the batch fell apart."""
+    failed, text = sim(1, 8015423)
+    assert failed == 0, text
+
+
 def test_a_seed_is_the_same_run_each_time():
     for seed in range(1, 20):
         runs = {sim(1, seed, "--trace")[1] for _ in range(2)}
