@@ -58,7 +58,7 @@ def cmocka(program):
 
 def fuzz(program):
     name = os.path.basename(program)
-    seconds = int(os.environ.get("FUZZ_SECONDS") or (50 if os.environ.get("CI") else 10))
+    seconds = int(os.environ.get("FUZZ_SECONDS") or (60 if os.environ.get("CI") else 10))
     seeds = [f for f in (ROOT / "test/fuzz/corpus" / n for n in (name, name.removeprefix("fuzz_"))) if f.is_dir()]
     if not seeds:
         print(f"FAIL {name}: no seeds in test/fuzz/corpus/{name}", flush=True)
