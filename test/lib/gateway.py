@@ -484,10 +484,9 @@ class Gateway:
 
     def file_rows(self, path=None):
         """Rows of all files below out/ (or of one), oldest file first, as documents. Half lines are left out."""
-        paths = [Path(path)] if path else sorted(self.out.rglob("*"), key=lambda p: (p.stat().st_mtime_ns, p.name))
         found = []
-        for p in paths:
-            if p.is_file():
+        for p in [Path(path)] if path else sorted(self.out.rglob("*"), key=age):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 for line in p.read_bytes().split(b"\n")[:-1]:
                     found.append(json.loads(line))
         return found
@@ -508,6 +507,14 @@ class Gateway:
         if admin and arguments and (arguments[0] in CLIENT_VERBS or arguments[:2] == ("plugin", "forget")):
             more = ["--admin", self.admin_address]
         return command(*arguments, *more, stdin=stdin, env=env, timeout=timeout, cwd=self.work, program=self.program)
+
+
+def age(path):
+    """To sort by. A file that was given another name since it was listed comes last, and is read no more."""
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:
+        return sys.maxsize, path.name
 
 
 def command(*arguments, stdin=None, env=None, timeout=60, cwd=None, program=None):
