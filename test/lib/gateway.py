@@ -514,7 +514,7 @@ def age(path):
     try:
         return path.stat().st_mtime_ns, path.name
     except FileNotFoundError:
-        return sys.maxsize, path.name
+        return float("inf"), path.name
 
 
 def command(*arguments, stdin=None, env=None, timeout=60, cwd=None, program=None):
