@@ -100,7 +100,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-# The page on the admin listener: its scripts as one, everything plain and packed, as bytes of a C file.
+# The page on the admin listener, its scripts as one, and the description of the API: plain and packed, as bytes of a C file.
 PAGE_JS := $(addprefix core/api/page/,base.js pieces.js overview.js sets.js dead.js live.js plugins.js rest.js start.js)
 PAGE    := $(addprefix $(BUILD)/page/,index.html page.css page.js icon.svg)
 $(BUILD)/page/page.js: $(PAGE_JS)
@@ -109,8 +109,8 @@ $(BUILD)/page/page.js: $(PAGE_JS)
 $(filter-out %.js,$(PAGE)): $(BUILD)/page/%: core/api/page/%
 	@mkdir -p $(@D)
 	@cp $< $@
-$(BUILD)/page/files.c: core/api/page/pack $(PAGE)
-	@sh $< $(PAGE) >$@
+$(BUILD)/page/files.c: core/api/page/pack $(PAGE) core/api/openapi.json
+	@sh $^ >$@
 $(BUILD)/page/files.o: $(BUILD)/page/files.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 

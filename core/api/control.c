@@ -1,5 +1,4 @@
-/* Control over HTTP: probes, version, reload, drain, the settings in force, refusals, plugins, the API's own
- * description. */
+/* Control over HTTP: probes, version, reload, drain, the settings in force, refusals, plugins, what problems mean. */
 #include "api/api.h"
 #include "api/daemon.h"
 #include "api/intake.h"
@@ -412,76 +411,4 @@ void api_problem_page(struct api *api, struct http_request *r, const struct api_
         return;
     }
     api_problem(r, 404, "not-found", "there is no problem of this name");
-}
-
-static const struct {
-    const char *method, *pattern, *name;
-} described[] = {
-    {"POST", "/v1/rows", "rows"},
-    {"POST", "/data", "data"},
-    {"POST", "/data/batch", "data_batch"},
-#define ROUTE(method, pattern, where, may, run) {#method, pattern, #run},
-#include "api/routes.def"
-#undef ROUTE
-};
-
-static int add_operation(struct buf *b, size_t i)
-{
-    char method[16];
-    size_t len = strlen(described[i].method);
-    for (size_t k = 0; k <= len; k++)
-        method[k] = (char)(described[i].method[k] | (k < len ? 0x20 : 0));
-    int code = buf_addf(b,
-                        "\"%s\":{\"operationId\":\"%s\",\"responses\":{\"default\":{\"description\":"
-                        "\"the answer, or a problem (RFC 9457)\"}}",
-                        method, described[i].name);
-    const char *open = strchr(described[i].pattern, '{');
-    for (bool more = false; code == ERR_OK && open != NULL; more = true, open = strchr(open + 1, '{')) {
-        code = buf_adds(b, more ? "," : ",\"parameters\":[");
-        if (code == ERR_OK)
-            code = buf_addf(b, "{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}",
-                            (int)(strchr(open, '}') - open - 1), open + 1);
-    }
-    if (code == ERR_OK && strchr(described[i].pattern, '{') != NULL)
-        code = buf_addc(b, ']');
-    return code == ERR_OK ? buf_addc(b, '}') : code;
-}
-
-static bool first_of_path(size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(described[k].pattern, described[i].pattern) == 0)
-            return false;
-    return true;
-}
-
-void api_openapi(struct api *api, struct http_request *r, const struct api_params *params)
-{
-    struct buf b;
-    bool more = false;
-    (void)api;
-    (void)params;
-    buf_init(&b, API_BODY_MAX);
-    int code = buf_adds(&b, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"headgate\",\"version\":\"" HG_VERSION
-                            "\"},\"paths\":{");
-    for (size_t i = 0; code == ERR_OK && i < COUNT_OF(described); i++) {
-        if (!first_of_path(i))
-            continue;
-        code = api_comma(&b, &more);
-        if (code == ERR_OK)
-            code = buf_addf(&b, "\"%s\":{", described[i].pattern);
-        bool inner = false;
-        for (size_t k = i; code == ERR_OK && k < COUNT_OF(described); k++) {
-            if (strcmp(described[k].pattern, described[i].pattern) != 0)
-                continue;
-            code = api_comma(&b, &inner);
-            if (code == ERR_OK)
-                code = add_operation(&b, k);
-        }
-        if (code == ERR_OK)
-            code = buf_addc(&b, '}');
-    }
-    if (code == ERR_OK)
-        code = buf_adds(&b, "}}\n");
-    api_json(r, 200, &b, code);
 }

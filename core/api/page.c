@@ -1,5 +1,5 @@
-/* Serving the page: four files out of the program. It may run its own script and style and talk to its own gateway, and
- * nothing else: no inline script, no other site, no frame around it. */
+/* Serving the page, and the description of the API: files out of the program. The page may run its own script and style
+ * and talk to its own gateway, and nothing else: no inline script, no other site, no frame around it. */
 #include "api/page.h"
 
 #include "api/api.h"

@@ -1,7 +1,8 @@
 """The API of operation, probes and metrics: contract section 4."""
 import json
+import re
 
-from gateway import Gateway, ask, row, rows, wait_until
+from gateway import ROOT, Gateway, ask, row, rows, wait_until
 
 NAMES = """headgate_requests_total headgate_rows_received_total headgate_rows_delivered_total headgate_rows_dead_total
 headgate_rows_skipped_total headgate_retries_total headgate_lag_rows headgate_lag_bytes headgate_lag_seconds
@@ -45,9 +46,25 @@ def test_metrics():
 
 # contract: api.openapi
 def test_openapi():
+    """It describes every route and nothing else; whether answers are as it says is test/page/test_openapi.py's."""
+    def used(node):
+        if isinstance(node, dict):
+            yield from [node["$ref"]] if "$ref" in node else []
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+            yield from used(child)
+    routes = re.findall(r'^ROUTE\((\w+), "([^"]+)"', (ROOT / "core/api/routes.def").read_text(), re.M)
     with Gateway() as g:
         page = g.get("/openapi.json").json()
-        assert page["openapi"].startswith("3.") and "/v1/rows" in page["paths"] and "/v1/pushers" in page["paths"]
+        assert page["openapi"].startswith("3.1") and page["info"]["version"] == g.get("/version").json()["version"]
+    told = {(m.upper(), path) for path, methods in page["paths"].items() for m in methods}
+    assert told == {*routes, ("POST", "/v1/rows"), ("POST", "/data"), ("POST", "/data/batch")}
+    there = {f"#/components/{kind}/{name}" for kind, all_of in page["components"].items() for name in all_of}
+    assert set(used(page)) <= there
+    names = [o["operationId"] for methods in page["paths"].values() for o in methods.values()]
+    assert len(set(names)) == len(names)
+    for (_, path), parameters in {(m, p): [x["name"] for x in o.get("parameters", []) if x.get("in") == "path"]
+                                  for p, ms in page["paths"].items() for m, o in ms.items()}.items():
+        assert re.findall(r"{(\w+)}", path) == parameters
 
 
 # contract: api.pushers api.pusher.states
