@@ -90,8 +90,8 @@ api_route api_keys, api_session_begin, api_session_show, api_session_end;
 /* watch.c, tap.c */
 api_route api_history, api_log, api_tap;
 /* control.c */
-api_route api_live, api_ready, api_version, api_reload, api_drain, api_config, api_refusals,
-    api_problem_page, api_probe, api_plugins;
+api_route api_live, api_ready, api_version, api_reload, api_drain, api_config, api_refusals, api_problem_page,
+    api_probe, api_plugins;
 
 /* --- receipts for those who wait (Prefer: wait) --- */
 
