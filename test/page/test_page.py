@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from test_access import KEYS, key
 from webhook import Webhook
 
-VIEWS = ["", "sets?find=plate-0001", "dead", "live", "plugins", "plugins/http", "settings", "log", "refusals", "keys"]
+VIEWS = ["", "sets?find=plate-0001", "dead", "live", "plugins", "plugins/http", "settings", "log", "audit", "refusals", "keys"]
 
 
 def judge(request):
@@ -279,8 +279,11 @@ def test_settings_log_refusals(watch):
         expect(settings).to_contain_text("environment HEADGATE_JOURNAL_SEGMENT")
         g.config.write_text("[log]\nlevel = debug\n")
         page.get_by_role("button", name="Read again …").click()
+        page.get_by_label("Why, for the audit log").fill("to see more & less")
         dialog(page, "No row is lost", "Read them")
         expect(page.get_by_role("status")).to_contain_text("Generation 2: changed log.level")
+        w.open("audit")
+        expect(page.get_by_role("region", name="Audit")).to_contain_text("to see more & less")
         w.open("log")
         log = page.get_by_role("log")
         expect(log).to_contain_text("request.refused")

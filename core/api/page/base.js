@@ -38,7 +38,7 @@ function refresh(node, ...children) {
 
 // --- the gateway
 
-const me = { roles: [], client: "", csrf: null };
+const me = { roles: [], client: "", csrf: null, why: "" };
 const can = (role) => me.roles.includes(role);
 
 // Rows keep every digit of their numbers: what a number of JavaScript cannot hold stays the text that it was.
@@ -50,6 +50,7 @@ async function ask(method, path, body, reviver) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (me.csrf && method !== "GET") headers["X-CSRF-Token"] = me.csrf;
+  if (me.why && method !== "GET") path += `${path.includes("?") ? "&" : "?"}why=${encodeURIComponent(me.why)}`;
   const answer = await fetch(path, { method, headers, body, cache: "no-store", credentials: "same-origin" });
   const text = await answer.text();
   let found = null;
@@ -122,10 +123,12 @@ function say(text) {
 // Resolves to true only when the person says yes. Escape, and anything else, is no.
 function sure(title, lines, yes, danger) {
   return new Promise((resolve) => {
+    const why = el("input", { maxlength: 200, autocomplete: "off" });
     const box = el("dialog", { "aria-labelledby": "sure" }, el("h2", { id: "sure" }, title), lines.map((line) => el("p", null, line)),
-      el("div", { class: "row" }, el("button", { type: "button", onclick: () => box.close("") }, "Leave it"),
+      field("Why, for the audit log", why),
+      el("div", { class: "row" }, el("button", { type: "button", autofocus: true, onclick: () => box.close("") }, "Leave it"),
         el("button", { type: "button", class: danger ? "danger" : "main", onclick: () => box.close("yes") }, yes)));
-    box.addEventListener("close", () => { box.remove(); resolve(box.returnValue === "yes"); });
+    box.addEventListener("close", () => { box.remove(); me.why = why.value.trim(); resolve(box.returnValue === "yes"); });
     document.body.append(box);
     box.showModal();
   });
@@ -137,6 +140,7 @@ function button(text, act, options = {}) {
   node.addEventListener("click", async () => {
     node.disabled = true;
     try { await act(node); } catch (fault) { say(fault.message); }
+    me.why = "";
     node.disabled = false;
   });
   return node;

@@ -1,4 +1,4 @@
-// Settings, log, refusals, keys: tables to look at.
+// Settings, log, audit, refusals, keys: tables to look at.
 
 async function reload(again) {
   if (!(await sure("Read the settings again?", ["The settings file and the environment's files are read; plugins whose settings have changed start again. No row is lost, and with a fault nothing changes."], "Read them"))) return;
@@ -39,6 +39,15 @@ function log(main) {
   };
   show(main, el("h1", null, "Log"), el("form", { class: "filter" }, field("Show", level)), list);
   often(2000, look);
+}
+
+function audit(main) {
+  const box = el("div");
+  show(main, el("h1", null, "Audit"), el("p", { class: "quiet" }, "Who did what, newest first: the last hundred. ", el("code", null, "headgate audit"), " shows all that is kept."), el("section", { class: "card" }, box));
+  if (!can("operate")) { put(box, el("p", null, "Only who may operate the gateway may see what was done.")); return; }
+  ask("GET", "/v1/audit?limit=100").then(({ audit: found }) => show(box, found.length
+    ? table("Audit", ["When", "Who", "What", ["Status", "number"], "Why"], found.slice().sort((a, b) => (a.time < b.time ? 1 : -1)).map((f) => [moment(f.time), [f.who, f.peer ? el("div", { class: "quiet" }, f.peer) : null], [f.action, f.path ? el("div", { class: "quiet" }, f.path) : null], f.status || "–", f.why || ""]))
+    : el("p", { class: "quiet" }, "Nothing was done yet.")), lost);
 }
 
 function refusals(main) {

@@ -1,7 +1,7 @@
 // Which view is shown, signing in and out, and the start.
 
 const VIEWS = [["", "Overview", overview], ["sets", "Row sets", sets], ["dead", "Dead letters", dead], ["live", "Live", live], ["plugins", "Plugins", plugins],
-  ["settings", "Settings", settings], ["log", "Log", log], ["refusals", "Refusals", refusals], ["keys", "Keys", keys]];
+  ["settings", "Settings", settings], ["log", "Log", log], ["audit", "Audit", audit], ["refusals", "Refusals", refusals], ["keys", "Keys", keys]];
 // Who is bound to a client sees what is that client's, and nothing of the gateway.
 const OWN_VIEWS = ["sets", "dead", "live"];
 const views = () => (me.client ? VIEWS.filter(([word]) => OWN_VIEWS.includes(word)) : VIEWS);
