@@ -244,10 +244,9 @@ static int add_instance(const struct folders *f, struct buf *b, bool json, bool 
     int code = file_instance(file, name, use, f->conf, &i, NULL);
     if (code == ERR_CONFIG)
         code = ERR_OK;
-    if (file != NULL && file->about.kind == HG_PROCESSOR) /* it has none of them */
-        i.common_count = 0;
-    for (size_t k = 0; code == ERR_OK && k < i.common_count + i.count; k++) {
-        const struct conf_value *v = k < i.common_count ? &i.common_values[k] : &i.values[k - i.common_count];
+    size_t common = file != NULL && file->about.kind == HG_PROCESSOR ? 0 : i.common_count; /* it has none of them */
+    for (size_t k = 0; code == ERR_OK && k < common + i.count; k++) {
+        const struct conf_value *v = k < common ? &i.common_values[k] : &i.values[k - common];
         char key[256];
         snprintf(key, sizeof key, "plugin %s.%s", name, v->name);
         code = add_setting(b, json, more, key, v->secret ? "(hidden)" : v->value, v->origin);
