@@ -150,4 +150,4 @@ def test_remove_and_a_run_by_schedule():
             box.put("same.ndjson", f'{{"n":{n}}}\n')
             wait_until(lambda: not (box.folder / "same.ndjson").exists(), 20)
         assert [(r["uuid"], r["data"]["n"]) for r in box.wait_rows(3)] == [("mine", 0), ("mine", 1), ("mine", 2)]
-        assert box.puller()["runs"] >= 3
+        wait_until(lambda: box.puller()["runs"] >= 3, 20)  # two files may be of one run
