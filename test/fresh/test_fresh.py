@@ -139,6 +139,8 @@ def test_the_image():
             post_when_up(daemon, f"127.0.0.1:{port}", "in-the-image", 120)
             wait_until(lambda: "in-the-image" in root("sh", "-c", f"cat {data}/out/rows.ndjson", check=False), 20)
             run(*engine.podman("exec", "headgate", "/usr/bin/headgate", "probe", "live"))
+            found = run(*engine.podman("exec", "headgate", "/usr/bin/headgate", "plugin", "list"))  # with all their libraries
+            assert len(found.splitlines()) >= 20 and "jq " in found and "refused" not in found, found
             run(*engine.podman("stop", "-t", "30", "headgate"))
             assert daemon.process.wait(60) == 0, daemon.text[-3000:]
 
