@@ -53,7 +53,7 @@ def test_a_pusher_takes_the_rows_of_its_clients(plugin):
         g.start()
         for client, batch in ids[:6]:
             assert counts(g, batch, plugin)["skipped"] == 3 * (client != "a")
-        assert len(got(g, plugin)) == 180
+        assert {r[0] for r in got(g, plugin)} == {r[0] for r in found}  # the last batch may come again, others' rows never
 
 
 def test_what_is_passed_by_is_no_proof_that_the_far_end_is_there():
