@@ -24,7 +24,7 @@ def test_new_builds_passes_and_runs(sdk, tmp_path):
     assert {p.name for p in mine.iterdir()} == {"my-sink.c", "test_my-sink.c", "Makefile", "README.md", "check.ini"}
     assert not any("@" in p.read_text().replace("@FILE", "") for p in mine.iterdir())
     made = subprocess.run(["make", "-s", "test", "check"], cwd=mine, env=env, capture_output=True, text=True)
-    assert made.returncode == 0 and made.stderr == "", made
+    assert made.returncode == 0 and made.stderr == "", made.stdout + made.stderr
     assert "FAIL" not in made.stdout and "0 failed, 0 not exercised" in made.stdout and "conforms to ABI" in made.stdout
     with Gateway({"PLUGIN_MY_SINK_PATH": str(tmp_path / "out")}, plugins=[str(mine / "my-sink.so")]) as g:
         g.take(row("u", {"name": "Ada"}))
@@ -43,7 +43,7 @@ def test_a_new_processor_builds_passes_and_runs(sdk, tmp_path):
     assert subprocess.run([*words, "processor"], cwd=tmp_path, env=env, capture_output=True).returncode == 0
     mine = tmp_path / "my-mask"
     made = subprocess.run(["make", "-s", "test", "check"], cwd=mine, env=env, capture_output=True, text=True)
-    assert made.returncode == 0 and made.stderr == "", made
+    assert made.returncode == 0 and made.stderr == "", made.stdout + made.stderr
     assert "FAIL" not in made.stdout and "0 failed, 0 not exercised" in made.stdout and "conforms to ABI" in made.stdout
     with Gateway({"PLUGIN_FILE_PROCESS": "my-mask", "PLUGIN_MY_MASK_FIELD": "name"}, plugins=[str(mine / "my-mask.so")]) as g:
         g.take(row("u", {"name": "Ada", "n": 1}))
