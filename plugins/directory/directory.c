@@ -210,17 +210,17 @@ static int put_aside(struct state *s, uint64_t line, const char *why)
 
 /* --- a batch --- */
 
-/* Rows until the batch is full. ITEM_ROW: there may be more. */
+/* Rows until the batch is full. ITEM_ROW: there may be more. `*line`: of the last row, or of what is bad. */
 static enum item_result fill(struct state *s, uint64_t *line)
 {
+    *line = s->items.line;
     rowbatch_clear(&s->batch);
     while (!rowbatch_full(&s->batch)) {
         struct item item;
-        *line = s->items.line;
         enum item_result result = items_next(&s->items, &item);
+        *line = result == ITEM_ROW ? item.line : s->items.line;
         if (result != ITEM_ROW)
             return result;
-        *line = item.line;
         if (rowbatch_add(&s->batch, item.ptr, item.len, item.line) != 0) {
             errno = ENOMEM;
             return ITEM_FAILED;
