@@ -281,7 +281,7 @@ static int begin(struct state *s, int fd)
     char delimiter;
     enum items_kind kind = items_kind_of(s->place.name, &delimiter);
     switch (items_open(&s->items, fd, kind, delimiter, s->place.offset, s->place.line)) {
-    case ITEM_BAD: return put_aside(s, 1, s->items.why);
+    case ITEM_BAD: return put_aside(s, s->items.line, s->items.why);
     case ITEM_FAILED: {
         int number = errno;
         items_close(&s->items);

@@ -121,7 +121,7 @@ static void every_kind(void **state)
         {"a.ndjson", "{\"three\":3}"},
         {"b.json", "{\"a\": 1,  \"b\": \"]\"}"},
         {"b.json", "{\"a\": 2}"},
-        {"c.csv", "{\"tempMax\":1.50,\"sampleId\":\"a \\\"b\\\",\\u000ac\"}"},
+        {"c.csv", "{\"tempMax\":1.50,\"sampleId\":\"a \\\"b\\\",\\nc\"}"},
         {"c.csv", "{\"tempMax\":null,\"sampleId\":\"007\"}"},
     };
     assert_int_equal(testkit_row_count(b->kit), 7);
@@ -148,9 +148,15 @@ static void bad_files(void **state)
         {"more.csv", "a,b\n1,2,3\n", "line 2: 3 cells"},
         {"open.csv", "a,b\n1,\"2\n3,4\n", "line 2: "},
         {"behind.csv", "a\n\"1\"2\n", "line 2: text behind a closing quote"},
-        {"inside.csv", "a\n1\"2\n", "line 2: a quote inside"},
-        {"same.csv", "temp max,temp_max\n1,2\n", "line 1: columns 1"},
-        {"noname.csv", "a,+\n1,2\n", "line 1: column 2"},
+        {"inside.csv", "a\n1\"2\n", "line 2: a quote inside an unquoted cell"},
+        {"return.csv", "a\n1\r2\n", "line 2: a carriage return without a line feed"},
+        {"latin1.csv", "a\n\xE9\n", "line 2: column `a`: the byte 0xE9 is not UTF-8"},
+        {"utf16.csv",
+         "\xFF\xFE"
+         "a",
+         "line 1: the file is UTF-16"},
+        {"same.csv", "temp max,temp_max\n1,2\n", "line 1: columns 1 (`temp max`) and 2"},
+        {"noname.csv", "\na,+\n1,2\n", "line 2: column 2 (`+`): the name has no Latin letter"},
         {"late.csv", "a,b\n\"x\ny\",2\n1\n", "line 4: "},
         {"blank.csv", "a,b\n\n\n1\n", "line 4: 1 cells"},
         {"bad.tsv", "a\tb\n1\n", "line 2: 1 cells"},
@@ -176,6 +182,47 @@ static void bad_files(void **state)
     put_rows(b, "good.ndjson", 2);
     finish(b);
     assert_rows(b, 2);
+}
+
+/* The same rows as `headgate send` makes of it, wherever it goes on. */
+static void a_csv_file_in_many_parts(void **state)
+{
+    enum { ROWS = 5000 };
+    struct bench *b = *state;
+    const size_t size = ROWS * 60;
+    char *text = malloc(size), data[100];
+    assert_non_null(text);
+    size_t len = (size_t)snprintf(text, size,
+                                  "\xEF\xBB\xBFNo.,Gr\xC3\xB6\xC3\x9F"
+                                  "e,text\r\n");
+    for (int i = 0; i < ROWS; i++)
+        len += (size_t)snprintf(text + len, size - len, "%d,%d.50,\"line %d\n\"\"x\"\"\"\r\n%s", i, i, i,
+                                i % 7 == 0 ? "\r\n" : "");
+    put(b, "a.csv", text);
+    free(text);
+    for (int result = HG_PULLED; result != HG_PULL_NOTHING;) {
+        start(b); /* again behind each part */
+        result = testkit_pull(b->kit);
+    }
+    assert_int_equal(testkit_row_count(b->kit), ROWS);
+    for (int i = 0; i < ROWS; i++) {
+        snprintf(data, sizeof(data), "{\"no\":%d,\"grosse\":%d.50,\"text\":\"line %d\\n\\\"x\\\"\"}", i, i, i);
+        assert_string_equal(testkit_data(b->kit, (size_t)i), data);
+    }
+}
+
+/* A mark of the byte order is no part of what follows. */
+static void marks(void **state)
+{
+    struct bench *b = *state;
+    start(b);
+    put(b, "a.ndjson", "\xEF\xBB\xBF{\"n\":0}\n");
+    finish(b);
+    put(b, "b.json", "\xEF\xBB\xBF [{\"n\":1},{\"n\":2}]");
+    finish(b);
+    put(b, "c.csv", "\xEF\xBB\xBFn\n3\n");
+    finish(b);
+    assert_rows(b, 4);
 }
 
 static void what_was_taken_before_the_bad_row_is_told(void **state)
@@ -419,6 +466,8 @@ static void folders_and_positions_that_are_none(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(every_kind, set_up, tear_down),
     cmocka_unit_test_setup_teardown(bad_files, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(a_csv_file_in_many_parts, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(marks, set_up, tear_down),
     cmocka_unit_test_setup_teardown(what_was_taken_before_the_bad_row_is_told, set_up, tear_down),
     cmocka_unit_test_setup_teardown(huge_lines, set_up, tear_down),
     cmocka_unit_test_setup_teardown(half_written_files_are_left_alone, set_up, tear_down),
