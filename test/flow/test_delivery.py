@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from gateway import Gateway, row, rows, wait_until
+from gateway import Gateway, row, rows, wait_until, whole_lines
 
 
 def chaos(mode, match=None, plugin="chaos", **options):
@@ -24,8 +24,8 @@ def chaos(mode, match=None, plugin="chaos", **options):
 
 def got(g, plugin="chaos"):
     """Rows that the chaos pusher delivered, as (id, attempt, origin, uuid, number, data)."""
-    path, found = g.got_path(plugin), []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    found = []
+    for line in whole_lines(g.got_path(plugin)):
         row_id, attempt, origin, uuid, number, data = line.split(" ", 5)
         found.append((row_id, int(attempt), int(origin), uuid, number, json.loads(data)))
     return found

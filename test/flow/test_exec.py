@@ -1,5 +1,4 @@
 """The puller `exec`: what a command prints becomes rows."""
-import json
 import os
 import signal
 from pathlib import Path
@@ -16,9 +15,7 @@ def puller(g):
 
 
 def datas(g, uuid=None):
-    path = g.out / "rows.ndjson"
-    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [r["data"] for r in found if uuid in (None, r["uuid"])]
+    return [r["data"] for r in g.file_rows(g.out / "rows.ndjson") if uuid in (None, r["uuid"])]
 
 
 def test_rows_documents_and_bad_lines_of_one_run():

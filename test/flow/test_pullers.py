@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from gateway import BUILD, ROOT, Gateway, command, wait_until
+from gateway import BUILD, ROOT, Gateway, command, wait_until, whole_lines
 
 
 def counting(mode="plain", upto=5, env=None, **more):
@@ -19,7 +19,7 @@ def puller(g):
 
 
 def told(g):
-    return g.told.read_text().splitlines() if g.told.exists() else []
+    return whole_lines(g.told)
 
 
 def test_rows_position_and_notify():
@@ -57,7 +57,7 @@ def test_position_outlives_its_segments():
             wait_until(lambda: g.post({"uuid": "u", "row": {"data": {"text": "x" * 200000}}}).status == 202)
         g.kill9(hosts=True)
         g.start({"PLUGIN_PULL_UPTO": "6"})
-        wait_until(lambda: told(g)[-1] == "notify 6")
+        wait_until(lambda: told(g)[-1:] == ["notify 6"])
         assert puller(g)["rows"] == 1
 
 
