@@ -32,8 +32,8 @@ def test_rows_position_and_notify():
         assert "pull" in [p["name"] for p in g.get("/v1/pushers").json()["pullers"]]
         assert [p["name"] for p in g.get("/v1/pullers").json()["pullers"]] == ["directory", "exec", "pull"]
         assert "pull" not in g.pushers()
-        page = g.get("/metrics").body.decode()
-        assert 'headgate_pulled_rows_total{puller="pull"} 5' in page and 'kind="run"} 1' in page
+        page = wait_until(lambda: 'kind="run"} 1' in (p := g.get("/metrics").body.decode()) and p)
+        assert 'headgate_pulled_rows_total{puller="pull"} 5' in page
         assert 'headgate_puller_state{puller="pull",state="running"} 1' in page
         g.kill9()
         g.start({"PLUGIN_PULL_UPTO": "7"})
