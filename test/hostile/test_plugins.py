@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from counts import SEED, count
-from gateway import Gateway, row, wait_until
+from gateway import Gateway, row, wait_until, whole_lines
 
 CRASHES = count("PLUGIN_CRASHES", 200, 10000)
 KILLS = count("HOST_KILLS", 20, 1000)
@@ -38,9 +38,7 @@ class Hostile(Gateway):
             self.cli("resume", "chaos")
 
     def got(self):
-        path = self.got_path()
-        lines = path.read_text().splitlines() if path.exists() else []
-        return {line.split(" ")[3] for line in lines if line.count(" ") >= 5}
+        return {line.split(" ")[3] for line in whole_lines(self.got_path()) if line.count(" ") >= 5}
 
     def wait_got(self, uuids, timeout=60):
         wait_until(lambda: uuids <= self.got(), timeout,
@@ -182,6 +180,6 @@ def test_a_spy_sees_nothing():
             g.config.write_text(g.text("spy", "bad"))
             assert g.cli("reload").returncode == 0
             g.take(row("spy", {"bad": 1}))
-            told = wait_until(lambda: [line for line in g.got_path().read_text().splitlines() if f"spy {target} " in line],
+            told = wait_until(lambda: [line for line in whole_lines(g.got_path()) if f"spy {target} " in line],
                               20, lambda: g.got_path().read_text() + "\n".join(g.lines[-10:]))
             assert not told[0].endswith(" open"), told
