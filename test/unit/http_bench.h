@@ -54,7 +54,7 @@ static int (*bench_wrap)(int fd);
 /* --- the clock and the answers, bent --- */
 
 static _Atomic int64_t bent_clock_ms, stopped_clock_ms; /* added to the clock; where it was stopped (0: it runs) */
-static _Atomic int answer_limit = -1; /* bytes that `answer` takes: -1 all; -2: EAGAIN; -3: EPIPE */
+static _Atomic int answer_limit = -1;                   /* bytes that `answer` takes: -1 all; -2: EAGAIN; -3: EPIPE */
 static struct sys bent_sys;
 
 static inline int bent_clock(clockid_t which, struct timespec *out)
