@@ -142,6 +142,7 @@ static int restore(struct pusher *p, const struct cursor *c, int64_t now)
         p->lanes[i].next = c->lanes[i];
         p->lanes[i].row = c->lane_rows[i];
         p->lanes[i].plan = c->plans[i];
+        ahead_restore(&p->lanes[i], &c->aheads[i]);
     }
     for (uint32_t i = 0; i < c->replay_count; i++) {
         p->replays[i] = (struct replay_job){.c = c->replays[i]};
