@@ -23,6 +23,7 @@ struct api {
     struct supervisor *supervisor;
     struct daemon *daemon;
     struct access *access;
+    struct backlog *backlog;
     unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
     uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
@@ -79,6 +80,8 @@ api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
 struct journal_segment api_segment_of(struct api *api, int64_t wall_us);
 /* export.c */
 api_route api_export;
+/* clients.c */
+api_route api_clients_list;
 /* metrics.c */
 api_route api_metrics;
 /* setrows.c */

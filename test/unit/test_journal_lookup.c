@@ -278,7 +278,7 @@ static void test_index_file(void **state)
         assert_true(x->complete);
         struct index_place place = {.path = path, .base = 4096, .salt = 5, .end = 4096 + (uint64_t)n * 8};
         assert_int_equal(index_write(&place, temporary, x, &filter), ERR_OK);
-        assert_int_equal(index_open(&place, &loaded), ERR_OK);
+        assert_int_equal(index_open(&place, &loaded, &clients), ERR_OK);
         assert_int_equal(loaded.bytes, filter.bytes);
         uint32_t wrong = 0, found;
         uint64_t positions[3];
@@ -299,7 +299,7 @@ static void test_index_file(void **state)
         assert_true(wrong < 300); /* of about 1,300 */
         struct index_place other = place;
         other.salt++;
-        assert_int_equal(index_open(&other, &loaded), ERR_DAMAGED);
+        assert_int_equal(index_open(&other, &loaded, &clients), ERR_DAMAGED);
         other = place;
         other.end += 8;
         assert_int_equal(index_lookup(&other, INDEX_UUIDS, 1, UINT64_MAX, positions, 3, &found), ERR_DAMAGED);
