@@ -87,7 +87,7 @@ static int add_client(struct buf *b, const struct conf *conf, const char *name, 
 }
 
 /* A section for it, or something of it has been here. */
-static int add_known(struct buf *b, const struct api *api)
+int api_add_clients(struct buf *b, struct api *api)
 {
     const struct conf *conf = daemon_conf(api->daemon);
     struct backlog_client c;
@@ -118,7 +118,7 @@ void api_clients_list(struct api *api, struct http_request *r, const struct api_
     buf_init(&b, API_BODY_MAX);
     int code = buf_adds(&b, "{\"clients\":[");
     if (code == ERR_OK && r->caller.client[0] == '\0') {
-        code = add_known(&b, api);
+        code = api_add_clients(&b, api);
     } else if (code == ERR_OK) {
         backlog_client(api->backlog, r->caller.client, &own);
         code = add_client(&b, daemon_conf(api->daemon), r->caller.client, &own);

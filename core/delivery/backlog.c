@@ -2,7 +2,7 @@
  *
  * An account is a queue of pieces: so many bytes up to this position. What all pushers have passed is taken off its
  * front when somebody asks, so a request costs no more than the pieces that went since. The queue is bounded: when it
- * is full, neighbours become one piece; then up to a 64th of what is there counts a little longer than it should.
+ * is full, neighbours become one piece; then up to a 32nd of what is there counts a little longer than it should.
  *
  * The table is bounded too. An account without bytes makes room for a new client; when there is none, those that come
  * share one account, so that they stay bounded together. */
@@ -19,6 +19,7 @@ enum {
     ACCOUNTS = 4096,
     SLOTS = 1024,
     PIECES = 128,
+    GRAINS = PIECES / 4,
     RECLAIM_LOOK = 16, /* accounts looked at for one that can go */
     RATE_MS = 1000,
     WAIT_UNKNOWN_S = 10, /* nothing was passed of late */
@@ -35,6 +36,7 @@ struct account {
     uint32_t next; /* in its slot: number + 1 */
     uint64_t limit, refused;
     uint64_t taken, stored; /* let in, not stored yet; stored, not passed yet */
+    uint64_t grain;         /* a piece grows to so many bytes */
     uint64_t passed;        /* since rate_ms */
     double rate;            /* bytes passed in a second; 0: none of late */
     int64_t rate_ms;
@@ -95,25 +97,34 @@ static struct piece *piece_at(struct account *a, uint32_t n)
     return &a->pieces[(a->first + n) % PIECES];
 }
 
-static void pieces_halve(struct account *a)
+/* Neighbours become one where that is at most a GRAINth of all: two of those that are left are more together, so at
+ * most half of the room is used then. */
+static void pieces_merge(struct account *a)
 {
-    for (uint32_t i = 0; i < PIECES / 2; i++) {
-        struct piece one = *piece_at(a, 2 * i), two = *piece_at(a, 2 * i + 1);
-        *piece_at(a, i) = (struct piece){.last = two.last, .bytes = one.bytes + two.bytes};
+    uint32_t left = 0;
+    a->grain = a->stored / GRAINS;
+    for (uint32_t i = 1; i < a->count; i++) {
+        struct piece *to = piece_at(a, left), next = *piece_at(a, i);
+        if (to->bytes + next.bytes > a->grain)
+            *piece_at(a, ++left) = next;
+        else
+            *to = (struct piece){.last = next.last, .bytes = to->bytes + next.bytes};
     }
-    a->count = PIECES / 2;
+    a->count = left + 1;
 }
 
 static void piece_add(struct account *a, uint64_t position, uint64_t bytes)
 {
     struct piece *last = a->count == 0 ? NULL : piece_at(a, a->count - 1);
     a->stored += bytes;
-    if (last != NULL && position <= last->last) { /* loops tell of their records in any order */
+    a->grain = last == NULL ? 0 : a->grain;
+    if (last != NULL && (position <= last->last || last->bytes + bytes <= a->grain)) {
         last->bytes += bytes;
+        last->last = position > last->last ? position : last->last; /* loops tell of their records in any order */
         return;
     }
     if (a->count == PIECES)
-        pieces_halve(a);
+        pieces_merge(a);
     *piece_at(a, a->count++) = (struct piece){.last = position, .bytes = bytes};
 }
 
