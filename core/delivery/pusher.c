@@ -527,6 +527,15 @@ uint64_t pusher_low(const struct pusher *p)
                     p->writing == NULL ? low : adds_low(p->writing->adds, p->writing->add_count, low));
 }
 
+uint64_t pusher_passed(const struct pusher *p)
+{
+    uint64_t low = UINT64_MAX;
+    for (uint32_t i = 0; !p->forgotten && i < p->lane_count; i++)
+        if (p->lanes[i].next.position < low)
+            low = p->lanes[i].next.position;
+    return low;
+}
+
 bool pusher_drained(const struct pusher *p, uint64_t position)
 {
     if (p->forgotten && p->give_up_to < position)

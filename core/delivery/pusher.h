@@ -330,6 +330,9 @@ void pusher_replay_end(struct pusher *p, uint64_t id);
 /* --- looking --- */
 /* Everything before this position is settled (in memory, or durably). */
 uint64_t pusher_low(const struct pusher *p);
+/* Everything before this position was looked at: it is settled, set aside, or waits alone for another try. UINT64_MAX:
+ * it was let go and takes nothing more. */
+uint64_t pusher_passed(const struct pusher *p);
 /* Where a row set stands: rows of `rows` that are not yet settled, and how many of those wait for another try. */
 struct pusher_view {
     uint32_t pending, waiting, parked, attempts;
