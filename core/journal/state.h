@@ -74,6 +74,14 @@ struct writer {
     unsigned char page[SEGMENT_HEADER];
 };
 
+/* trial.c */
+struct trial {
+    int64_t asked_ms; /* when one was asked for that is not done; 0: none */
+    int64_t told_ms;  /* of the last word about the disk: a trial, or a group that was synced */
+    int code;         /* of that: 0, or the disk took nothing */
+    char text[256];   /* why, for people */
+};
+
 struct journal {
     uint32_t magic;
     struct journal_options options; /* dir is a copy */
@@ -108,6 +116,7 @@ struct journal {
     struct read_damage damages[DAMAGES_MAX];
     uint32_t damage_known, damage_taken;
     uint64_t damage_count;
+    struct trial trial;
 
     int64_t retry_ms;             /* the helper's own: not before that */
     int64_t discard_ms, index_ms; /* the same for removing files and for writing indexes */
@@ -160,6 +169,11 @@ bool prepare_step(struct journal *j, int64_t now_ms);
 bool discard_step(struct journal *j, int64_t now_ms);
 uint32_t prepare_ahead(const struct journal *j); /* how many are wanted */
 bool retire_step(struct journal *j);
+
+/* trial.c */
+bool trial_step(struct journal *j, int64_t now_ms); /* the helper's; without the lock */
+void trial_passed(struct journal *j);               /* a sync of rows went well */
+void trial_health(const struct journal *j, struct journal_health *out);
 
 /* index_job.c */
 bool index_step(struct journal *j, int64_t now_ms);
