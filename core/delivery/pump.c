@@ -300,8 +300,14 @@ static bool give_fresh(struct pusher *p, uint32_t worker, uint32_t index, int64_
     hand.limit = segment.end;
     if (p->reshard_at != 0 && hand.limit > p->reshard_at)
         hand.limit = p->reshard_at;
-    if (hand.limit <= lane->next.position)
+    uint64_t ruled = pusher_ruling_ahead(p, index);
+    if (hand.limit > ruled)
+        hand.limit = ruled;
+    if (hand.limit <= lane->next.position) {
+        if (pusher_ruling_here(p, index) != NULL)
+            pusher_dirty(p, true); /* the checkpoint settles it */
         return false;
+    }
     int64_t later = lane->plan.there || lane->attempt > 0 ? 0 : batch_wait(p, lane, &segment, now);
     if (later > 0) {
         *wake = later < *wake ? later : *wake;
