@@ -48,7 +48,7 @@ struct hand {
     uint32_t max_rows;
     uint64_t max_bytes;
     uint64_t base;         /* journal segment of a range */
-    struct place from, to; /* `to` only with `exact` */
+    struct place from, to; /* of a range that is not `exact`: it ends before `to` at the latest; position 0: anywhere */
     uint64_t limit;
     uint64_t only_uuid;
     struct epoch epoch; /* with new_ids */

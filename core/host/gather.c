@@ -222,10 +222,18 @@ static void pass_end_in(struct pass *p, const struct record *r, uint32_t row)
     p->end.rows_before = r->first_row + row;
 }
 
-/* The range ends between records, and never beyond its limit. */
+/* How far it may go. What can be read ends with a group; a range may have to end before. */
+static uint64_t pass_stop(const struct pass *p)
+{
+    bool before = (p->h->flags & HAND_EXACT) == 0 && p->h->to.position != 0 && p->h->to.position < p->h->limit;
+    return before ? p->h->to.position : p->h->limit;
+}
+
+/* The range ends between records, and never beyond that. */
 static void pass_end_at(struct pass *p, uint64_t at)
 {
-    p->end.place = (struct wire_place){.position = at < p->h->limit ? at : p->h->limit};
+    uint64_t stop = pass_stop(p);
+    p->end.place = (struct wire_place){.position = at < stop ? at : stop};
 }
 
 /* Rows `first` to `end` of the record at hand; p->end moves behind what was taken or passed by. */
@@ -274,6 +282,10 @@ static bool pass_record(struct pass *p, uint64_t at, int *code)
     bool exact = (p->h->flags & HAND_EXACT) != 0;
     uint32_t first = r->position == p->h->from.position ? p->h->from.row : 0;
     uint32_t end = r->rows;
+    if (r->position >= pass_stop(p)) {
+        pass_end_at(p, r->position);
+        return false;
+    }
     bool last = exact && r->position >= p->h->to.position;
     if (last)
         end = r->position > p->h->to.position ? 0 : p->h->to.row < end ? p->h->to.row : end;
