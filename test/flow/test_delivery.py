@@ -373,6 +373,28 @@ def whole(g):
     assert not [e for e in g.events if e.get("event") == "journal.damaged"]
 
 
+def test_damage_costs_its_group_and_is_told():
+    """A byte of the journal changes while its rows wait: their host meets it, all others arrive, the daemon tells once."""
+    with chaos("good") as g:
+        g.admin("POST", "/v1/pushers/chaos/pause")
+        for n in range(5):
+            g.take(row(f"u{n}", {"text": f"needle-{n}"}))
+        g.wait_rows(5)
+        segment = next(f for f in sorted((g.data / "journal").glob("*.seg")) if b"needle-2" in f.read_bytes())
+        with open(segment, "r+b") as f:
+            f.seek(segment.read_bytes().index(b"needle-2"))
+            f.write(b"N")
+        g.gate.unlink()
+        g.admin("POST", "/v1/pushers/chaos/resume")
+        wait_until(lambda: sorted(r[3] for r in got(g)) == ["u0", "u1", "u3", "u4"], what=lambda: got(g))
+        told = g.wait_event("journal.damaged")
+        assert int(told["from"]) < int(told["to"])
+        assert g.metrics()["headgate_journal_damages"] == 1 and g.pusher("chaos")["state"] == "running"
+        assert g.get("/readyz").status == 200 and not g.dead()
+        g.take(row("u5"))
+        wait_until(lambda: len(got(g)) == 5)
+
+
 # contract: pusher.MAX_LAG
 @pytest.mark.parametrize("pad", [100, 700, 5000])
 def test_where_a_limit_falls_no_row_is_lost(pad):

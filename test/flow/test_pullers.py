@@ -154,3 +154,15 @@ def test_a_puller_that_is_taken_away_comes_back_where_it_was():
         g.add_plugin("pull")
         wait_until(lambda: puller(g)["state"] == "running")
         assert len(g.wait_rows(5)) == 5
+
+
+def test_a_puller_is_probed():
+    """As pushers are; one without probe() is reachable when it is open, one that is not open is not."""
+    with counting() as g:
+        g.wait_rows(5)
+        answer = g.admin("POST", "/v1/pullers/pull/probe")
+        assert answer.status == 200 and answer.json()["reachable"], answer
+        g.restart({"PLUGIN_PULL_MODE": "broken", "PLUGIN_PULL_UPTO": "9"})
+        wait_until(lambda: puller(g)["state"] == "broken", what=lambda: puller(g))
+        answer = g.admin("POST", "/v1/pullers/pull/probe").json()
+        assert not answer["reachable"] and "not what it was" in answer["text"], answer

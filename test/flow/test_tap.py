@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 
+import pytest
 from gateway import SLOW, Gateway, command, row, rows, wait_until
 from test_access import KEYS, bearer, key
 
@@ -195,6 +196,28 @@ def test_the_command():
             wait_until(lambda: g.metrics()["headgate_taps"] == 0)
         done = command("tap", "--admin", "127.0.0.1:1", env=g.environment())
         assert done.returncode == 69
+
+
+@pytest.mark.parametrize("out, flags", [("/dev/full", ["--json"]), ("/dev/full", []), (None, [])])
+def test_the_command_ends_by_itself(out, flags):
+    """When what it prints cannot be written, and when the gateway ends."""
+    with Gateway() as g, open(out or g.work / "seen", "w+") as seen:
+        environment = {**g.environment(), "HEADGATE_ADMIN_LISTEN": g.admin_address}
+        p = subprocess.Popen([g.program, "tap", *flags], env=environment, stdout=seen, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: g.metrics()["headgate_taps"] == 1)
+            g.take(rows("u", 2000))
+            if out is None:
+                wait_until(lambda: "2000 delivered\n" in (g.work / "seen").read_text())
+                g.term()
+            said = p.communicate(timeout=30 * SLOW)[1]
+        finally:
+            p.kill()
+            p.wait()
+        assert p.returncode == (74 if out else 0), said
+        if out is None:
+            text = (g.work / "seen").read_text()
+            assert " taken " in text and "and 1995 more" in text, text
 
 
 def test_history():

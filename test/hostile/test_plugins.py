@@ -96,7 +96,7 @@ def test_a_broken_plugin_stops_and_comes_back(mode):
         if refused:
             assert g.cli("dead", "retry", "--all").returncode == 0
         g.wait_got(wanted)
-        assert not g.dead()
+        wait_until(lambda: not g.dead())
 
 
 def test_a_file_that_crashes_when_it_is_loaded():
@@ -130,7 +130,7 @@ def test_what_is_no_evidence_kills_no_row(mode):
         if dead:
             g.cli("dead", "retry", "--all")
         g.wait_got(wanted | bad)
-        assert not g.dead()
+        wait_until(lambda: not g.dead())
 
 
 def test_a_leak_is_ended_and_no_row_dies():
