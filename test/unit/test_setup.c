@@ -313,8 +313,10 @@ static void test_described_faults(void **state)
          "option X: limits: expected min..max in the writing of its type, found \"1..5s\""},
         {{"X", "11", "1..10", "T", NULL, HG_INTEGER, 0},
          "option X: fallback: expected a value that its type and limits allow, found \"11\""},
-        {{"X", "30", NULL, "T", NULL, HG_DURATION, 0}, "option X: fallback: expected a value that its type and limits allow"},
-        {{"X", "c", "a|b", "T", NULL, HG_CHOICE, 0}, "option X: fallback: expected a value that its type and limits allow"},
+        {{"X", "30", NULL, "T", NULL, HG_DURATION, 0},
+         "option X: fallback: expected a value that its type and limits allow"},
+        {{"X", "c", "a|b", "T", NULL, HG_CHOICE, 0},
+         "option X: fallback: expected a value that its type and limits allow"},
     };
     struct described_option two[] = {{"FIRST", NULL, NULL, "T", NULL, HG_STRING, 0}, {0}};
     struct described d = described;
