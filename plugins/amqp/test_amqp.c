@@ -4,6 +4,7 @@
 #include "pushed.h"
 #include "testkit.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@
 
 static const char plugin[] = TEST_BUILD "/plugins/amqp.so";
 
-enum { METHOD = 1, HEADER = 2, BODY = 3, FRAME_END = 0xce, FRAME_MAX = 1 << 17, TEXT_SIZE = 512 };
+enum { METHOD = 1, HEADER = 2, BODY = 3, FRAME_END = 0xce, FRAME_MAX = 1 << 17, TEXT_SIZE = 512, PATIENCE_MS = 60000 };
 #define ID(class, method) ((uint32_t)(class) << 16 | (method))
 
 /* `script`: what becomes of each message in turn: a(cknowledged), n(ot), r(eturned), m (all so far acknowledged at
@@ -154,7 +155,9 @@ static int blocked(struct broker *b)
 static int message_answer(struct broker *b)
 {
     char act = *b->script ? *b->script++ : 'a';
+    pthread_mutex_lock(&b->end.lock);
     b->messages++;
+    pthread_mutex_unlock(&b->end.lock);
     b->tag++;
     farend_turn(&b->end);
     switch (act) {
@@ -337,20 +340,36 @@ static void test_silence_and_cut(void **state)
     push_gives(b, "", HG_NOT_NOW, "----");
 }
 
+/* Until the broker has read so many messages: a push may return before it has. */
+static void wait_read(struct broker *b, size_t messages)
+{
+    size_t now = 0;
+    for (int ms = 0; ms < PATIENCE_MS && now < messages; ms++) {
+        pthread_mutex_lock(&b->end.lock);
+        now = b->messages;
+        pthread_mutex_unlock(&b->end.lock);
+        (void)poll(NULL, 0, now < messages);
+    }
+    assert_int_equal(now, messages);
+}
+
 /* The connection is kept, and nothing more is sent on it, until the broker says that it may. */
 static void test_blocked(void **state)
 {
     struct box *b = *state;
     testkit_set(b->kit, "REQUEST_TIMEOUT", "500ms");
     start(b);
-    push_gives(b, "absss", HG_NOT_NOW, "o---");
+    push_gives(b, "abss", HG_NOT_NOW, "o---");
     assert_non_null(strstr(testkit_push_reason(b->kit), "low on memory"));
-    size_t sent = b->broker.messages;
+    size_t sent = 4;
+    wait_read(&b->broker, sent);
     push_gives(b, "", HG_NOT_NOW, "----");
     assert_int_equal(b->broker.messages, sent);
     const struct out o = method(ID(10, 61));
     assert_int_equal(frame_send(&b->broker, METHOD, 0, &o), 0);
     confirm(&b->broker, ID(60, 80), 4, 1); /* of the push before: about no row of the next one */
+    for (int ms = 0; ms < PATIENCE_MS && testkit_probe(b->kit) != HG_OPEN_OK; ms++)
+        (void)poll(NULL, 0, 1); /* what was sent just now may be on its way still */
     push_gives(b, "saaa", HG_NOT_NOW, "-ooo");
     assert_int_equal(b->broker.end.connections, 1);
 }
