@@ -2,7 +2,7 @@
 import sys
 
 import pytest
-from gateway import BUILD, ROOT, Gateway, command, rows, wait_until
+from gateway import BUILD, ROOT, Gateway, command, rows, wait_until, whole_lines
 
 sys.path.insert(0, str(ROOT / "test/lint"))
 import check_abi  # noqa: E402
@@ -45,7 +45,7 @@ def test_built_against_a_released_header(version):
         g.take(rows("u", 4))
         g.take(rows("v", 1, bad=True))
         wait_until(lambda: g.dead())
-        wait_until(lambda: len(g.got_path().read_text().splitlines()) == 4)
+        wait_until(lambda: len(whole_lines(g.got_path())) == 4)
 
 
 def refusal(folder):

@@ -19,12 +19,9 @@
 static char dir[64];
 static char path[80];
 
-static bool ahead_kept; /* in the version at hand */
-
 static int setup(void **state)
 {
     (void)state;
-    ahead_kept = true;
     snprintf(dir, sizeof dir, "/tmp/headgate-cursor-XXXXXX");
     if (mkdtemp(dir) == NULL)
         return -1;
@@ -71,8 +68,11 @@ static struct cursor *sample(uint64_t sequence)
                                            .rate = 100,
                                            .new_ids = true,
                                            .epoch = {{1, 2, 3}}};
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < TOTALS; i++)
         c->totals[i] = 100 + i;
+    c->ruling_count = 2;
+    c->rulings[0] = (struct cursor_ruling){9100, 17, RULING_DELIVERED};
+    c->rulings[1] = (struct cursor_ruling){9200, 19, RULING_GIVEN_UP};
     c->state_len = 5;
     memcpy(c->state, "state", 5);
     return c;
@@ -87,6 +87,7 @@ static void put(uint64_t sequence)
 }
 
 static uint64_t replay_row; /* as it was read back last */
+static bool old_version;    /* it says nothing of rulings, and of nothing ahead */
 
 /* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
 static uint64_t get(int expected)
@@ -107,7 +108,7 @@ static uint64_t get(int expected)
             assert_int_equal(c->lane_rows[i], want->lane_rows[i]);
             assert_int_equal(c->plans[i].there, want->plans[i].there);
             assert_int_equal(place_cmp(c->plans[i].to, want->plans[i].to), 0);
-            assert_int_equal(c->aheads[i].count, ahead_kept ? want->aheads[i].count : 0);
+            assert_int_equal(c->aheads[i].count, old_version ? 0 : want->aheads[i].count);
             for (uint32_t k = 0; k < c->aheads[i].count; k++)
                 assert_int_equal(c->aheads[i].ends[k], want->aheads[i].ends[k]);
             if (c->aheads[i].count > 0)
@@ -127,7 +128,14 @@ static uint64_t get(int expected)
         assert_int_equal(c->replays[0].to, 9999);
         replay_row = c->replays[0].row;
         assert_true(c->replays[0].new_ids && c->replays[0].rate == 100 && c->replays[0].epoch.bytes[2] == 3);
-        assert_memory_equal(c->totals, want->totals, sizeof c->totals);
+        assert_memory_equal(c->totals, want->totals, TOTAL_BY_HAND * sizeof *c->totals);
+        assert_int_equal(c->totals[TOTAL_BY_HAND], old_version ? 0 : want->totals[TOTAL_BY_HAND]);
+        assert_int_equal(c->ruling_count, old_version ? 0 : 2);
+        for (uint32_t i = 0; i < c->ruling_count; i++) {
+            assert_int_equal(c->rulings[i].position, want->rulings[i].position);
+            assert_int_equal(c->rulings[i].uuid_hash, want->rulings[i].uuid_hash);
+            assert_int_equal(c->rulings[i].kind, want->rulings[i].kind);
+        }
         assert_int_equal(c->state_len, 5);
         assert_memory_equal(c->state, "state", 5);
         cursor_fini(c);
@@ -260,7 +268,8 @@ enum {
     AT_LANES = 32 + 24,
     AT_WAITING = AT_LANES + 2 * (LANE + AHEAD),
     AT_REPLAYS = AT_WAITING + 4 + 3 * 37,
-    AT_REPLAY_ROW = AT_REPLAYS + 4 + 28
+    AT_REPLAY_ROW = AT_REPLAYS + 4 + 28,
+    RULINGS = 8 + 4 + 2 * 17
 };
 
 static void cut_out(unsigned char *slot, uint32_t *length, size_t at, size_t bytes)
@@ -269,12 +278,12 @@ static void cut_out(unsigned char *slot, uint32_t *length, size_t at, size_t byt
     *length -= (uint32_t)bytes;
 }
 
-/* Version 2 did not write anything down ahead. */
+/* Version 2 wrote nothing down ahead, and knew no rulings. */
 static void to_second(unsigned char *slot, uint32_t length)
 {
     cut_out(slot, &length, AT_LANES + LANE + AHEAD + LANE, AHEAD);
     cut_out(slot, &length, AT_LANES + LANE, AHEAD);
-    rehead(slot, 2, length);
+    rehead(slot, 2, length - RULINGS);
 }
 
 /* Version 1 nor did it keep how many rows stand before a replay's next one and its end. */
@@ -283,7 +292,7 @@ static void to_first(unsigned char *slot, uint32_t length)
     assert_int_equal(slot[AT_REPLAY_ROW], 44);
     cut_out(slot, &length, AT_REPLAY_ROW, 16);
     to_second(slot, length);
-    rehead(slot, 1, length - 2 * AHEAD);
+    rehead(slot, 1, length - 2 * AHEAD - RULINGS);
 }
 
 static void test_older_version(void **state)
@@ -292,7 +301,7 @@ static void test_older_version(void **state)
     put(1);
     assert_int_equal(get(ERR_OK), 1);
     assert_int_equal(replay_row, 44);
-    ahead_kept = false;
+    old_version = true;
     slot_change(to_first);
     assert_int_equal(get(ERR_OK), 1);
     assert_true(replay_row == 0); /* not known */
@@ -300,6 +309,7 @@ static void test_older_version(void **state)
     slot_change(to_second);
     assert_int_equal(get(ERR_OK), 1);
     assert_int_equal(replay_row, 44);
+    old_version = false;
 }
 
 /* Checksums that are right over what cannot be: as a fault of ours would write it. */
@@ -327,13 +337,15 @@ static void test_what_cannot_be(void **state)
         WAITING = AT_WAITING,
         KIND = AT_WAITING + 4 + 36,
         REPLAYS = AT_REPLAYS,
-        STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48
+        STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48,
+        RULING_KIND = STATE + 4 + 5 + 8 + 4 + 16
     };
     static const struct {
         size_t at;
         unsigned char to;
-    } changes[] = {{LANES, 0}, {LANES, 65},  {ENDS, 3},         {WAITING + 1, 0xff}, {KIND, 0},
-                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff}, {STATE, 6}};
+    } changes[] = {{LANES, 0},    {LANES, 65},      {ENDS, 3},        {WAITING + 1, 0xff},
+                   {KIND, 0},     {KIND, 4},        {REPLAYS, 9},     {STATE + 1, 0xff},
+                   {STATE, 0xf0}, {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         put(1);
@@ -342,7 +354,7 @@ static void test_what_cannot_be(void **state)
         slot_change(to_nonsense);
         (void)get(ERR_DAMAGED);
     }
-    for (change_length = 0; change_length < STATE + 4 + 5 - 32; change_length++) {
+    for (change_length = 0; change_length < STATE + 4 + 5 + RULINGS - 32; change_length++) {
         put(1);
         slot_change(to_shorter);
         (void)get(ERR_DAMAGED);
