@@ -20,12 +20,15 @@ def gateway(hook, **options):
 @pytest.mark.parametrize("body", ["single", "array", "ndjson"])
 def test_bodies(body):
     with Webhook() as hook, gateway(hook, BODY=body) as g:
-        taken = g.take(rows("u", 5))
-        found = hook.wait_documents(5)
-        assert [d["data"]["n"] for d in found] == list(range(5)) and {d["uuid"] for d in found} == {"u"}
-        assert [d["id"] for d in found] == [r["id"] for r in g.wait_rows(5)]
+        taken = g.take(rows("u", 200))
+        found = hook.wait_documents(200)
+        assert [d["data"]["n"] for d in found] == list(range(200)) and {d["uuid"] for d in found} == {"u"}
+        assert [d["id"] for d in found] == [r["id"] for r in g.wait_rows(200)]
         assert all(d["id"].startswith(taken["id"]) for d in found)
-        assert all(r.headers.get("idempotency-key") for r in hook.taken)
+        for request in hook.taken:
+            ids = [d["id"] for d in request.documents()]
+            digest = hashlib.sha256("".join(f"{i}\n" for i in ids).encode()).hexdigest()[:16]
+            assert request.headers["idempotency-key"] == f"{ids[0]}.{ids[-1]}.{len(ids)}.{digest}"
 
 
 def test_headers_and_signature():
