@@ -26,6 +26,7 @@ struct api {
     unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
     uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
+    struct steering *steerings; /* whose answers wait for a checkpoint */
     struct taps *taps;
     struct history *history;
     struct recent *recent; /* the log's last lines */
@@ -116,7 +117,9 @@ void receipts_make(struct api *api, struct receipt_waiter *w);
 void receipts_look(struct api *api);
 
 /* steer.c */
-api_route api_batch_expedite;
+api_route api_batch_expedite, api_batch_mark_delivered, api_batch_mark_pending, api_batch_purge;
+/* A checkpoint was written, or time has passed. */
+void steer_look(struct api *api);
 /* actions.c */
 api_route api_audit;
 

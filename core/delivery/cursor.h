@@ -28,7 +28,16 @@ enum waiting_kind {
 };
 
 /* totals[] */
-enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP, TOTAL_BY_HAND, TOTALS };
+enum {
+    TOTAL_DELIVERED,
+    TOTAL_DUPLICATE,
+    TOTAL_SKIPPED,
+    TOTAL_DEAD,
+    TOTAL_RETRIES,
+    TOTAL_GIVEN_UP,
+    TOTAL_BY_HAND,
+    TOTALS
+};
 
 struct cursor_waiting {
     struct place place; /* row PLACE_SET: the whole row set */

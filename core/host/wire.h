@@ -108,10 +108,11 @@ struct wire_hand {
     uint64_t max_bytes;
     uint64_t base;          /* segment of a range */
     struct wire_place from; /* first row of the range */
-    struct wire_place to;   /* HAND_EXACT: end of the range (exclusive); else it ends there at the latest, position 0: not */
-    uint64_t limit;         /* durable end of the range: a group's end */
-    uint64_t only_uuid;     /* replay: only row sets with this hash, 0: all */
-    uint32_t attempt;       /* of the range's rows */
+    struct wire_place
+        to;         /* HAND_EXACT: end of the range (exclusive); else it ends there at the latest, position 0: not */
+    uint64_t limit; /* durable end of the range: a group's end */
+    uint64_t only_uuid; /* replay: only row sets with this hash, 0: all */
+    uint32_t attempt;   /* of the range's rows */
     uint32_t held;
     uint32_t items;
     int32_t timeout_ms; /* for time_left() */
