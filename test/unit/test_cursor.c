@@ -255,20 +255,34 @@ static void test_newer_version(void **state)
     (void)get(ERR_VERSION);
 }
 
-enum { AT_REPLAY_ROW = 32 + 24 + 2 * 45 + 4 + 3 * 37 + 4 + 28, RULINGS = 8 + 4 + 2 * 17 };
+enum {
+    LANE = 45,  /* bytes, without what is written ahead */
+    AHEAD = 41, /* that */
+    AT_LANES = 32 + 24,
+    AT_WAITING = AT_LANES + 2 * (LANE + AHEAD),
+    AT_REPLAYS = AT_WAITING + 4 + 3 * 37,
+    AT_REPLAY_ROW = AT_REPLAYS + 4 + 28,
+    RULINGS = 8 + 4 + 2 * 17
+};
 
-/* Version 2 knew no rulings. */
+/* Version 2 knew no batches that are written ahead, and no rulings. */
 static void to_second(unsigned char *slot, uint32_t length)
 {
-    rehead(slot, 2, length - RULINGS);
+    for (size_t lane = 2; lane-- > 0;) {
+        size_t at = AT_LANES + lane * (LANE + AHEAD) + LANE;
+        memmove(slot + at, slot + at + AHEAD, CURSOR_SLOT - at - AHEAD);
+    }
+    rehead(slot, 2, length - 2 * AHEAD - RULINGS);
 }
 
 /* Version 1 did not keep how many rows stand before a replay's next one and its end. */
 static void to_first(unsigned char *slot, uint32_t length)
 {
-    assert_int_equal(slot[AT_REPLAY_ROW], 44);
-    memmove(slot + AT_REPLAY_ROW, slot + AT_REPLAY_ROW + 16, 32 + length - AT_REPLAY_ROW - 16);
-    rehead(slot, 1, length - 16 - RULINGS);
+    const size_t at = AT_REPLAY_ROW - 2 * AHEAD;
+    to_second(slot, length);
+    assert_int_equal(slot[at], 44);
+    memmove(slot + at, slot + at + 16, CURSOR_SLOT - at - 16);
+    rehead(slot, 1, length - 2 * AHEAD - RULINGS - 16);
 }
 
 static void test_older_version(void **state)
@@ -309,9 +323,9 @@ static void test_what_cannot_be(void **state)
 {
     enum {
         LANES = 52,
-        WAITING = 146,
-        KIND = 150 + 36,
-        REPLAYS = 261,
+        WAITING = AT_WAITING,
+        KIND = AT_WAITING + 4 + 36,
+        REPLAYS = AT_REPLAYS,
         STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48,
         RULING_KIND = STATE + 4 + 5 + 8 + 4 + 16
     };
