@@ -11,6 +11,7 @@
 
 struct daemon; /* daemon.h */
 struct taps;
+struct alerts;
 struct history;
 struct recent;
 struct sessions;
@@ -30,6 +31,7 @@ struct api {
     struct steering *steerings; /* whose answers wait for a checkpoint */
     struct taps *taps;
     struct history *history;
+    struct alerts *alerts;
     struct recent *recent; /* the log's last lines */
     struct sessions *sessions;
     int works;     /* on worker threads */
@@ -124,6 +126,8 @@ void receipts_look(struct api *api);
 api_route api_batch_expedite, api_batch_mark_delivered, api_batch_mark_pending, api_batch_purge;
 /* A checkpoint was written, or time has passed. */
 void steer_look(struct api *api);
+/* alerts.c */
+api_route api_alerts;
 /* actions.c */
 api_route api_audit;
 

@@ -64,6 +64,9 @@ def test_overview_tells_of_a_pusher_that_is_down(watch, shot):
         expect(card.locator(".error")).to_contain_text("503")
         expect(page.locator("svg.chart")).to_have_count(6, timeout=30000)
         shot(page, "overview")
+        g.config.write_text("[alerts]\nfailing = 1ms\n")
+        assert g.cli("reload").returncode == 0
+        expect(page.locator("section.card", has=page.get_by_role("heading", name="Alerts"))).to_contain_text("http has not worked for a while", timeout=30000)
         g.hook.answer = judge
         expect(verdict).to_contain_text("Everything is all right")
         page.get_by_role("button", name="last day").click()

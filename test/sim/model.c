@@ -291,8 +291,7 @@ static void settle_row(const struct push_row *r, bool replay)
 static bool all_through(const struct push *push)
 {
     for (uint32_t i = 0; i < push->count; i++)
-        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE &&
-            push->rows[i].verdict != HG_SKIP)
+        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE && push->rows[i].verdict != HG_SKIP)
             return false;
     return true;
 }
