@@ -80,6 +80,7 @@ struct handed {
     uint32_t lane;
     uint64_t replay; /* id, for HANDED_REPLAY */
     struct place from, first, end;
+    struct place to; /* as it was handed out */
     uint64_t limit;
     uint32_t rows; /* in the push */
     uint64_t bytes;
@@ -344,6 +345,8 @@ uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, en
 /* Take them for delivered, or give them up: durable with the next checkpoint, and carried out as they come back from
  * workers, or when the lane comes to them. ERR_LIMIT: there are as many rulings as can be. */
 int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind kind, const char *note) MUST_CHECK;
+/* Its rows that are dead letters here. */
+uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set);
 /* Rows of it that are settled, in whichever way. */
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
 /* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);
