@@ -15,6 +15,7 @@ _headgate_options() {
     status) echo --watch --json --ca --admin ;;
     send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
     receipt) echo --json --after --ca --admin ;;
+    rowsets) echo --client --from --to --limit --after --json --ca --admin ;;
     'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
     'dead show') echo --json --ca --admin ;;
     'dead retry') echo --pusher --reason --uuid --since --all --dry-run --edit --why --ca --admin ;;
@@ -47,10 +48,10 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite pause \
-        resume reload drain probe refusals doctor audit journal key ;;
-    help) echo run check config plugin status tap send receipt dead export replay expedite pause resume reload drain \
-        probe refusals doctor audit journal key ;;
+    '') echo help --help --version run check config plugin status tap send receipt rowsets dead export replay \
+        expedite pause resume reload drain probe refusals doctor audit journal key ;;
+    help) echo run check config plugin status tap send receipt rowsets dead export replay expedite pause resume reload \
+        drain probe refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
