@@ -287,6 +287,7 @@ static int bring_up(struct daemon *d)
                           .recent = d->recent,
                           .rows_auth = d->settings->http_auth,
                           .admin_auth = d->settings->admin_auth};
+    shared_init(&d->api.shared);
     d->api.sessions = sessions_new();
     if (d->api.sessions == NULL)
         code = EXIT_INTERNAL_FAULT;
@@ -326,6 +327,7 @@ static int run(struct daemon *d)
     refusals_free(&d->refusals);
     history_free(&d->history);
     sessions_free(&d->api.sessions);
+    shared_fini(&d->api.shared);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);
     LOG(LOG_INFO, "stopped", "headgate has stopped");

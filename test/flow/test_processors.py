@@ -302,7 +302,7 @@ def test_they_stand_in_the_settings_in_force():
         assert [found[n]["kind"] for n in ("file", "mask", "jq")] == ["pusher", "processor", "processor"]
         options = {o["name"]: o for o in found["mask"]["options"]}
         assert found["mask"]["plugin"] == "fields" and set(options) == {"HASH", "HASH_KEY"}
-        assert options["HASH"] == {"name": "HASH", "value": "name", "origin": "PLUGIN_MASK_HASH", "secret": False}
+        assert options["HASH"] == {"name": "HASH", "value": "name", "origin": "environment PLUGIN_MASK_HASH", "secret": False}
         assert options["HASH_KEY"]["value"] == "(hidden)" and options["HASH_KEY"]["secret"]
         assert found["jq"]["options"][0]["origin"].endswith("headgate.ini:2")
         plugins = g.get("/v1/plugins").json()
