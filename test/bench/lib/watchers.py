@@ -3,6 +3,7 @@ and a scraper. One thread; prints `ready` when all are there, ends with its stan
 
     watchers.py ADMIN PAGES TAPS SCRAPES-A-SECOND"""
 import asyncio
+import contextlib
 import sys
 
 PAGE = [("/v1/pushers", 2.0), ("/v1/history?span=hour", 5.0)]  # as in core/api/page/overview.js
@@ -51,7 +52,8 @@ class Watchers:
             all_of_them.result()
         print(self.answers, self.events, flush=True)
         all_of_them.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await all_of_them
 
 
 if __name__ == "__main__":
