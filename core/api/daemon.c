@@ -56,6 +56,7 @@ bool daemon_draining(const struct daemon *d)
 bool daemon_ready(struct daemon *d, char *why, size_t size)
 {
     struct journal_health health;
+    journal_try(d->journal); /* while no rows come nothing else would show that the disk has failed */
     journal_health(d->journal, &health);
     const char *blocked = supervisor_blocked(d->supervisor);
     why[0] = '\0';
@@ -63,6 +64,8 @@ bool daemon_ready(struct daemon *d, char *why, size_t size)
         snprintf(why, size, "draining: no more rows are taken");
     else if (health.intake != ERR_OK)
         snprintf(why, size, "%s: %s", health.intake == ERR_FULL ? "the journal is full" : "disk error", health.text);
+    else if (health.trial != ERR_OK)
+        snprintf(why, size, "disk error: %s", health.trial_text);
     else if (blocked != NULL)
         snprintf(why, size, "%s", blocked);
     return why[0] == '\0';
@@ -138,6 +141,13 @@ void daemon_look(struct daemon *d)
     const char *refusing = refusal_of(ending, blocked);
     intake_set_refusing_as(d->intake, word, refusing);
     loops_refuse(d->loops, word, refusing);
+    if (health.trial != d->journal_trial) {
+        d->journal_trial = health.trial;
+        if (health.trial == ERR_OK)
+            LOG(LOG_INFO, "disk.good", "the disk takes what is written again");
+        else
+            LOG(LOG_ERROR, "disk.error", health.trial_text);
+    }
     if (health.intake == d->journal_intake)
         return;
     d->journal_intake = health.intake;

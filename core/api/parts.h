@@ -56,6 +56,7 @@ struct daemon {
     uv_work_t audit_work;
     char data_dir[4096]; /* as at the start: a worker thread may look at it */
     int journal_intake;  /* as logged last */
+    int journal_trial;   /* the same */
     int exit_code;
     char admin_bound[LISTENERS_MAX][128];
     int admin_count;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32, PAGE = 4096 }; /* "HGC1" */
+enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 3, SLOT_HEAD = 32, PAGE = 4096 }; /* "HGC1" */
 
 /* One cursor of bytes for both directions: reading beyond the end, or writing beyond the slot, sets `bad`. */
 struct bytes {
@@ -111,6 +111,28 @@ static void get_replay(struct bytes *b, uint32_t version, struct cursor_replay *
     r->new_ids = get(b, 1) != 0;
 }
 
+static void put_ahead(struct bytes *b, const struct cursor_ahead *a)
+{
+    put(b, a->count, 1);
+    put_place(b, a->from);
+    for (size_t i = 0; i < CURSOR_ENDS; i++)
+        put(b, a->ends[i], 8);
+    put(b, a->rows, 4);
+    put(b, a->bytes, 8);
+}
+
+static void get_ahead(struct bytes *b, struct cursor_ahead *a)
+{
+    a->count = (uint32_t)get(b, 1);
+    a->from = get_place(b);
+    for (size_t i = 0; i < CURSOR_ENDS; i++)
+        a->ends[i] = get(b, 8);
+    a->rows = (uint32_t)get(b, 4);
+    a->bytes = get(b, 8);
+    if (a->count > CURSOR_ENDS)
+        b->bad = true;
+}
+
 static void put_waiting(struct bytes *b, const struct cursor_waiting *w)
 {
     put_place(b, w->place);
@@ -145,6 +167,7 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
         put(b, c->plans[i].there, 1);
         put_place(b, c->plans[i].from);
         put_place(b, c->plans[i].to);
+        put_ahead(b, &c->aheads[i]);
     }
     put(b, c->waiting_count, 4);
     for (uint32_t i = 0; i < c->waiting_count; i++)
@@ -152,10 +175,31 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
     put(b, c->replay_count, 4);
     for (uint32_t i = 0; i < c->replay_count; i++)
         put_replay(b, &c->replays[i]);
-    for (size_t i = 0; i < COUNT_OF(c->totals); i++)
+    for (size_t i = 0; i < TOTAL_BY_HAND; i++)
         put(b, c->totals[i], 8);
     put(b, c->state_len, 4);
     put_bytes(b, c->state, c->state_len);
+    put(b, c->totals[TOTAL_BY_HAND], 8);
+    put(b, c->ruling_count, 4);
+    for (uint32_t i = 0; i < c->ruling_count; i++) {
+        put(b, c->rulings[i].position, 8);
+        put(b, c->rulings[i].uuid_hash, 8);
+        put(b, c->rulings[i].kind, 1);
+    }
+}
+
+static void get_rulings(struct bytes *b, struct cursor *c)
+{
+    c->totals[TOTAL_BY_HAND] = get(b, 8);
+    c->ruling_count = (uint32_t)get(b, 4);
+    b->bad = b->bad || c->ruling_count > CURSOR_RULINGS;
+    for (uint32_t i = 0; !b->bad && i < c->ruling_count; i++) {
+        struct cursor_ruling *r = &c->rulings[i];
+        r->position = get(b, 8);
+        r->uuid_hash = get(b, 8);
+        r->kind = (uint8_t)get(b, 1);
+        b->bad = b->bad || (r->kind != RULING_DELIVERED && r->kind != RULING_GIVEN_UP);
+    }
 }
 
 static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
@@ -175,6 +219,8 @@ static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
         c->plans[i].there = get(b, 1) != 0;
         c->plans[i].from = get_place(b);
         c->plans[i].to = get_place(b);
+        if (version > 2)
+            get_ahead(b, &c->aheads[i]);
     }
     c->waiting_count = (uint32_t)get(b, 4);
     if (b->bad || c->waiting_count > CURSOR_WAITING)
@@ -189,12 +235,14 @@ static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
         goto damaged;
     for (uint32_t i = 0; i < c->replay_count; i++)
         get_replay(b, version, &c->replays[i]);
-    for (size_t i = 0; i < COUNT_OF(c->totals); i++)
+    for (size_t i = 0; i < TOTAL_BY_HAND; i++)
         c->totals[i] = get(b, 8);
     c->state_len = (size_t)get(b, 4);
     if (b->bad || c->state_len > CURSOR_STATE)
         goto damaged;
     get_bytes(b, c->state, c->state_len);
+    if (version >= 3)
+        get_rulings(b, c);
     if (!b->bad)
         return ERR_OK;
 damaged:
@@ -372,7 +420,8 @@ int cursor_write(const char *dir, const struct cursor *c, struct err *e)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/cursor", dir);
-    CHECK(c->waiting_count <= CURSOR_WAITING && c->lane_count <= CURSOR_LANES && c->state_len <= CURSOR_STATE);
+    CHECK(c->waiting_count <= CURSOR_WAITING && c->lane_count <= CURSOR_LANES && c->state_len <= CURSOR_STATE &&
+          c->ruling_count <= CURSOR_RULINGS);
     unsigned char *slot = malloc(CURSOR_SLOT);
     if (slot == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a cursor");

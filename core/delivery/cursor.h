@@ -18,6 +18,8 @@ enum {
     CURSOR_WAITING = 1536, /* rows that may wait beyond the cursor */
     CURSOR_STATE = 4096,
     CURSOR_REPLAYS = 8,
+    CURSOR_ENDS = 2,
+    CURSOR_RULINGS = 256, /* row sets that an operator has settled and that are not yet passed */
 };
 
 enum waiting_kind {
@@ -27,7 +29,7 @@ enum waiting_kind {
 };
 
 /* totals[] */
-enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP };
+enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP, TOTAL_BY_HAND, TOTALS };
 
 struct cursor_waiting {
     struct place place; /* row PLACE_SET: the whole row set */
@@ -43,6 +45,16 @@ struct cursor_plan { /* a repeatable batch that was handed out and not settled *
     bool there;
 };
 
+/* How repeatable batches that are still to come are cut: as many rows and bytes as these, from `from` on, none across one
+ * of the ends. So each of them is known before a host has looked at it, and many are written down at once. */
+struct cursor_ahead {
+    struct place from;
+    uint64_t ends[CURSOR_ENDS]; /* positions, rising */
+    uint32_t count;             /* of ends; 0: nothing is written down ahead */
+    uint32_t rows;
+    uint64_t bytes;
+};
+
 struct cursor_replay {
     uint64_t id;
     struct place next;
@@ -53,6 +65,14 @@ struct cursor_replay {
     uint64_t sent, duplicate, gone; /* rows */
     uint32_t rate;                  /* rows a second, 0: no limit */
     bool new_ids;
+};
+
+/* What an operator said of a row set; stored, so only add at the end. */
+enum ruling_kind { RULING_DELIVERED = 1, RULING_GIVEN_UP = 2 };
+
+struct cursor_ruling {
+    uint64_t position, uuid_hash; /* of the row set */
+    uint8_t kind;
 };
 
 struct cursor {
@@ -66,11 +86,14 @@ struct cursor {
     struct place lanes[CURSOR_LANES];
     uint64_t lane_rows[CURSOR_LANES]; /* rows of the journal before the lane's place; for the lag */
     struct cursor_plan plans[CURSOR_LANES];
+    struct cursor_ahead aheads[CURSOR_LANES];
     uint32_t waiting_count;
     struct cursor_waiting *waiting; /* in: at most CURSOR_WAITING; out: allocated by cursor_read */
     uint32_t replay_count;
     struct cursor_replay replays[CURSOR_REPLAYS];
-    uint64_t totals[6]; /* delivered, duplicate, skipped, dead, retries, given up: since registration */
+    uint32_t ruling_count;
+    struct cursor_ruling rulings[CURSOR_RULINGS];
+    uint64_t totals[TOTALS]; /* since registration */
     size_t state_len;
     unsigned char state[CURSOR_STATE];
 };

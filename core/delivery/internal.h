@@ -85,6 +85,9 @@ int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 uint64_t pusher_adding(const struct pusher *p);
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
+/* Memory for so many more adds, and the next of them. */
+bool pusher_adds_reserve(struct pusher *p, size_t more);
+struct aside_add *pusher_add_new(struct pusher *p);
 /* Room and memory for so many more dead letters? False: neither was used; without room it is broken now. */
 bool pusher_dead_room(struct pusher *p, uint32_t rows);
 /* One row of a set that is aside becomes a dead letter of its own; there is room for it. */
@@ -112,11 +115,43 @@ uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *it
                            int64_t now);
 void pusher_aside_back(struct pusher *p, const struct hand_item *item);
 
+/* A batch that is to come again has lost a row: what is left of it is another one. */
+void pusher_plan_breaks(struct pusher *p, uint32_t plan);
+
+/* ruling.c */
+/* Carries out what can be carried out of what operators said. */
+void pusher_carry_out(struct pusher *p);
+/* The one that a lane stands at, if it can be swept; and the position of the next one of a lane, UINT64_MAX: none. */
+const struct ruling *pusher_ruling_here(const struct pusher *p, uint32_t lane);
+uint64_t pusher_ruling_ahead(const struct pusher *p, uint32_t lane);
+/* Will this row set be passed by, whatever happens? The ruling on it is durable, and no worker has it. NULL: no. */
+const struct ruling *pusher_ruled(const struct pusher *p, uint64_t position, uint64_t uuid_hash);
+
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);
 bool pusher_any_busy(const struct pusher *p);
 /* Is a range of this lane with a worker? */
 bool pusher_lane_busy(const struct pusher *p, uint32_t lane);
+
+/* Moves `next` over gaps. False: nothing durable beyond it. */
+bool pusher_segment(struct pusher *p, struct place *next, struct journal_segment *segment);
+/* Are there, by their number or their bytes, enough rows from `position` on for a whole batch? */
+bool pusher_fills(const struct pusher *p, uint64_t position, const struct journal_segment *segment);
+/* Are suspects of this lane tried? */
+bool pusher_suspects(const struct lane *lane);
+
+/* ahead.c: repeatable batches that are written down before they are handed out */
+void ahead_restore(struct lane *lane, const struct cursor_ahead *ahead);
+void ahead_drop(struct lane *lane);
+/* Writes down more, where it can: behind the plan that a worker has, or behind what is written down. */
+void ahead_extend(struct pusher *p, struct lane *lane);
+/* Shapes the hand-out of fresh rows, where something is written down that still holds. False: not now, it is being
+ * written. `stood`: where the lane stood before it was moved over gaps. */
+bool ahead_shape(struct pusher *p, struct lane *lane, struct place stood, struct hand *hand);
+/* A worker has taken the batch up to here. */
+void ahead_taken(struct lane *lane, const struct handed *h);
+/* A row of the batch is held back: it cannot be pushed as it was written down. */
+void ahead_barred(struct pusher *p, struct lane *lane);
 
 /* taken.c */
 void handed_fini(struct handed *h);

@@ -43,12 +43,13 @@ struct hand {
     enum hand_what what;
     uint64_t replay;            /* id */
     bool stable, exact, spread; /* wait for go; a repeated plan; shard by position, not by uuid */
+    bool cut;                   /* as it was written down ahead, or not at all */
     bool new_ids;
     uint32_t shard, shard_count;
     uint32_t max_rows;
     uint64_t max_bytes;
     uint64_t base;         /* journal segment of a range */
-    struct place from, to; /* `to` only with `exact` */
+    struct place from, to; /* `to`: the end with `exact`, otherwise where it ends at the latest; position 0: not set */
     uint64_t limit;
     uint64_t only_uuid;
     struct epoch epoch; /* with new_ids */
@@ -86,8 +87,8 @@ struct handed {
     uint64_t first_hash; /* uuid of the first row */
     int64_t began_ms, deadline_ms;
     bool deadline_passed;
-    bool stable, exact; /* as it was handed out */
-    bool first_push;    /* nothing else was pushed by this host before or beside it */
+    bool stable, exact, cut; /* as it was handed out */
+    bool first_push;         /* nothing else was pushed by this host before or beside it */
     uint32_t max_rows;
     struct hand_item *items; /* of ROWS and ASIDE */
     uint32_t item_count;
@@ -99,6 +100,9 @@ struct lane {
     struct place next;
     uint64_t row; /* rows of the journal before `next` */
     struct cursor_plan plan;
+    struct cursor_ahead ahead;                /* behind the plan; ahead.c */
+    uint32_t ahead_drawn, ahead_durable;      /* its ends that a checkpoint has, and the medium */
+    bool ahead_again;                         /* from an earlier life: some of its batches may have been pushed */
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
     struct place alone;        /* the row of the next two */
@@ -179,6 +183,13 @@ struct replay_job {
 enum { PUSH_BUCKETS = 12 };
 extern const double push_bounds[PUSH_BUCKETS];
 
+/* A row set that an operator has settled, until the lane has passed it and nothing of it is open. */
+struct ruling {
+    struct cursor_ruling c;
+    uint64_t sequence; /* of the first cursor that holds it */
+    bool looked;       /* what is aside of it was settled, and the lane has not come to it since */
+};
+
 struct pusher {
     uint32_t magic;
     struct link link; /* the owner's */
@@ -235,6 +246,10 @@ struct pusher {
     size_t add_count, add_cap;
     struct sweep *sets; /* whole row sets to be set aside as dead letters, or given up */
     size_t set_count, set_cap;
+    struct note *notes;
+    size_t note_count;
+    struct ruling rulings[CURSOR_RULINGS];
+    uint32_t ruling_count;
     struct checkpoint *writing; /* under way; borrowed by the table's function */
     bool write_failed;
     int64_t checkpoint_at_ms;
@@ -249,7 +264,7 @@ struct pusher {
     uint64_t next_replay;
     bool replay_turn;
 
-    uint64_t totals[6]; /* as in struct cursor */
+    uint64_t totals[TOTALS]; /* as in struct cursor */
     struct pusher_counts counts;
     uint64_t push_counts[PUSH_BUCKETS + 1];
     double push_seconds;
@@ -318,6 +333,24 @@ void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 /* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short.
  */
 uint32_t pusher_expedite(struct pusher *p, const struct epoch *epoch, uint64_t position, int64_t now);
+/* One row set, by an operator's word (ruling.c). `note`: for the receipt, a JSON object, copied. */
+struct chosen_set {
+    uint64_t position, uuid_hash, bytes;
+    struct epoch epoch;
+    uint32_t rows;
+};
+/* Rows of it that are open or dead letters, and not ruled on in this way already. */
+uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, enum ruling_kind kind);
+/* Take them for delivered, or give them up: durable with the next checkpoint, and carried out as they come back from
+ * workers, or when the lane comes to them. ERR_LIMIT: there are as many rulings as can be. */
+int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind kind, const char *note) MUST_CHECK;
+/* Rows of it that are settled, in whichever way. */
+uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
+/* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);
+ * ERR_BUSY: it was forgotten. */
+int pusher_send_again(struct pusher *p, const struct chosen_set *set, const char *note, int64_t now) MUST_CHECK;
+/* The sequence of the cursor that will hold what was wished until now: on disk once `sequence` has reached it. */
+uint64_t pusher_written_by(const struct pusher *p);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
 /* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
 const char *replay_word(const struct replay_job *job);
@@ -332,6 +365,8 @@ uint64_t pusher_passed(const struct pusher *p);
 /* Where a row set stands: rows of `rows` that are not yet settled, and how many of those wait for another try. */
 struct pusher_view {
     uint32_t pending, waiting, parked, attempts;
+    uint32_t ruled; /* not reached yet, but an operator has settled them */
+    enum ruling_kind ruling;
     bool delivering;
 };
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out);

@@ -222,6 +222,7 @@ int journal_open_quiet(struct journal **out, const struct journal_options *optio
     }
     j->writer.rows = j->mark.rows;
     j->writer.synced = j->mark.position;
+    trial_passed(j); /* recovery has read, written and synced */
     if (report != NULL)
         *report = found;
     *out = j;

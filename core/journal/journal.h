@@ -117,8 +117,13 @@ struct journal_health {
     uint64_t voided;         /* segments voided since start */
     uint32_t damages;        /* ranges known */
     double sync_seconds_sum;
+    int trial;            /* 0, or the disk took nothing when that was tried last, or it does not answer */
+    char trial_text[256]; /* how, for people */
 };
 void journal_health(struct journal *j, struct journal_health *out);
+/* Let the helper try whether the disk takes something, unless a sync has shown it in the last seconds; `trial` of the
+ * health tells it later, and `changed` is called when it has become another. For who asks for readiness. */
+void journal_try(struct journal *j);
 
 /* Histogram of fdatasync times since start: counts[i] are those above sync_bounds[i - 1] and not above sync_bounds[i]
  * (seconds), each counted in one bucket only; the last is what was longer. */

@@ -77,6 +77,14 @@ struct writer {
     unsigned char page[SEGMENT_HEADER];
 };
 
+/* trial.c */
+struct trial {
+    int64_t asked_ms; /* when one was asked for that is not done; 0: none */
+    int64_t told_ms;  /* of the last word about the disk: a trial, or a group that was synced */
+    int code;         /* of that: 0, or the disk took nothing */
+    char text[256];   /* why, for people */
+};
+
 struct journal {
     uint32_t magic;
     struct journal_options options; /* dir is a copy */
@@ -111,6 +119,7 @@ struct journal {
     struct read_damage damages[DAMAGES_MAX];
     uint32_t damage_known, damage_taken;
     uint64_t damage_count;
+    struct trial trial;
 
     struct journal_keep *keep; /* of clients */
     uint32_t keep_count;
@@ -172,6 +181,11 @@ bool prepare_step(struct journal *j, int64_t now_ms);
 bool discard_step(struct journal *j, int64_t now_ms);
 uint32_t prepare_ahead(const struct journal *j); /* how many are wanted */
 bool retire_step(struct journal *j);
+
+/* trial.c */
+bool trial_step(struct journal *j, int64_t now_ms); /* the helper's; without the lock */
+void trial_passed(struct journal *j);               /* a sync of rows went well */
+void trial_health(const struct journal *j, struct journal_health *out);
 
 /* index_job.c */
 void index_distrust(struct journal *j, uint64_t base); /* its file is no good: the segment itself counts */

@@ -104,6 +104,7 @@ static uint16_t hand_flags(const struct hand *hand)
     flags |= hand->what == HANDED_REPLAY ? (unsigned)HAND_REPLAY : 0;
     flags |= hand->stable ? (unsigned)HAND_STABLE : 0;
     flags |= hand->exact ? (unsigned)HAND_EXACT : 0;
+    flags |= hand->cut ? (unsigned)HAND_CUT : 0;
     flags |= hand->spread ? (unsigned)HAND_SPREAD : 0;
     flags |= hand->new_ids ? (unsigned)HAND_NEW_IDS : 0;
     return (uint16_t)flags;

@@ -43,6 +43,11 @@ def wait_until(predicate, timeout=15.0, what=None):
         pause = min(pause * 1.5, 0.05)
 
 
+def whole_lines(path):
+    """The lines of a file that another process may be writing at this moment: one without its end is not there yet."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
 def dump(document):
     return document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode()
 

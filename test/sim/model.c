@@ -16,10 +16,11 @@
 
 enum { PLANS = 64, LONE_CRASHES = 3, ROWS_MAX = 600000 };
 
-struct plan { /* rows that were pushed together and of which nothing is known */
+struct plan { /* rows that were pushed together and are not durably settled */
     uint64_t *rows;
-    uint32_t count, worker;
+    uint32_t count, worker, life;
     uint64_t token;
+    bool heard; /* all of them are settled; else nothing is known of them */
     bool splits;
 };
 
@@ -92,7 +93,8 @@ static bool is_open(const struct sim_set *s, struct place place)
 {
     struct pusher *p = model.p;
     uint32_t lane = pusher_lane_of_row(p, s->uuid_hash, place.position);
-    if (!place_before(place, p->lanes[lane].next) || waiting_find(&p->waiting, place) != NULL ||
+    bool reached = place_before(place, p->lanes[lane].next) || pusher_ruled(p, place.position, s->uuid_hash) != NULL;
+    if (!reached || waiting_find(&p->waiting, place) != NULL ||
         waiting_find(&p->waiting, (struct place){place.position, PLACE_SET}) != NULL)
         return true;
     for (size_t i = 0; i < p->aside.count; i++)
@@ -189,8 +191,17 @@ static bool plan_expired(const struct plan *plan)
     return false;
 }
 
+/* A batch that could not come again as it was: it is counted. */
+static void plans_uncertain(void)
+{
+    for (uint32_t i = 0; i < plan_count && model.p->counts.uncertain != model.uncertain; i++)
+        plans[i].splits = plans[i].splits || plans[i].life < model.life;
+    model.uncertain = model.p->counts.uncertain;
+}
+
 static void check_plans(uint32_t worker, const struct push *push)
 {
+    plans_uncertain();
     for (uint32_t i = plan_count; i-- > 0;) {
         const struct plan *plan = &plans[i];
         if (!plan_shares(plan, push))
@@ -198,17 +209,17 @@ static void check_plans(uint32_t worker, const struct push *push)
         bool same = plan->count == push->count;
         for (uint32_t k = 0; same && k < plan->count; k++)
             same = plan->rows[k] == push->rows[k].n;
-        SIM_CHECK(same || plan->splits || plan_expired(plan),
+        SIM_CHECK(same || plan->splits || plan_expired(plan) || (plan->heard && model.damaged),
                   "a batch of %u rows from row %" PRIu64 " comes again as %u rows from %" PRIu64, plan->count,
                   plan->rows[0], push->count, push->rows[0].n);
         plan_drop(i);
     }
     for (uint32_t i = plan_count; i-- > 0 && plan_count == PLANS;)
-        if (plans[i].splits) /* it has no more to say */
+        if (plans[i].splits || plans[i].heard) /* it has no more, or least, to say */
             plan_drop(i);
     CHECK(plan_count < PLANS);
     struct plan *plan = &plans[plan_count++];
-    *plan = (struct plan){.count = push->count, .worker = worker, .token = push->token};
+    *plan = (struct plan){.count = push->count, .worker = worker, .life = model.life, .token = push->token};
     plan->rows = calloc(push->count, sizeof *plan->rows);
     CHECK(plan->rows != NULL);
     for (uint32_t i = 0; i < push->count; i++)
@@ -220,7 +231,7 @@ static void check_plans(uint32_t worker, const struct push *push)
 static void plans_split(uint64_t token)
 {
     for (uint32_t i = 0; i < plan_count; i++)
-        plans[i].splits = plans[i].splits || token == 0 || plans[i].token == token;
+        plans[i].splits = plans[i].splits || token == 0 || (plans[i].token == token && plans[i].life == model.life);
 }
 
 void model_split(void)
@@ -277,17 +288,28 @@ static void settle_row(const struct push_row *r, bool replay)
         model.ends = 0;
 }
 
+static bool all_through(const struct push *push)
+{
+    for (uint32_t i = 0; i < push->count; i++)
+        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE &&
+            push->rows[i].verdict != HG_SKIP)
+            return false;
+    return true;
+}
+
 void model_heard(uint32_t worker, const struct push *push)
 {
     (void)worker;
     for (uint32_t i = 0; i < push->count; i++)
         settle_row(&push->rows[i], push->rows[i].origin == HG_REPLAY);
     for (uint32_t i = plan_count; i-- > 0;)
-        if (plans[i].token == push->token) {
-            if (push->result != HG_NOT_NOW)
-                plan_drop(i);
-            else
+        if (plans[i].token == push->token && plans[i].life == model.life) {
+            if (push->result == HG_NOT_NOW)
                 plans[i].splits = true;
+            else if (all_through(push))
+                plans[i].heard = true;
+            else
+                plan_drop(i);
         }
 }
 
@@ -344,7 +366,7 @@ static void sweep_drawn(const struct sweep *sweep)
         bool in = sweep->set ? s->position == sweep->from.position
                              : s->position >= sweep->from.position && s->position < sweep->to;
         for (uint32_t k = 0; s->state == SET_ACKED && in && k < s->rows; k++)
-            model_row(s->first + k)->outcomes |= sweep->dead ? 1 << OUTCOME_DEAD : 1 << OUTCOME_GIVEN_UP;
+            model_row(s->first + k)->outcomes |= 1 << sweep_outcome(sweep);
     }
 }
 
@@ -399,15 +421,27 @@ static void adds_check(const struct aside_add *adds, size_t count)
             check_reason(add, s);
         bool may =
             model.damaged || s == NULL ||
-            model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))->replayed; /* that pins nothing */
+            model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))->replayed || /* that pins nothing */
+            add->state == ASIDE_RETRYING;
         SIM_CHECK(!add->lost || may, "row %u at %" PRIu64 " is lost while it is set aside", add->place.row,
                   add->place.position);
     }
 }
 
+static bool plan_durable(const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (!model_row(plan->rows[i])->durable)
+            return false;
+    return true;
+}
+
 void model_written(const struct checkpoint *cp)
 {
     rows_each(row_written);
+    for (uint32_t i = plan_count; i-- > 0;)
+        if (plans[i].heard && plan_durable(&plans[i]))
+            plan_drop(i);
     adds_check(cp->adds, cp->add_count);
     adds_check(cp->swept, cp->swept_count);
 }
@@ -415,6 +449,7 @@ void model_written(const struct checkpoint *cp)
 void model_restarted(struct pusher *p)
 {
     model.p = p;
+    model.uncertain = p->counts.uncertain;
     model.registered = model.life++ == 0 ? p->registered : model.registered;
     SIM_CHECK(p->registered == model.registered || model.damaged, "it was registered at %" PRIu64 ", now at %" PRIu64,
               model.registered, p->registered);
@@ -439,7 +474,7 @@ void model_check(void)
     for (size_t i = 1; i < p->waiting.count; i++)
         SIM_CHECK(place_before(p->waiting.rows[i - 1].c.place, p->waiting.rows[i].c.place),
                   "waiting rows out of order");
-    SIM_CHECK(model.damaged || model.replayed || p->counts.lost == 0, "%" PRIu64 " rows are counted as lost",
+    SIM_CHECK(model.damaged || model.replayed || model.copied || p->counts.lost == 0, "%" PRIu64 " rows are counted as lost",
               p->counts.lost);
 }
 
@@ -478,8 +513,8 @@ static void receipt_check(const struct sim_set *s, const struct journal_segment 
         open += is_open(s, (struct place){s->position, k});
     SIM_CHECK(view.pending + view.waiting + view.parked >= open, "the view of %" PRIu64 " forgets open rows",
               s->position);
-    if (view.pending + view.waiting + view.parked > 0)
-        return;
+    if (view.pending + view.waiting + view.parked + view.ruled > 0)
+        return; /* what is ruled on has its entries when the lane has come by */
     r = (struct receipt){.set = s};
     if (settle_find(model.p->dir, segment->base, s->position, receipt_entry, &r) != ERR_OK)
         return; /* the disk is failing */

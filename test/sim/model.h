@@ -32,11 +32,13 @@ struct model {
     bool damaged;                  /* bits were flipped, or reads fail */
     bool order_lifted;             /* ORDER was none at some time */
     bool replayed;                 /* something was, at some time: what it sets aside may be gone by then */
+    bool copied;                   /* rows were sent again; nobody holds their segment here, as core/api does */
     bool may_expire;               /* RETRY_FOR was set at some time */
     uint64_t gave_dead, gave_skip; /* positions up to which the operator gave rows up */
     uint64_t oldest;               /* segment whose receipts are there */
     uint64_t passed;               /* rows that passed, as the daemon heard */
     uint32_t ends;                 /* of the host, not as ordered, since a row passed */
+    uint64_t uncertain;            /* as counted by the pusher, so far */
     bool whole_sets, stable;
 };
 extern struct model model;
