@@ -291,7 +291,8 @@ static void settle_row(const struct push_row *r, bool replay)
 static bool all_through(const struct push *push)
 {
     for (uint32_t i = 0; i < push->count; i++)
-        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE && push->rows[i].verdict != HG_SKIP)
+        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE &&
+            push->rows[i].verdict != HG_SKIP)
             return false;
     return true;
 }
@@ -418,10 +419,10 @@ static void adds_check(const struct aside_add *adds, size_t count)
         const struct sim_set *s = set_at(add->place.position);
         if (add->state == ASIDE_DEAD && !add->lost && s != NULL && (add->reason[0] != '\0' || add->from_file == 0))
             check_reason(add, s);
-        bool may = model.damaged || s == NULL ||
-                   model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))
-                       ->replayed || /* that pins nothing */
-                   add->state == ASIDE_RETRYING;
+        bool may =
+            model.damaged || s == NULL ||
+            model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))->replayed || /* that pins nothing */
+            add->state == ASIDE_RETRYING;
         SIM_CHECK(!add->lost || may, "row %u at %" PRIu64 " is lost while it is set aside", add->place.row,
                   add->place.position);
     }
@@ -473,8 +474,8 @@ void model_check(void)
     for (size_t i = 1; i < p->waiting.count; i++)
         SIM_CHECK(place_before(p->waiting.rows[i - 1].c.place, p->waiting.rows[i].c.place),
                   "waiting rows out of order");
-    SIM_CHECK(model.damaged || model.replayed || model.copied || p->counts.lost == 0,
-              "%" PRIu64 " rows are counted as lost", p->counts.lost);
+    SIM_CHECK(model.damaged || model.replayed || model.copied || p->counts.lost == 0, "%" PRIu64 " rows are counted as lost",
+              p->counts.lost);
 }
 
 /* --- receipts, put together as the API does it --- */

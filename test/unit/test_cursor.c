@@ -318,8 +318,8 @@ static void test_what_cannot_be(void **state)
     static const struct {
         size_t at;
         unsigned char to;
-    } changes[] = {{LANES, 0},       {LANES, 65},      {WAITING + 1, 0xff},       {KIND, 0},
-                   {KIND, 4},        {REPLAYS, 9},     {STATE + 1, 0xff},         {STATE, 0xf0},
+    } changes[] = {{LANES, 0}, {LANES, 65},  {WAITING + 1, 0xff}, {KIND, 0},
+                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff},   {STATE, 0xf0},
                    {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
