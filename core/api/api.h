@@ -5,6 +5,7 @@
 #define HG_API_API_H
 
 #include "access/access.h"
+#include "api/shared.h"
 #include "http/http.h"
 #include "journal/journal.h"
 #include "supervise/supervisor.h"
@@ -34,6 +35,7 @@ struct api {
     struct alerts *alerts;
     struct recent *recent; /* the log's last lines */
     struct sessions *sessions;
+    struct shared shared;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };

@@ -298,6 +298,7 @@ static int bring_up(struct daemon *d)
                           .recent = d->recent,
                           .rows_auth = d->settings->http_auth,
                           .admin_auth = d->settings->admin_auth};
+    shared_init(&d->api.shared);
     d->api.sessions = sessions_new();
     d->api.alerts = alerts_new(&d->api, d->data_dir);
     if (d->api.sessions == NULL || d->api.alerts == NULL)
@@ -339,6 +340,7 @@ static int run(struct daemon *d)
     history_free(&d->history);
     sessions_free(&d->api.sessions);
     alerts_free(&d->api.alerts);
+    shared_fini(&d->api.shared);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);
     LOG(LOG_INFO, "stopped", "headgate has stopped");

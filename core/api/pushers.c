@@ -180,6 +180,8 @@ static int add_now(struct buf *b, const struct history *h)
 void api_pushers_list(struct api *api, struct http_request *r, const struct api_params *params)
 {
     (void)params;
+    if (shared_answer(&api->shared, SHARED_PUSHERS, r))
+        return;
     struct buf b;
     buf_init(&b, API_BODY_MAX);
     bool more = false;
@@ -220,6 +222,8 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
         code = buf_add_json(&b, slice_of(ready ? "" : why));
     if (code == ERR_OK)
         code = buf_adds(&b, "}\n");
+    if (code == ERR_OK)
+        shared_keep(&api->shared, SHARED_PUSHERS, r, buf_slice(&b));
     api_json(r, 200, &b, code);
 }
 

@@ -15,6 +15,7 @@ _headgate_options() {
     status) echo --watch --json --ca --admin ;;
     send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
     receipt) echo --json --after --ca --admin ;;
+    rowsets) echo --client --from --to --limit --after --json --ca --admin ;;
     'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
     'dead show') echo --json --ca --admin ;;
     'dead retry') echo --pusher --reason --uuid --since --all --dry-run --edit --why --ca --admin ;;

@@ -86,7 +86,7 @@ function graphs(found) {
 let span = "hour";
 function overview(main) {
   const live = el("div"), picture = el("div"), choice = el("div", { class: "switch", role: "group", "aria-label": "Time span" });
-  const redraw = async () => show(picture, graphs(await ask("GET", `/v1/history?span=${span}`)));
+  const redraw = async () => show(picture, graphs(await glance(`/v1/history?span=${span}`)));
   for (const [word, text] of [["minute", "last minute"], ["hour", "last hour"], ["day", "last day"]])
     choice.append(el("button", { type: "button", "aria-pressed": String(word === span), onclick: (e) => {
       span = word;
@@ -95,7 +95,7 @@ function overview(main) {
     } }, text));
   show(main, live, el("div", { class: "row apart" }, el("h2", null, "How it went"), choice), el("p"), picture);
   often(2000, async () => {
-    const [all, told] = await Promise.all([ask("GET", "/v1/pushers"), ask("GET", "/v1/alerts")]);
+    const [all, told] = await Promise.all([glance("/v1/pushers"), ask("GET", "/v1/alerts")]);
     const active = all.pushers.filter((p) => p.state !== "refused" && p.state !== "unconfigured"), others = [...all.pushers, ...all.pullers].filter((p) => p.state === "unconfigured");
     const pullers = all.pullers.filter((p) => p.state !== "unconfigured");
     refresh(live, sentence(all), alerted(told), figures(all), el("h2", null, "Pushers"),
