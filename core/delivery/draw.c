@@ -244,7 +244,7 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now)
     if (cp == NULL)
         return; /* no memory: tried again at the next step after checkpoint_at_ms */
     p->dirty = p->urgent = false;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy && p->workers[i].go == GO_WANTED)
             p->workers[i].go = GO_WRITTEN;
     p->writing = cp;
@@ -312,7 +312,7 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
     p->writing = NULL;
     aside_sweep(&p->aside);
     checkpoint_free(&cp);
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go != GO_WRITTEN)
             continue;

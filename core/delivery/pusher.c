@@ -390,7 +390,7 @@ void pusher_stop(struct pusher *p)
 
 bool pusher_quiet(const struct pusher *p)
 {
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy)
             return false;
     return p->writing == NULL && !p->dirty;
@@ -428,7 +428,7 @@ static int64_t watch_deadlines(struct pusher *p, int64_t now)
 {
     int64_t wake = host_deadline(p, now);
     bool late = wake <= now;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go == GO_WANTED || h->go == GO_WRITTEN)
             continue;
@@ -608,7 +608,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
     if (p->writing != NULL)
         out->parked += adds_at(p->writing->adds, p->writing->add_count, position, rows) +
                        sets_at(p->writing->sweeps, p->writing->sweep_count, position, rows);
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         const struct handed *h = &p->workers[i];
         if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&
             position <= h->end.position)

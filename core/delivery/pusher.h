@@ -211,6 +211,7 @@ struct pusher {
     uint32_t turn; /* the lane that is asked first */
     struct lane *lanes;
     struct handed *workers; /* CURSOR_LANES of them */
+    uint32_t worker_top;    /* no worker from this one on was ever handed anything */
     struct waiting waiting;
     struct aside aside;
     struct place suspect; /* the row that is a suspect now; position 0: none */

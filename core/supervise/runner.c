@@ -358,10 +358,8 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
         .reason = slice_make(at + m->state, m->reason),
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
-    if (code == ERR_OK) {
+    if (code == ERR_OK)
         runner_count_skips(r, m->head.lane);
-        supervisor_settled(r->owner);
-    }
     return code;
 }
 
@@ -420,10 +418,17 @@ static int on_message(void *arg, const struct wire_head *head, size_t len)
     if (code != ERR_OK) {
         log_runner(r, LOG_ERROR, "host.nonsense", "the host sent what was not expected of it; it is ended");
         runner_end_host(r, HOST_PROTOCOL);
-        return code;
     }
+    return code;
+}
+
+/* Once for all that a host has said meanwhile: mostly what it took, and that it is done with it. */
+static void on_turn(void *arg)
+{
+    struct runner *r = arg;
+    CHECK_MAGIC(r, RUNNER_MAGIC);
     runner_step(r);
-    return ERR_OK;
+    supervisor_look(r->owner);
 }
 
 static void on_log(void *arg, int level, struct slice text)
@@ -510,7 +515,7 @@ static void on_ended(void *arg, int64_t status, int signal)
     runner_step(r);
 }
 
-const struct process_events runner_events = {.message = on_message, .log = on_log, .ended = on_ended};
+const struct process_events runner_events = {.message = on_message, .turn = on_turn, .log = on_log, .ended = on_ended};
 
 /* --- the rest of the table --- */
 
@@ -587,7 +592,7 @@ void runner_step(struct runner *r)
         return;
     else
         r->wake_ms = pusher_step(r->pusher, clock_ms());
-    supervisor_arm(r->owner);
+    supervisor_arm(r->owner, r->wake_ms);
 }
 
 void runner_sample(struct runner *r)
