@@ -236,9 +236,26 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
     return cp;
 }
 
+/* Each cursor is a sync of its own, in one queue with the journal's: so many pushers move theirs less often, and a
+ * crash repeats more of each. */
+static int64_t checkpoint_share(const struct pusher *p)
+{
+    int64_t share = (int64_t)p->ops->running(p->ops->arg) * CHECKPOINT_SHARE_MS;
+    if (share > CHECKPOINT_LATEST_MS)
+        share = CHECKPOINT_LATEST_MS;
+    return share > CHECKPOINT_EVERY_MS ? share - CHECKPOINT_EVERY_MS : 0;
+}
+
+int64_t pusher_checkpoint_due(const struct pusher *p)
+{
+    bool alone = p->add_count + p->set_count == 0 && !p->stopping;
+    return p->checkpoint_at_ms + (alone ? p->checkpoint_share_ms : 0);
+}
+
 void pusher_checkpoint_begin(struct pusher *p, int64_t now)
 {
     p->checkpoint_at_ms = now + CHECKPOINT_EVERY_MS;
+    p->checkpoint_share_ms = checkpoint_share(p);
     pusher_compact(p);
     struct checkpoint *cp = draw(p, now);
     if (cp == NULL)

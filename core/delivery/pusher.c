@@ -473,10 +473,11 @@ int64_t pusher_step(struct pusher *p, int64_t now)
     at = watch_deadlines(p, now);
     wake = at < wake ? at : wake;
     if (p->dirty && p->writing == NULL) {
-        if (p->urgent || p->checkpoint_at_ms <= now)
+        at = pusher_checkpoint_due(p);
+        if (p->urgent || at <= now)
             pusher_checkpoint_begin(p, now);
         else
-            wake = p->checkpoint_at_ms < wake ? p->checkpoint_at_ms : wake;
+            wake = at < wake ? at : wake;
     } else if (p->writing != NULL && p->write_failed) {
         if (p->checkpoint_at_ms <= now) {
             p->write_failed = false;

@@ -551,6 +551,18 @@ static bool ask_aside_full(void *arg, enum aside_state state, uint64_t more)
                                : parked + more >= s->settings->park_max_bytes;
 }
 
+static uint32_t ask_running(void *arg)
+{
+    struct supervisor *s = arg;
+    uint32_t count = 0;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        count += r->pusher != NULL && r->process != NULL;
+    }
+    return count;
+}
+
 static void tell_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
 {
     struct supervisor *s = arg;
@@ -578,6 +590,7 @@ void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s)
         .durable = ask_durable,
         .source = &s->source,
         .aside_full = ask_aside_full,
+        .running = ask_running,
         .damage = tell_damage,
         .changed = tell_changed,
         .arg = s,
