@@ -37,7 +37,7 @@ PLUGHARD := $(SANFLAG)
 SANLINK  := -fsanitize=$(SANITIZE)
 endif
 OPT     ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Icore -Isdk -DHG_VERSION='"$(VERSION)"' -DHG_PREFIX='"$(PREFIX)"' \
+CPPFLAGS += -D_GNU_SOURCE -Icore -Isdk -Iplugins -DHG_VERSION='"$(VERSION)"' -DHG_PREFIX='"$(PREFIX)"' \
             -DHG_SYSCONFDIR='"$(SYSCONFDIR)"' -DHG_LIBEXEC='"$(LIBEXEC)"'
 CFLAGS  := -std=c11 $(OPT) $(WARN) $(HARDEN) -fvisibility=hidden -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := $(SANLINK) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(EXTRA_LDFLAGS)
@@ -50,6 +50,8 @@ PLUGIN_LDFLAGS := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-Bsymbolic -Wl,--ex
 LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
+# What the command line shares with pullers: one reader of CSV.
+CORE_C  += $(addprefix plugins/common/,camel.c csvcell.c csvread.c csvtable.c jsontext.c strbuf.c)
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
@@ -174,7 +176,7 @@ UNIT      := $(UNIT_C:%.c=$(BUILD)/%)
 TESTLIB_C := $(wildcard test/lib/*.c sdk/testkit*.c)
 TESTLIB_O := $(TESTLIB_C:%.c=$(BUILD)/%.o)
 LIBTEST   := $(BUILD)/libtest.a
-TEST_CPPFLAGS := -Itest/lib -Itest -Iplugins -DTEST_BUILD='"$(BUILD)"'
+TEST_CPPFLAGS := -Itest/lib -Itest -DTEST_BUILD='"$(BUILD)"'
 $(UNIT:%=%.o) $(TESTLIB_O): private CPPFLAGS += $(TEST_CPPFLAGS)
 
 $(LIBTEST): $(TESTLIB_O)

@@ -20,7 +20,8 @@
  * durable, together with the puller's place in its source. Pullers are provisional: what is marked so may still change
  * when ABI 1 is frozen.
  *
- * Change log: ABI 1.0 - first. (Until it is frozen it may still move.) */
+ * Change log: ABI 1.0 - first. (Until it is frozen it may still move.)
+ *             ABI 1.1 - HG_PLAN_AHEAD. */
 #ifndef HEADGATE_H
 #define HEADGATE_H
 
@@ -32,7 +33,7 @@ extern "C" {
 #endif
 
 #define HG_ABI_MAJOR 1
-#define HG_ABI_MINOR 0
+#define HG_ABI_MINOR 1
 
 /* Put before hg_plugin() so that it is visible in a plugin built with -fvisibility=hidden. */
 #define HG_EXPORT __attribute__((visibility("default")))
@@ -266,7 +267,8 @@ struct hg_api {
 enum hg_pusher_flag {
     HG_STABLE_BATCH = 1, /* after a crash the same rows come again as the same batch */
     HG_WHOLE_SETS = 2,   /* never part of a row set: `unit` of delivery is the set */
-    HG_MANUAL_START = 4  /* starts only with ENABLED=yes */
+    HG_MANUAL_START = 4, /* starts only with ENABLED=yes */
+    HG_PLAN_AHEAD = 8    /* with HG_STABLE_BATCH: many batches may come again, each as it was, not only the last. (1.1) */
 };
 
 struct hg_pusher {

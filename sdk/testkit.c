@@ -30,6 +30,13 @@ static const char *processor_refused(const struct hg_processor *p)
     return p->open && p->close && p->process ? NULL : "it lacks open, close or process";
 }
 
+static const char *puller_refused(const struct hg_puller *p)
+{
+    if (!p || p->size != sizeof(*p))
+        return "it is not a puller";
+    return p->open && p->close && p->pull ? NULL : "it lacks open, close or pull";
+}
+
 static const char *plugin_refused(const struct hg_plugin *p)
 {
     if (!p)
@@ -40,8 +47,10 @@ static const char *plugin_refused(const struct hg_plugin *p)
         return "its sizes are not those of this header";
     if (p->kind == HG_PROCESSOR)
         return processor_refused(p->processor);
+    if (p->kind == HG_PULLER)
+        return puller_refused(p->puller);
     if (p->kind != HG_PUSHER || !p->pusher || p->pusher->size != sizeof(*p->pusher))
-        return "it is not a pusher";
+        return "it is not a pusher, a processor or a puller";
     if (!p->pusher->open || !p->pusher->close || !p->pusher->push)
         return "it lacks open, close or push";
     return NULL;
@@ -61,6 +70,8 @@ struct testkit *testkit_link(const struct hg_plugin *(*entry)(void))
     kit->time_left = 30000;
     kit->origin = HG_LIVE;
     kit->attempt = 1;
+    kit->emit_most = EMIT_MOST;
+    kit->host.stop_at = -1;
     kit->host.kit = kit;
     pthread_mutex_init(&kit->host.lock, NULL);
     pthread_cond_init(&kit->host.settled_one, NULL);
@@ -111,19 +122,26 @@ static void logs_drop(struct hg_host *host)
     host->log_count = host->counter_count = 0;
 }
 
-/* What pushers and processors have in common. */
+/* What the kinds have in common. */
 struct callbacks {
     int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
     void (*stop)(void);
     int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
     void (*close)(void *state);
+    void (*reopen)(void *state);
+    int (*probe)(void *state);
 };
 
 static struct callbacks callbacks_of(const struct hg_plugin *p)
 {
+    const struct hg_processor *change = p->processor;
+    const struct hg_puller *in = p->puller;
+    const struct hg_pusher *out = p->pusher;
     if (p->kind == HG_PROCESSOR)
-        return (struct callbacks){p->processor->start, p->processor->stop, p->processor->open, p->processor->close};
-    return (struct callbacks){p->pusher->start, p->pusher->stop, p->pusher->open, p->pusher->close};
+        return (struct callbacks){change->start, change->stop, change->open, change->close, NULL, NULL};
+    if (p->kind == HG_PULLER)
+        return (struct callbacks){in->start, in->stop, in->open, in->close, in->reopen, in->probe};
+    return (struct callbacks){out->start, out->stop, out->open, out->close, out->reopen, out->probe};
 }
 
 int testkit_start(struct testkit *kit)
@@ -134,6 +152,7 @@ int testkit_start(struct testkit *kit)
     kit->host.fault[0] = '\0';
     kit->host.time_left = kit->time_left;
     kit->host.waited = 0;
+    kit->notified = 0;
     int rc = HG_OPEN_BROKEN;
     if (kit_config_fill(&kit->config, kit->plugin, kit->settings, kit->setting_count, kit->host.fault,
                         sizeof(kit->host.fault)))
@@ -144,6 +163,8 @@ int testkit_start(struct testkit *kit)
     kit->opened = kit->started && rc == HG_OPEN_OK;
     if (!kit->opened)
         testkit_stop(kit);
+    else if (kit->plugin->kind == HG_PULLER)
+        kit_notify(kit);
     return rc;
 }
 
@@ -251,16 +272,17 @@ int testkit_flush(struct testkit *kit)
 
 int testkit_probe(struct testkit *kit)
 {
+    const struct callbacks p = callbacks_of(kit->plugin);
     kit->host.fault[0] = '\0';
-    return kit->opened && kit->plugin->pusher && kit->plugin->pusher->probe ? kit->plugin->pusher->probe(kit->worker)
-                                                                            : 0;
+    return kit->opened && p.probe ? p.probe(kit->worker) : 0;
 }
 
 int testkit_reopen(struct testkit *kit)
 {
-    if (!kit->opened || !kit->plugin->pusher || !kit->plugin->pusher->reopen)
+    const struct callbacks p = callbacks_of(kit->plugin);
+    if (!kit->opened || !p.reopen)
         return 0;
-    kit->plugin->pusher->reopen(kit->worker);
+    p.reopen(kit->worker);
     return 1;
 }
 
@@ -351,7 +373,7 @@ void testkit_state_put(struct testkit *kit, const void *state, size_t len)
 {
     kit->host.state_len = 0;
     if (len > 0)
-        kit_api.state_set(&kit->host, state, len);
+        kit_state_put(&kit->host, state, len);
 }
 
 void testkit_settle(struct testkit *kit, size_t row)
@@ -375,6 +397,15 @@ void testkit_stopping(struct testkit *kit, int stopping)
 {
     pthread_mutex_lock(&kit->host.lock);
     kit->host.stopping = stopping;
+    kit->host.stop_at = -1;
+    pthread_mutex_unlock(&kit->host.lock);
+}
+
+void testkit_stop_after(struct testkit *kit, int64_t ms)
+{
+    pthread_mutex_lock(&kit->host.lock);
+    kit->host.stop_at = kit->host.waited + ms;
+    kit_stop_check(&kit->host);
     pthread_mutex_unlock(&kit->host.lock);
 }
 
@@ -400,8 +431,7 @@ void testkit_free(struct testkit **kit)
         return;
     testkit_stop(k);
     kit_made_drop(k);
-    for (size_t i = 0; i < k->row_count; i++)
-        kit_row_fini(&k->rows[i]);
+    kit_rows_cut(k, 0);
     for (size_t i = 0; i < k->setting_count; i++) {
         free(k->settings[i].name);
         free(k->settings[i].value);

@@ -1,4 +1,4 @@
-/* testkit.h - drives a pusher or a processor from plain C or cmocka, without a daemon.
+/* testkit.h - drives a pusher, a processor or a puller from plain C or cmocka, without a daemon.
  *
  * Copy testkit*.h and testkit*.c beside your test, or compile them where they are; they need libc only. The kit is what
  * headgate-host is to a plugin: it checks and fills the options, hands out rows, takes verdicts, keeps the durable
@@ -61,11 +61,48 @@ void testkit_attempt(struct testkit *kit, uint32_t attempt);
 /* Pushes `count` rows from `first` on; what push() returned. */
 int testkit_push(struct testkit *kit, size_t first, size_t count);
 
-/* Rows through a processor, as testkit_push(): what process() returned. A row's verdict is HG_OK where it goes on. Its
- * data and a tag (NULL: none of that name) as the processor left them. Provisional, as processors are. */
+/* Rows through a processor, as testkit_push(): what process() returned. A row's verdict is HG_OK where it goes on.
+ * Provisional, as processors are. */
 int testkit_process(struct testkit *kit, size_t first, size_t count);
+
+/* A row's data and one of its tags (NULL: none of that name) as the processor left them, or as the puller emitted them.
+ * Of what a puller emitted also the uuid and the index (-1: none). "" and -1 for a row that is not there. */
 const char *testkit_data(const struct testkit *kit, size_t row);
 const char *testkit_tag(const struct testkit *kit, size_t row, const char *name);
+const char *testkit_uuid(const struct testkit *kit, size_t row);
+int64_t testkit_index(const struct testkit *kit, size_t row);
+
+/* --- pullers (provisional, as they are) ---
+ *
+ * What is emitted becomes the kit's rows, one behind the other: testkit_row_count() is how many are durable. The
+ * position is the durable state: testkit_state(), testkit_state_put(). notify() is called from inside emit() and after
+ * open(), as the host does it. After a crash in the middle: testkit_stop(), testkit_state_put() an older position,
+ * testkit_start().
+ *
+ * emit() refuses what breaks the rules, with the pointer of the fault; but it is looser than the daemon, which also
+ * looks into nested values, numbers and texts. */
+
+/* pull() once. enum hg_pull_result; 0: not started, no puller, or it returned what is no result. testkit_fault() is
+ * what it gave to fail() meanwhile. */
+int testkit_pull(struct testkit *kit);
+/* As the host does for one run: again for as long as it returns HG_PULLED, `most` times at most; what the last one
+ * returned. */
+int testkit_run(struct testkit *kit, size_t most);
+
+/* Rows that the position lies behind: those after it would come again after a crash. */
+size_t testkit_placed(const struct testkit *kit);
+size_t testkit_notified(const struct testkit *kit); /* calls of notify() since testkit_start() */
+/* True: notify() is not called any more, as when the process ends between emit() and it. */
+void testkit_unnotified(struct testkit *kit, int unnotified);
+
+/* The next `times` emissions are answered with this of enum hg_emit_result, and nothing of them is taken. A refusal is
+ * of no set in particular. */
+void testkit_emit_fails(struct testkit *kit, size_t times, int result, const char *reason);
+/* No rows can be taken until emit() has waited for so long; -1: for good; 0: from now on they can. An emission that may
+ * wait for ever (wait_ms -1) then ends with the host's stop, so that stopping() is 1 after it. */
+void testkit_full(struct testkit *kit, int64_t ms);
+/* An emission of more rows is refused as a whole. Begins with 100000, as http.max_rows does. */
+void testkit_emit_most(struct testkit *kit, size_t rows);
 
 /* flush(), probe(), reopen(); 0 when the plugin has none. */
 int testkit_flush(struct testkit *kit);
@@ -99,6 +136,9 @@ void testkit_settle(struct testkit *kit, size_t row);
 void testkit_time_left(struct testkit *kit, int64_t ms);
 int64_t testkit_waited(const struct testkit *kit);
 void testkit_stopping(struct testkit *kit, int stopping);
+/* stopping() becomes 1, and a wait() is interrupted, when all waiting has come to so many milliseconds from now on: for
+ * what runs on until the host stops. */
+void testkit_stop_after(struct testkit *kit, int64_t ms);
 
 /* Lines logged since testkit_start(), from 0 on (at most 1000 are kept); NULL beyond. A counter; 0 when never counted.
  */

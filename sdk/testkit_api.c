@@ -249,11 +249,22 @@ static int api_stopping(const struct hg_host *host)
     return stopping;
 }
 
+void kit_stop_check(struct hg_host *host)
+{
+    if (host->stop_at < 0 || host->waited < host->stop_at)
+        return;
+    host->time_left += host->waited - host->stop_at; /* the wait was cut short */
+    host->waited = host->stop_at;
+    host->stop_at = -1;
+    host->stopping = 1;
+}
+
 static int api_wait(struct hg_host *host, int64_t ms)
 {
     struct hg_host *h = host_locked(host);
     h->time_left -= ms;
     h->waited += ms;
+    kit_stop_check(h);
     int over = !h->stopping;
     pthread_mutex_unlock(&h->lock);
     return over;
@@ -266,13 +277,18 @@ static size_t api_state_get(const struct hg_host *host, void *out, size_t size)
     return host->state_len;
 }
 
-static int api_state_set(struct hg_host *host, const void *state, size_t len)
+int kit_state_put(struct hg_host *host, const void *state, size_t len)
 {
     if (len > HG_STATE_MAX)
         return 0;
     memcpy(host->state, state, len);
     host->state_len = len;
     return 1;
+}
+
+static int api_state_set(struct hg_host *host, const void *state, size_t len)
+{
+    return host->kit->plugin->kind == HG_PUSHER && kit_state_put(host, state, len);
 }
 
 static int api_settled(const struct hg_host *host, const char *row_id)
@@ -318,4 +334,5 @@ const struct hg_api kit_api = {
     .settle_not_now = api_settle_not_now,
     .set_data = kit_set_data,
     .set_tag = kit_set_tag,
+    .emit = kit_emit,
 };

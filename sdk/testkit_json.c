@@ -109,6 +109,20 @@ int kit_json_only(struct hg_text text, struct hg_value *out)
     return at == text.len;
 }
 
+/* No deeper than nested_skip() has gone. */
+int kit_json_sound(struct hg_value value)
+{
+    struct hg_text key;
+    struct hg_value inner;
+    size_t at = 0;
+    if (value.type != HG_OBJECT && value.type != HG_ARRAY)
+        return 1;
+    while (kit_json_next(value.json, &at, &key, &inner))
+        if (!kit_json_sound(inner))
+            return 0;
+    return at + 1 == value.json.len;
+}
+
 int kit_json_next(struct hg_text container, size_t *at, struct hg_text *key, struct hg_value *out)
 {
     struct hg_value name = {0, {NULL, 0}};

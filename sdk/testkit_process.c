@@ -1,4 +1,5 @@
-/* A processor's side of the kit: process(), and what it made of the rows, which the kit keeps until the next call. */
+/* A processor's side of the kit: process(), and what it made of the rows, which the kit keeps until the next call.
+ * Looking at rows is the same for what a puller emitted. */
 #include "testkit.h"
 
 #include "testkit_inner.h"
@@ -47,6 +48,8 @@ int testkit_process(struct testkit *kit, size_t first, size_t count)
 
 static const struct hg_row *made_row(const struct testkit *kit, size_t row)
 {
+    if (kit->plugin->kind == HG_PULLER)
+        return row < kit->row_count ? &kit->rows[row] : NULL;
     return row >= kit->first && row - kit->first < kit->made.count ? &kit->made.rows[row - kit->first] : NULL;
 }
 
@@ -63,6 +66,18 @@ const char *testkit_tag(const struct testkit *kit, size_t row, const char *name)
         if (strcmp(made->tags[i], name) == 0)
             return made->values[i];
     return NULL;
+}
+
+const char *testkit_uuid(const struct testkit *kit, size_t row)
+{
+    const struct hg_row *made = made_row(kit, row);
+    return made ? made->uuid : "";
+}
+
+int64_t testkit_index(const struct testkit *kit, size_t row)
+{
+    const struct hg_row *made = made_row(kit, row);
+    return made ? made->index : -1;
 }
 
 /* --- what the processor is offered --- */

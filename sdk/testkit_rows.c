@@ -84,13 +84,11 @@ static int row_read(struct testkit *kit, struct hg_row *row, struct hg_text set,
     int has_index = kit_json_field(object, "index", &index) && index.type == HG_NUM;
     row->index = has_index ? strtoll(index.json.ptr, NULL, 10) : -1;
     row->data = span_copy(data.json);
-    row->client = strdup(kit->client);
-    row->received = kit->received;
-    ids_put(row, kit->set_count);
     return 1;
 }
 
-static int row_add(struct testkit *kit, struct hg_text set, struct hg_text object, uint32_t number)
+/* Its number, id and what the kit says of it. */
+static int row_place(struct testkit *kit, struct hg_row *row)
 {
     if ((kit->row_count & (kit->row_count - 1)) == 0) { /* full at powers of two */
         size_t cap = kit->row_count ? kit->row_count * 2 : 1;
@@ -99,36 +97,67 @@ static int row_add(struct testkit *kit, struct hg_text set, struct hg_text objec
             return kit_fault(kit, "no memory");
         kit->rows = rows;
     }
-    struct hg_row *row = &kit->rows[kit->row_count];
-    *row = (struct hg_row){.number = number};
-    if (!row_read(kit, row, set, object)) {
-        kit_row_fini(row);
-        return 0;
-    }
-    kit->row_count++;
+    row->client = strdup(kit->client);
+    row->received = kit->received;
+    ids_put(row, kit->set_count);
+    kit->rows[kit->row_count++] = *row;
     return 1;
+}
+
+int kit_row_add(struct testkit *kit, struct hg_row row)
+{
+    int ok = row.uuid && row.data ? row_place(kit, &row) : kit_fault(kit, "no memory");
+    if (!ok)
+        kit_row_fini(&row);
+    return ok;
+}
+
+static int object_add(struct testkit *kit, struct hg_text set, struct hg_text object, uint32_t number)
+{
+    struct hg_row row = {.number = number};
+    if (row_read(kit, &row, set, object))
+        return kit_row_add(kit, row);
+    kit_row_fini(&row);
+    return 0;
+}
+
+int kit_document_add(struct testkit *kit, struct hg_text json)
+{
+    struct hg_value set, rows, row;
+    size_t at = 0;
+    uint32_t number = 0;
+    struct hg_text key;
+    int ok = kit_json_only(json, &set) && set.type == HG_OBJECT;
+    if (ok && kit_json_field(set.json, "rows", &rows) && rows.type == HG_ARRAY)
+        while (ok && kit_json_next(rows.json, &at, &key, &row))
+            ok = object_add(kit, set.json, row.json, number++);
+    else if (ok && kit_json_field(set.json, "row", &row))
+        ok = object_add(kit, set.json, row.json, 0);
+    else
+        ok = kit_fault(kit, "neither {\"uuid\",\"row\"} nor {\"uuid\",\"rows\"}");
+    return ok;
+}
+
+void kit_rows_cut(struct testkit *kit, size_t count)
+{
+    while (kit->row_count > count)
+        kit_row_fini(&kit->rows[--kit->row_count]);
+}
+
+void kit_set_end(struct testkit *kit, size_t first)
+{
+    if (kit->row_count == first)
+        return;
+    kit->rows[kit->row_count - 1].last = 1;
+    kit->set_count++;
 }
 
 size_t testkit_rows(struct testkit *kit, const char *json)
 {
-    struct hg_value set, rows, row;
-    size_t before = kit->row_count, at = 0;
-    uint32_t number = 0;
-    struct hg_text key;
-    int ok = kit_json_only(kit_text(json), &set) && set.type == HG_OBJECT;
-    if (ok && kit_json_field(set.json, "rows", &rows) && rows.type == HG_ARRAY)
-        while (ok && kit_json_next(rows.json, &at, &key, &row))
-            ok = row_add(kit, set.json, row.json, number++);
-    else if (ok && kit_json_field(set.json, "row", &row))
-        ok = row_add(kit, set.json, row.json, 0);
-    else
-        ok = kit_fault(kit, "neither {\"uuid\",\"row\"} nor {\"uuid\",\"rows\"}");
-    while (!ok && kit->row_count > before)
-        kit_row_fini(&kit->rows[--kit->row_count]);
-    if (kit->row_count == before)
-        return 0;
-    kit->rows[kit->row_count - 1].last = 1;
-    kit->set_count++;
+    size_t before = kit->row_count;
+    if (!kit_document_add(kit, kit_text(json)))
+        kit_rows_cut(kit, before);
+    kit_set_end(kit, before);
     return kit->row_count - before;
 }
 

@@ -2,10 +2,12 @@
 """`make test`: builds, runs every group of tests one after the other, ends with 'N passed, N failed'.
 
 A group is a goal of the Makefile that leaves 'PASSED FAILED' in BUILD/results/GROUP. A group that fails without saying
-how many, or that takes longer than it may, counts as one failure. Logs of all groups stay in BUILD/results/GROUP.log.
+how many, or that takes longer than it may, counts as one failure. Logs of all groups stay in BUILD/results/GROUP.log;
+what failed is named again at the end, in lines `FAILED WHAT - REASON (GROUP)`.
 """
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +54,11 @@ def run_group(goals, options, minutes, log):
     return status == 0
 
 
+def named(log):
+    """What the group said failed: the lines of pytest's summary, and those of tally.py."""
+    return re.findall(r"^(?:FAILED|ERROR) (?:test|plugins)/.*", log.read_text(errors="replace"), re.M)
+
+
 def counts_of(files):
     passed = failed = 0
     for f in files:
@@ -69,7 +76,7 @@ def main():
     a = ap.parse_args()
     results = Path(a.build) / "results"
     results.mkdir(parents=True, exist_ok=True)
-    lines, passed, failed, began = [], 0, 0, time.monotonic()
+    lines, failures, passed, failed, began = [], [], 0, 0, time.monotonic()
     for name, goals, below, writes, minutes in GROUPS:
         if a.only and name not in a.only + ["build"]:
             continue
@@ -81,11 +88,15 @@ def main():
         parallel = [f"-j{a.jobs}"] if name == "build" else []
         good = run_group(goals, [f"BUILD={a.build}", f"JOBS={a.jobs}", *parallel], minutes, results / f"{name}.log")
         p, q = counts_of(mine)
+        what = [f"{line} ({name})" for line in named(results / f"{name}.log")]
         if not good and q == 0:
             q = 1
+        if not good and not what:
+            what = [f"FAILED {name} - it named nothing: see {results / name}.log"]
+        failures += what
         passed, failed = passed + p, failed + q
         lines.append(f"{name:8} {p:6} passed {q:4} failed {time.monotonic() - start:7.0f} s")
-    print("\n" + "\n".join(lines))
+    print("\n" + "\n".join(lines + failures))
     print(f"in {(time.monotonic() - began) / 60:.1f} minutes")
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed else 0

@@ -159,6 +159,7 @@ static void count_stored(struct pending *p)
 void pending_answer(struct pending *p)
 {
     struct http_request *r = p->request;
+    pending_account(p, p->outcome == OUTCOME_STORED);
     switch (p->outcome) {
     case OUTCOME_STORED: count_stored(p); break;
     case OUTCOME_REPLAYED: break;

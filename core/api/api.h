@@ -23,6 +23,7 @@ struct api {
     struct supervisor *supervisor;
     struct daemon *daemon;
     struct access *access;
+    struct backlog *backlog;
     unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
     uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
@@ -70,7 +71,7 @@ int api_add_puller(struct buf *b, const struct runner *r) MUST_CHECK;
 int api_add_pullers(struct buf *b, struct supervisor *s) MUST_CHECK;
 bool api_is_puller(const struct runner *r);
 /* receipts.c */
-api_route api_batch, api_receipts;
+api_route api_batch, api_receipts, api_rowsets;
 /* dead.c */
 api_route api_dead_list, api_dead_show, api_dead_retry, api_dead_drop, api_dead_retry_all, api_dead_drop_all;
 /* replays.c */
@@ -79,6 +80,9 @@ api_route api_replay_start, api_replay_list, api_replay_show, api_replay_end;
 struct journal_segment api_segment_of(struct api *api, int64_t wall_us);
 /* export.c */
 api_route api_export;
+/* clients.c; all that are known, as an array's elements */
+api_route api_clients_list;
+int api_add_clients(struct buf *b, struct api *api) MUST_CHECK;
 /* metrics.c */
 api_route api_metrics;
 /* setrows.c */

@@ -56,6 +56,7 @@ bool daemon_draining(const struct daemon *d)
 bool daemon_ready(struct daemon *d, char *why, size_t size)
 {
     struct journal_health health;
+    journal_try(d->journal); /* while no rows come nothing else would show that the disk has failed */
     journal_health(d->journal, &health);
     const char *blocked = supervisor_blocked(d->supervisor);
     why[0] = '\0';
@@ -63,6 +64,8 @@ bool daemon_ready(struct daemon *d, char *why, size_t size)
         snprintf(why, size, "draining: no more rows are taken");
     else if (health.intake != ERR_OK)
         snprintf(why, size, "%s: %s", health.intake == ERR_FULL ? "the journal is full" : "disk error", health.text);
+    else if (health.trial != ERR_OK)
+        snprintf(why, size, "disk error: %s", health.trial_text);
     else if (blocked != NULL)
         snprintf(why, size, "%s", blocked);
     return why[0] == '\0';
@@ -138,6 +141,13 @@ void daemon_look(struct daemon *d)
     const char *refusing = refusal_of(ending, blocked);
     intake_set_refusing_as(d->intake, word, refusing);
     loops_refuse(d->loops, word, refusing);
+    if (health.trial != d->journal_trial) {
+        d->journal_trial = health.trial;
+        if (health.trial == ERR_OK)
+            LOG(LOG_INFO, "disk.good", "the disk takes what is written again");
+        else
+            LOG(LOG_ERROR, "disk.error", health.trial_text);
+    }
     if (health.intake == d->journal_intake)
         return;
     d->journal_intake = health.intake;
@@ -213,7 +223,7 @@ int daemon_reload(struct daemon *d, struct buf *changed, struct buf *restart, st
     }
     d->conf = fresh;
     d->settings = conf_settings(fresh);
-    if (quota_configure(d->quota, fresh) != ERR_OK)
+    if (daemon_limit_clients(d) != ERR_OK)
         LOG(LOG_ERROR, "reload.no_memory", "the limits of clients stay as they were");
     conf_free(&before);
     daemon_set_log(d->settings);
@@ -274,12 +284,15 @@ static int bring_up(struct daemon *d)
         code = daemon_open_tls(d);
     if (code == EXIT_OK)
         code = daemon_open_supervisor(d, fresh);
+    if (code == EXIT_OK)
+        code = daemon_count_clients(d);
     d->api = (struct api){.loop = &d->loop,
                           .journal = d->journal,
                           .supervisor = d->supervisor,
                           .daemon = d,
                           .generation = 1,
                           .access = d->access,
+                          .backlog = d->backlog,
                           .history = d->history,
                           .recent = d->recent,
                           .rows_auth = d->settings->http_auth,
@@ -317,6 +330,7 @@ static int run(struct daemon *d)
     supervisor_free(&d->supervisor);
     keyring_free(&d->keyring);
     quota_free(&d->quota);
+    backlog_free(&d->backlog);
     daemon_close_access(d);
     daemon_close_tls(d);
     refusals_free(&d->refusals);
@@ -375,9 +389,9 @@ int daemon_run(const struct daemon_options *options)
     d->refusals = refusals_new();
     d->keyring = keyring_new();
     d->quota = quota_new();
+    d->backlog = backlog_new();
     d->history = history_new(d->began_ms);
-    if (d->refusals == NULL || d->keyring == NULL || d->history == NULL || d->quota == NULL ||
-        quota_configure(d->quota, d->conf) != ERR_OK)
+    if (d->refusals == NULL || d->keyring == NULL || d->history == NULL || d->quota == NULL || d->backlog == NULL)
         return EXIT_INTERNAL_FAULT;
     return run(d);
 }

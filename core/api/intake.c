@@ -75,6 +75,18 @@ static bool over_quota(const struct intake *i, const struct http_request *r, uin
     return true;
 }
 
+/* The same for what waits in the journal. What is let in is counted until the request is over. */
+static bool over_backlog(const struct intake *i, const struct http_request *r, uint64_t bytes, struct http_problem *out)
+{
+    struct backlog *b = i->options.backlog;
+    uint32_t wait = b == NULL ? 0 : backlog_take(b, r->caller.client, bytes, clock_ms());
+    if (wait == 0)
+        return false;
+    *out = refusal_plain(429, "undelivered", "this client has as much undelivered as it may have; send it again later");
+    out->retry_after = wait;
+    return true;
+}
+
 /* The first thing that is wrong with a head. */
 static bool head_refused(const struct intake *i, struct http_request *r, enum path path, struct http_problem *out)
 {
@@ -86,7 +98,7 @@ static bool head_refused(const struct intake *i, struct http_request *r, enum pa
         return REFUSE(403, "forbidden", "a page of another site may not send rows");
     if (caller_refused(i, r, out))
         return true;
-    if (over_quota(i, r, 0, 0, out))
+    if (over_quota(i, r, 0, 0, out) || over_backlog(i, r, 0, out))
         return true;
     const char *refusing = atomic_load(&i->refusing);
     if (refusing != NULL)
@@ -144,18 +156,29 @@ static uint64_t rows_of(const struct row_set *sets, uint32_t count)
     return rows;
 }
 
+/* Its client pays for it. */
+static bool let_in(struct pending *p, uint64_t rows, struct http_problem *why)
+{
+    struct http_request *r = p->request;
+    if (over_backlog(p->intake, r, r->body.len, why))
+        return false;
+    p->taken_bytes = p->intake->options.backlog == NULL ? 0 : r->body.len;
+    return !over_quota(p->intake, r, rows, r->body.len, why);
+}
+
 static void take(struct intake *i, struct http_request *r, bool older, bool ndjson)
 {
     uint32_t count;
     struct http_problem problem;
     const struct row_set *sets = scan_sets(i->scan, &count);
-    if (over_quota(i, r, rows_of(sets, count), r->body.len, &problem)) {
-        http_problem(r, &problem);
-        return;
-    }
     struct pending *p = pending_take(i, r);
     if (p == NULL) {
         refuse_code(r, ERR_NOMEM);
+        return;
+    }
+    if (!let_in(p, rows_of(sets, count), &problem)) {
+        http_problem(r, &problem);
+        pending_give(&p);
         return;
     }
     p->older = older;

@@ -11,6 +11,7 @@
 #include "api/keyring.h"
 #include "api/quota.h"
 #include "api/refusals.h"
+#include "delivery/backlog.h"
 #include "http/http.h"
 #include "journal/journal.h"
 
@@ -40,7 +41,8 @@ enum { WAIT_MAX_S = 300 };
 struct intake_options {
     struct journal *journal;
     struct keyring *keyring;
-    struct quota *quota; /* NULL: nobody has limits */
+    struct quota *quota;     /* NULL: nobody has limits */
+    struct backlog *backlog; /* NULL: nobody is counted */
     struct refusals *refusals;
     struct intake_rules rules;
     struct access *access; /* with `auth` neither unset nor none */

@@ -138,6 +138,7 @@ static int loop_intake(struct loop *loop, const struct loops_options *options)
         .journal = options->api->journal,
         .keyring = options->keyring,
         .quota = options->quota,
+        .backlog = options->backlog,
         .refusals = options->refusals,
         .rules = options->rules,
         .other = {.head = bounce_head, .request = bounce_request, .arg = &loop->way},

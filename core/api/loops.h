@@ -16,6 +16,7 @@ struct loops_options {
     struct api *api;
     struct keyring *keyring;
     struct quota *quota;
+    struct backlog *backlog;
     struct refusals *refusals;
     struct http_budget *budget;
     _Atomic uint32_t *places; /* http_server_share, with the main loop's server */

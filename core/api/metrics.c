@@ -362,6 +362,26 @@ static void say_plugin_counts(struct text *t, struct api *api)
     }
 }
 
+/* --- clients --- */
+
+static void say_clients(struct text *t, struct api *api)
+{
+    static const enum metric metrics[] = {M_client_undelivered_bytes, M_client_undelivered_limit_bytes,
+                                          M_client_undelivered_refused};
+    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
+        struct backlog_client c;
+        family(t, metrics[i]);
+        for (uint32_t n = 0; backlog_client_at(api->backlog, n, &c); n++) {
+            char labels[CLIENT_MAX + 16];
+            if (c.name[0] == '\0' && c.bytes == 0)
+                continue;
+            snprintf(labels, sizeof labels, "client=\"%s\"", c.name);
+            const double values[] = {(double)c.bytes, (double)c.limit, (double)c.refused};
+            sample(t, metrics[i], labels, values[i]);
+        }
+    }
+}
+
 /* --- the daemon --- */
 
 static uint64_t own_memory(void)
@@ -458,6 +478,7 @@ void api_metrics(struct api *api, struct http_request *r, const struct api_param
     say_states(&t, api);
     say_pullers(&t, api);
     say_plugin_counts(&t, api);
+    say_clients(&t, api);
     say_journal(&t, api);
     say_memory(&t, api);
     family(&t, M_build_info);

@@ -36,6 +36,7 @@ struct daemon {
     struct recent *recent;
     struct keyring *keyring;
     struct quota *quota;
+    struct backlog *backlog;
     struct access *access;
     struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;
@@ -55,6 +56,7 @@ struct daemon {
     uv_work_t audit_work;
     char data_dir[4096]; /* as at the start: a worker thread may look at it */
     int journal_intake;  /* as logged last */
+    int journal_trial;   /* the same */
     int exit_code;
     char admin_bound[LISTENERS_MAX][128];
     int admin_count;
@@ -93,6 +95,10 @@ int daemon_open_servers(struct daemon *d);
 int daemon_open_loops(struct daemon *d);
 struct http_limits daemon_limits(const struct settings *s);
 struct intake_rules daemon_rules(const struct settings *s);
+
+/* clients.c: limits of clients that change with a reload, and what they have undelivered at the start */
+int daemon_limit_clients(struct daemon *d) MUST_CHECK; /* ERR_NOMEM: those of before stay, some of them */
+int daemon_count_clients(struct daemon *d);
 
 /* daemon.c: what intake shall answer now */
 /* Why no rows of a puller are taken; NULL: they are, as far as the journal can. While the daemon stops they are, until

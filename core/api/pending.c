@@ -36,6 +36,7 @@ struct pending *pending_take(struct intake *i, struct http_request *r)
     p->intake = i;
     p->request = r;
     p->older = p->ndjson = p->keyed = p->entered = false;
+    p->taken_bytes = 0;
     p->wait_s = p->waited = 0;
     i->busy++;
     return p;
@@ -58,12 +59,25 @@ static void pending_free(struct pending *p)
     free(p);
 }
 
+void pending_account(struct pending *p, bool stored)
+{
+    struct backlog *b = p->intake->options.backlog;
+    const char *client = p->request->caller.client;
+    for (uint32_t d = 0; b != NULL && stored && d < p->count; d++)
+        backlog_store(b, client, p->positions[d], record_length(&p->records[d]));
+    if (p->taken_bytes > 0)
+        backlog_give(b, client, p->taken_bytes);
+    p->taken_bytes = 0;
+}
+
 void pending_give(struct pending **at)
 {
     struct pending *p = *at;
     struct intake *i = p->intake;
     *at = NULL;
     i->busy--;
+    if (p->taken_bytes > 0)
+        pending_account(p, false);
     if (i->spare_count >= SPARE_PENDING || bytes_held(p) > SPARE_BYTES) {
         pending_free(p);
         return;

@@ -40,7 +40,8 @@ struct pending {
     uint32_t span_cap, span_count;
     struct buf text;
     bool older, ndjson;
-    bool keyed, entered; /* has a key; is in the keyring */
+    uint64_t taken_bytes; /* of its client's account */
+    bool keyed, entered;  /* has a key; is in the keyring */
     struct keyring_entry key;
     uint64_t found; /* position of the first record that the key names */
     uv_work_t work;
@@ -87,6 +88,8 @@ struct intake {
 /* NULL when out of memory. */
 struct pending *pending_take(struct intake *i, struct http_request *r);
 void pending_give(struct pending **p);
+/* Its outcome is known: what was let in for its client is there now, or it is not. While the request lives. */
+void pending_account(struct pending *p, bool stored);
 void pendings_free(struct intake *i);
 /* Take over what was scanned: records with their contexts, spans and what the answer will say. The body stays where it
  * is. ERR_NOMEM, ERR_FULL (no room in the memory budget for it). */

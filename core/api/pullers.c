@@ -50,6 +50,10 @@ int api_add_puller(struct buf *b, const struct runner *r)
     if (code == ERR_OK)
         code = buf_add_json(b, slice_of(r->instance.common.every.text));
     if (code == ERR_OK)
+        code = buf_adds(b, ",\"client\":");
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(r->instance.common.client == NULL ? "" : r->instance.common.client));
+    if (code == ERR_OK)
         code = add_numbers(b, r->puller);
     if (code == ERR_OK)
         code = buf_adds(b, ",\"error\":");

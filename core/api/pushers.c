@@ -198,7 +198,11 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
     if (code == ERR_OK)
         code = api_add_pullers(&b, api->supervisor);
     if (code == ERR_OK)
-        code = buf_addc(&b, ',');
+        code = buf_adds(&b, ",\"clients\":[");
+    if (code == ERR_OK)
+        code = api_add_clients(&b, api);
+    if (code == ERR_OK)
+        code = buf_adds(&b, "],");
     if (code == ERR_OK)
         code = add_journal(&b, api);
     if (code == ERR_OK)

@@ -13,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 20, RECORD_MAX = 80 << 20, TAGS_BYTES = 32 << 10 };
+enum {
+    PAGE = 20,
+    RECORD_MAX = 80 << 20,
+    TAGS_BYTES = 32 << 10,
+    SETS_LOOK = 100000, /* entries of the index that one request looks at */
+};
 
 struct batch {
     uint64_t position;
@@ -22,6 +27,7 @@ struct batch {
     int64_t received_us;
     uint64_t uuid_hash;
     struct buf uuid, tags; /* tags: a JSON object */
+    char client[CLIENT_MAX + 1];
 };
 
 struct pending_settle {
@@ -49,7 +55,9 @@ struct receipt_job {
     uint32_t count, done;
     struct picture *pictures; /* of batch `done` */
     size_t picture_count;
-    bool by_uuid;
+    bool by_uuid, by_time;
+    int64_t from_us, to_us;
+    uint32_t limit;
     char client[CLIENT_MAX + 1]; /* "": of whomever they are */
     struct buf uuid;
     uint64_t before, next;
@@ -67,6 +75,16 @@ static bool theirs(const struct receipt_job *job, const struct record *record)
     struct slice client;
     return job->client[0] == '\0' ||
            (context_get(record->context, CONTEXT_CLIENT, &client) && slice_is(client, job->client));
+}
+
+static void set_client(char out[CLIENT_MAX + 1], struct slice context)
+{
+    struct slice client;
+    out[0] = '\0';
+    if (context_get(context, CONTEXT_CLIENT, &client) && client.len <= CLIENT_MAX) {
+        memcpy(out, client.ptr, client.len);
+        out[client.len] = '\0';
+    }
 }
 
 static int load_batch(struct receipt_job *job, uint64_t position, struct slice want_uuid)
@@ -91,6 +109,7 @@ static int load_batch(struct receipt_job *job, uint64_t position, struct slice w
         b->rows = record.rows;
         b->received_us = record.received_us;
         b->uuid_hash = hash_bytes(uuid);
+        set_client(b->client, record.context);
         buf_init(&b->uuid, UUID_MAX_BYTES);
         buf_init(&b->tags, TAGS_BYTES);
         job->count++;
@@ -114,6 +133,23 @@ static void find_by_uuid(struct receipt_job *job)
     }
     if (found > PAGE)
         job->next = positions[PAGE - 1];
+}
+
+/* What went, or is not theirs after all, is left out: a page may hold less than it could, or nothing. */
+static void find_by_time(struct receipt_job *job)
+{
+    uint64_t positions[PAGE], before = job->before;
+    uint32_t found = 0;
+    struct journal_sets what = {.from_us = job->from_us, .to_us = job->to_us};
+    if (job->client[0] != '\0')
+        what.client = slice_of(job->client);
+    job->code = journal_find_sets(job->api->journal, &what, &before, SETS_LOOK, positions, job->limit, &found);
+    for (uint32_t i = 0; job->code == ERR_OK && i < found; i++) {
+        int code = load_batch(job, positions[i], (struct slice){NULL, 0});
+        if (code != ERR_NOTFOUND && code != ERR_GONE && code != ERR_DAMAGED)
+            job->code = code;
+    }
+    job->next = before;
 }
 
 /* --- step 2: the picture (loop thread) --- */
@@ -286,6 +322,11 @@ static int add_receipt(struct receipt_job *job, const struct batch *b)
         code = buf_addf(out, ",\"rows\":%u,\"received\":", b->rows);
     if (code == ERR_OK)
         code = api_time(out, b->received_us);
+    if (code == ERR_OK && b->client[0] != '\0') {
+        code = buf_adds(out, ",\"client\":");
+        if (code == ERR_OK)
+            code = buf_add_json(out, slice_of(b->client));
+    }
     if (code == ERR_OK)
         code = buf_adds(out, ",\"tags\":");
     if (code == ERR_OK)
@@ -326,6 +367,8 @@ static void run_find(uv_work_t *work)
     struct receipt_job *job = work->data;
     if (job->by_uuid)
         find_by_uuid(job);
+    else if (job->by_time)
+        find_by_time(job);
     else
         job->code = load_batch(job, job->before, (struct slice){NULL, 0});
 }
@@ -451,17 +494,22 @@ static void answer_page(struct receipt_job *job)
     struct buf b;
     buf_init(&b, API_BODY_MAX);
     int code = job->code;
-    if (code == ERR_OK && job->count == 0 && job->before == UINT64_MAX)
+    if (code == ERR_OK && job->by_uuid && job->count == 0 && job->before == UINT64_MAX)
         code = ERR_NOTFOUND;
     if (code != ERR_OK) {
         api_error(r, code, code == ERR_NOTFOUND ? "no row set of this uuid is here" : err_text(code));
         return;
     }
-    code = buf_adds(&b, "{\"uuid\":");
+    code = buf_addc(&b, '{');
+    if (code == ERR_OK && job->by_uuid) {
+        code = buf_adds(&b, "\"uuid\":");
+        if (code == ERR_OK)
+            code = buf_add_json(&b, buf_slice(&job->uuid));
+        if (code == ERR_OK)
+            code = buf_addc(&b, ',');
+    }
     if (code == ERR_OK)
-        code = buf_add_json(&b, buf_slice(&job->uuid));
-    if (code == ERR_OK)
-        code = buf_adds(&b, ",\"batches\":[");
+        code = buf_adds(&b, "\"batches\":[");
     if (code == ERR_OK)
         code = buf_add(&b, job->out.ptr, job->out.len);
     if (code == ERR_OK)
@@ -485,6 +533,63 @@ void api_receipts(struct api *api, struct http_request *r, const struct api_para
     if (http_query(r, "after", after, sizeof after) > 0)
         job->before = strtoull(after, NULL, 10);
     job_start(job);
+}
+
+/* A moment of the query; the sentence for what is wrong with it, or NULL. */
+static const char *read_moment(const struct http_request *r, const char *name, int64_t *us)
+{
+    char text[64];
+    long len = http_query(r, name, text, sizeof text);
+    if (len == -2 || (len > 0 && api_time_parse(text, us) != ERR_OK))
+        return "from and to are RFC 3339, or a duration back from now such as 2h";
+    return NULL;
+}
+
+static const char *read_wish(const struct http_request *r, struct receipt_job *job)
+{
+    char text[CLIENT_MAX + 1], *end;
+    const char *wrong = read_moment(r, "from", &job->from_us);
+    if (wrong == NULL)
+        wrong = read_moment(r, "to", &job->to_us);
+    long len = http_query(r, "client", text, sizeof text);
+    if (len == -2 || (len > 0 && !client_valid(slice_of(text))))
+        return "client is 1 to 64 letters, digits and ._@-";
+    if (len > 0 && job->client[0] != '\0' && strcmp(text, job->client) != 0)
+        job->from_us = job->to_us; /* others' are not there */
+    if (len > 0 && job->client[0] == '\0')
+        memcpy(job->client, text, sizeof text);
+    len = http_query(r, "limit", text, sizeof text);
+    unsigned long limit = len > 0 ? strtoul(text, &end, 10) : PAGE;
+    if (len == -2 || (len > 0 && (*end != '\0' || limit < 1)))
+        return "limit is a number from 1";
+    job->limit = limit < PAGE ? (uint32_t)limit : PAGE;
+    len = http_query(r, "after", text, sizeof text);
+    if (len > 0)
+        job->before = strtoull(text, &end, 10);
+    if (len == -2 || (len > 0 && *end != '\0'))
+        return "after is the next of the answer before";
+    return wrong;
+}
+
+void api_rowsets(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct receipt_job *job = job_for(api, answer_page, r);
+    (void)params;
+    if (job == NULL) {
+        api_error(r, ERR_NOMEM, "out of memory");
+        return;
+    }
+    job->by_time = true;
+    job->before = UINT64_MAX;
+    job->from_us = INT64_MIN;
+    job->to_us = INT64_MAX;
+    const char *wrong = read_wish(r, job);
+    if (wrong == NULL) {
+        job_start(job);
+        return;
+    }
+    job_free(job);
+    api_problem(r, 422, "schema", wrong);
 }
 
 /* --- waiting for a receipt --- */

@@ -148,6 +148,7 @@ int daemon_open_loops(struct daemon *d)
         .api = &d->api,
         .keyring = d->keyring,
         .quota = d->quota,
+        .backlog = d->backlog,
         .refusals = d->refusals,
         .budget = &d->budget,
         .places = &d->places,
@@ -170,6 +171,7 @@ int daemon_open_intake(struct daemon *d)
         .journal = d->journal,
         .keyring = d->keyring,
         .quota = d->quota,
+        .backlog = d->backlog,
         .refusals = d->refusals,
         .rules = daemon_rules(d->settings),
         .access = d->access,
@@ -196,6 +198,14 @@ static const char *on_emission(void *arg)
     return daemon_refusing(arg);
 }
 
+static const char *on_admit(void *arg, const char *client, uint64_t rows, uint64_t bytes)
+{
+    const struct daemon *d = arg;
+    return quota_take(d->quota, client, rows, bytes, clock_ms()) == 0
+               ? NULL
+               : "its client has used up what it may send in a second (clients.rows_per_second, bytes_per_second)";
+}
+
 int daemon_open_supervisor(struct daemon *d, bool fresh)
 {
     struct buf faults;
@@ -210,6 +220,8 @@ int daemon_open_supervisor(struct daemon *d, bool fresh)
         .fresh = fresh,
         .drained = on_settled,
         .refusing = on_emission,
+        .admit = on_admit,
+        .backlog = d->backlog,
         .arg = d,
     };
     int code = supervisor_new(&d->supervisor, &options, d->conf, &faults, &running, &e);

@@ -1,13 +1,13 @@
 /* `headgate journal verify|dump|repair`: a stopped daemon's journal, read-only; `repair` writes a new one beside it.
  *
  * All walking is journal_walk's; this counts and prints. Damage makes the exit code 65, a disk that fails 74. */
-#include "cli/cell.h"
 #include "cli/cli.h"
 
 #include "base/sys.h"
 #include "cli/args.h"
 #include "cli/human.h"
 #include "cli/say.h"
+#include "common/csvcell.h"
 #include "conf/conf.h"
 #include "journal/journal.h"
 
@@ -234,7 +234,7 @@ static int dump_position(struct dump *d, const struct record *record, const char
         code = buf_add_json(&d->line, name);
     if (code == ERR_OK)
         code = buf_addf(&d->line, ",\"received\":\"%s\",\"at\":", received);
-    bool text = cell_utf8(record->data) == record->data.len;
+    bool text = csvcell_utf8((struct hg_text){record->data.ptr, record->data.len}) == record->data.len;
     if (code == ERR_OK && text)
         code = buf_add_json(&d->line, record->data);
     for (size_t i = 0; code == ERR_OK && !text && i < record->data.len; i++)

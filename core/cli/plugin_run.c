@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,13 +401,13 @@ static int read_fault(struct plugin_run *r)
     const char *text = args_value(&r->args, OPT_FAULT, NULL);
     if (text == NULL)
         return EXIT_DONE;
-    const char *colon = strchr(text, ':');
-    char *end = NULL;
-    r->share = colon == NULL ? NAN : strtod(colon + 1, &end);
+    const char *colon = strchr(text, ':'), *number = colon == NULL ? "" : colon + 1;
+    char *end;
+    r->share = strtod(number, &end);
     r->strike = strncmp(text, "retry:", 6) == 0  ? STRIKE_RETRY
                 : strncmp(text, "kill:", 5) == 0 ? STRIKE_KILL
                                                  : STRIKE_NONE;
-    if (r->strike == STRIKE_NONE || end == colon + 1 || *end != '\0' || !(r->share >= 0 && r->share < 1))
+    if (r->strike == STRIKE_NONE || end == number || *end != '\0' || !(r->share >= 0 && r->share < 1))
         return say_error(EXIT_USAGE, "--fault: expected retry:P or kill:P with P from 0 to below 1, found \"%s\"",
                          text);
     return EXIT_DONE;

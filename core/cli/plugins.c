@@ -95,6 +95,8 @@ static void describe_text(const struct plugin_file *f)
            f->path, d->max_parallel == 0 ? "any number" : "at most ", d->max_parallel);
     if ((d->flags & HG_STABLE_BATCH) != 0)
         printf("after a crash the same rows come again as the same batch\n");
+    if ((d->flags & HG_PLAN_AHEAD) != 0)
+        printf("batches are written down ahead, and many of them may come again\n");
     if ((d->flags & HG_MANUAL_START) != 0)
         printf("starts only with ENABLED=yes\n");
     for (size_t i = 0; i < d->count; i++) {

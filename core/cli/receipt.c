@@ -1,4 +1,5 @@
-/* `headgate receipt`: where each pusher is with a row set, asked by its id, by a row's id, or by uuid. */
+/* `headgate receipt`: where each pusher is with a row set, asked by its id, by a row's id, or by uuid; `headgate
+ * rowsets`: the same of those that a client sent, or that came in some time. */
 #include "cli/cli.h"
 
 #include "base/id.h"
@@ -10,10 +11,12 @@
 static void receipt_head(const json_t *receipt)
 {
     char received[HUMAN_MAX], line[1024];
+    const char *client = js_text(receipt, "client");
     human_time(js_text(receipt, "received"), received);
     printf("%s\n", js_text(receipt, "id"));
-    snprintf(line, sizeof line, "uuid %s, %lld rows, received %s: %s", js_text(receipt, "uuid"),
-             js_integer(receipt, "rows"), received, js_text(receipt, "outcome"));
+    snprintf(line, sizeof line, "uuid %s, %s%s%s%lld rows, received %s: %s", js_text(receipt, "uuid"),
+             client[0] == '\0' ? "" : "of ", client, client[0] == '\0' ? "" : ", ", js_integer(receipt, "rows"),
+             received, js_text(receipt, "outcome"));
     say_wrapped(stdout, 4, GRID_WIDTH, line, false);
 }
 
@@ -57,9 +60,9 @@ static int receipt_page(const json_t *page)
             putchar('\n');
         exit = receipt_show(json_array_get(batches, i));
     }
-    if (json_array_size(batches) == 0)
-        return say_error(EXIT_REFUSED, "no row set with this uuid is there (or none is there any more)");
     const char *next = js_text(page, "next");
+    if (json_array_size(batches) == 0 && next[0] == '\0')
+        return say_error(EXIT_REFUSED, "no such row set is there (or none is there any more)");
     if (next[0] != '\0')
         printf("\nThere are older ones: --after %s\n", next);
     return exit;
@@ -94,6 +97,32 @@ int verb_receipt(int argc, char **argv)
         exit = session_list(&s, &answer);
     if (exit == EXIT_DONE && answer != NULL)
         exit = one ? receipt_show(answer) : receipt_page(answer);
+    json_decref(answer);
+    session_close(&s);
+    return exit;
+}
+
+int verb_rowsets(int argc, char **argv)
+{
+    struct session s;
+    json_t *answer = NULL;
+    int exit = session_open(&s, "rowsets", argc, argv, 0, 0);
+    if (exit == EXIT_DONE)
+        exit = session_path(&s, "/v1/rowsets", NULL, "");
+    if (exit == EXIT_DONE)
+        exit = session_query(&s, "client", OPT_BY_CLIENT);
+    if (exit == EXIT_DONE)
+        exit = session_query_when(&s, "from", OPT_FROM_TIME);
+    if (exit == EXIT_DONE)
+        exit = session_query_when(&s, "to", OPT_TO_TIME);
+    if (exit == EXIT_DONE)
+        exit = session_query(&s, "limit", OPT_PAGE_LIMIT);
+    if (exit == EXIT_DONE)
+        exit = session_query(&s, "after", OPT_AFTER);
+    if (exit == EXIT_DONE)
+        exit = session_list(&s, &answer);
+    if (exit == EXIT_DONE && answer != NULL)
+        exit = receipt_page(answer);
     json_decref(answer);
     session_close(&s);
     return exit;

@@ -5,11 +5,15 @@
 #include "cli/rowfile.h"
 
 #include "cli/js.h"
+#include "common/camel.h"
 #include "rows/rows.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+
+static_assert((int)CAMEL_MAX == (int)KEY_MAX_BYTES, "a name that fits a column fits a row");
 
 static const struct {
     const char *name;
@@ -79,7 +83,7 @@ int rowfile_open(struct rowfile *f, struct input *input, const struct rowfile_op
 {
     *f = (struct rowfile){.input = input, .options = *options};
     const char *dot = strrchr(input->name, '.');
-    csv_init(&f->csv, ',');
+    csvtable_init(&f->table, ',', options->decimal);
     jsplit_init(&f->split);
     buf_init(&f->text, JSPLIT_VALUE_MAX);
     if (f->options.format == ROWFILE_UNKNOWN && dot != NULL && rowfile_format(dot + 1, &f->options) != ERR_OK)
@@ -98,16 +102,15 @@ int rowfile_open(struct rowfile *f, struct input *input, const struct rowfile_op
 
 void rowfile_close(struct rowfile *f)
 {
-    columns_free(f);
-    csv_fini(&f->csv);
+    csvtable_fini(&f->table);
     jsplit_fini(&f->split);
     buf_free(&f->text);
 }
 
 int rowfile_begin(struct rowfile *f, struct err *e)
 {
-    csv_fini(&f->csv);
-    csv_init(&f->csv, f->options.delimiter);
+    f->table.csv.delimiter = f->options.delimiter;
+    csvtable_rewind(&f->table);
     jsplit_fini(&f->split);
     jsplit_init(&f->split);
     f->rest = (struct slice){0};
@@ -145,38 +148,62 @@ static int rowfile_judge(struct rowfile *f, struct row *out, struct err *e)
 
 /* --- CSV --- */
 
+/* What the table says of it. */
+static int table_fault(const struct rowfile *f, uint64_t line, struct err *e)
+{
+    return err_set(e, ERR_SYNTAX, "line %" PRIu64 ": %s", line, f->table.why);
+}
+
 static int csv_record(struct rowfile *f, struct err *e)
 {
+    struct csvread *csv = &f->table.csv;
     for (;;) {
         int code = rowfile_fill(f, e);
         if (code != ERR_OK)
             return code;
         bool end = f->rest.len == 0;
         size_t used = 0;
-        enum csv_result got = end ? csv_finish(&f->csv, e) : csv_feed(&f->csv, f->rest.ptr, f->rest.len, &used, e);
+        enum csvread_result got = end ? csvread_finish(csv) : csvread_feed(csv, f->rest.ptr, f->rest.len, &used);
         rowfile_used(f, used);
-        f->blank = f->csv.blank;
-        if (got == CSV_FAULT)
-            return ERR_SYNTAX;
-        if (got == CSV_RECORD)
+        f->blank = csv->blank;
+        if (got == CSVREAD_FAULT)
+            return err_set(e, ERR_SYNTAX, "line %" PRIu64 ": %s", csv->line, csv->why);
+        if (got == CSVREAD_RECORD)
             return ERR_OK;
         if (end)
             return ERR_NOTFOUND;
     }
 }
 
+static int csv_header(struct rowfile *f, struct err *e)
+{
+    const struct rowfile_options *o = &f->options;
+    int code = csv_record(f, e);
+    if (code != ERR_OK)
+        return code;
+    if (csvtable_header(&f->table) != 0)
+        return table_fault(f, f->table.csv.began, e);
+    if (o->types != NULL && csvtable_types(&f->table, o->types) != 0)
+        return err_set(e, ERR_USAGE, "--types: %s", f->table.why);
+    if (o->index != NULL && csvtable_index(&f->table, o->index) != 0)
+        return err_set(e, ERR_USAGE, "--index: %s", f->table.why);
+    return ERR_OK;
+}
+
 static int csv_row(struct rowfile *f, struct row *out, struct err *e)
 {
-    int code = ERR_OK;
-    if (!f->began) {
-        f->began = true;
-        code = csv_record(f, e);
-        if (code == ERR_OK)
-            code = columns_read(f, e);
-    }
+    int code = f->began ? ERR_OK : csv_header(f, e);
+    int64_t index;
+    f->began = true;
     if (code == ERR_OK)
         code = csv_record(f, e);
-    return code == ERR_OK ? columns_row(f, out, e) : code;
+    if (code != ERR_OK)
+        return code;
+    uint64_t line = f->table.csv.began;
+    if (csvtable_row(&f->table, &index) != 0)
+        return table_fault(f, line, e);
+    *out = (struct row){slice_make(f->table.row.ptr, f->table.row.len), line, index < 0 ? INDEX_NONE : (uint64_t)index};
+    return ERR_OK;
 }
 
 /* --- JSON --- */

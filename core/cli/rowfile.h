@@ -3,10 +3,9 @@
 #ifndef HG_CLI_ROWFILE_H
 #define HG_CLI_ROWFILE_H
 
-#include "cli/cell.h"
-#include "cli/csv.h"
 #include "cli/input.h"
 #include "cli/jsplit.h"
+#include "common/csvtable.h"
 
 enum rowfile_format { ROWFILE_UNKNOWN, ROWFILE_NDJSON, ROWFILE_JSON, ROWFILE_CSV };
 
@@ -22,14 +21,6 @@ struct rowfile_options {
 /* "ndjson", "json", "csv", "tsv" (which also sets the delimiter, unless one was given). ERR_UNKNOWN. */
 int rowfile_format(const char *text, struct rowfile_options *options) MUST_CHECK;
 
-struct rowfile_column {
-    char *title;   /* as in the header */
-    char *key;     /* camelCase */
-    size_t number; /* from 1 */
-    enum cell_type type;
-    bool index;
-};
-
 struct rowfile {
     struct input *input; /* borrowed */
     struct rowfile_options options;
@@ -39,11 +30,9 @@ struct rowfile {
     struct slice rest; /* of the input's chunk */
     uint64_t line;     /* NDJSON */
     uint64_t blank;    /* empty lines skipped in this pass */
-    struct csv csv;
+    struct csvtable table;
     struct jsplit split;
-    struct buf text; /* NDJSON: the line; CSV: the row made of a record */
-    struct rowfile_column *columns;
-    size_t column_count;
+    struct buf text; /* NDJSON: the line */
 };
 
 struct row {
@@ -60,14 +49,5 @@ void rowfile_close(struct rowfile *f);
 int rowfile_begin(struct rowfile *f, struct err *e) MUST_CHECK;
 /* 0 with a row; ERR_NOTFOUND at the end; else a fault of the file, `e->text` beginning with "line N: ". */
 int rowfile_next(struct rowfile *f, struct row *out, struct err *e) MUST_CHECK;
-
-/* --- columns.c: the header of a CSV file --- */
-
-/* Make f->columns from the header record in f->csv. ERR_SYNTAX, ERR_EXISTS (two columns get one name), ERR_USAGE
- * (--types or --index name no column). */
-int columns_read(struct rowfile *f, struct err *e) MUST_CHECK;
-void columns_free(struct rowfile *f);
-/* The record in f->csv as a data object in f->text. */
-int columns_row(struct rowfile *f, struct row *out, struct err *e) MUST_CHECK;
 
 #endif

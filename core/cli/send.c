@@ -12,6 +12,7 @@
 #include "cli/post.h"
 #include "cli/remote.h"
 #include "cli/say.h"
+#include "common/csvcell.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -82,7 +83,8 @@ static int send_options(struct send *s)
         exit = args_number(&s->args, OPT_BATCH, 1, PARCEL_ROWS_MAX, &s->batch_rows);
     if (exit == EXIT_DONE)
         exit = args_duration(&s->args, OPT_RETRY_FOR, &s->post.retry_for_ms);
-    if (exit == EXIT_DONE && s->uuid != NULL && (s->uuid[0] == '\0' || cell_utf8(slice_of(s->uuid)) != strlen(s->uuid)))
+    if (exit == EXIT_DONE && s->uuid != NULL &&
+        (s->uuid[0] == '\0' || csvcell_utf8((struct hg_text){s->uuid, strlen(s->uuid)}) != strlen(s->uuid)))
         return say_error(EXIT_USAGE, "send: --uuid must be 1 to 128 characters of UTF-8");
     return exit;
 }

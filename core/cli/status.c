@@ -163,6 +163,35 @@ static int pullers_table(const json_t *pullers)
     return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
 }
 
+/* Those that have something waiting, or had to wait themselves. */
+static int clients_table(const json_t *clients)
+{
+    const struct grid_column columns[] = {
+        {"CLIENT", false, true}, {"UNDELIVERED", true, false}, {"LIMIT", true, false}, {"REFUSED", true, false}};
+    struct grid g;
+    size_t shown = 0;
+    grid_init(&g, columns, COUNT_OF(columns));
+    for (size_t i = 0; i < json_array_size(clients); i++) {
+        const json_t *client = json_array_get(clients, i);
+        char bytes[HUMAN_MAX], limit[HUMAN_MAX] = "-";
+        if (js_integer(client, "undelivered_bytes") == 0 && js_integer(client, "undelivered_refused") == 0)
+            continue;
+        human_bytes(js_number(client, "undelivered_bytes"), bytes);
+        if (js_integer(client, "undelivered_limit") > 0)
+            human_bytes(js_number(client, "undelivered_limit"), limit);
+        grid_cell(&g, "%s", js_text(client, "name")[0] == '\0' ? "(others)" : js_text(client, "name"));
+        grid_cell(&g, "%s", bytes);
+        grid_cell(&g, "%s", limit);
+        status_count(&g, js_integer(client, "undelivered_refused"), RETRIES_DIGITS);
+        shown++;
+    }
+    if (shown > 0)
+        putchar('\n');
+    int code = shown > 0 ? grid_print(&g, stdout) : ERR_OK;
+    grid_fini(&g);
+    return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
+}
+
 static void status_options(const json_t *pusher)
 {
     const json_t *options = json_object_get(pusher, "options");
@@ -206,6 +235,8 @@ static int status_show(const json_t *answer, bool one, struct sample *before, bo
         putchar('\n');
         exit = pullers_table(json_object_get(answer, "pullers"));
     }
+    if (exit == EXIT_DONE)
+        exit = clients_table(json_object_get(answer, "clients"));
     if (one && !rates)
         status_options(answer);
     if (rates)

@@ -149,6 +149,11 @@ struct client_limits conf_client_limits(const struct conf *c, struct slice name)
     return client == NULL ? common_limits(&c->settings) : client->limits;
 }
 
+bool conf_client_has_section(const struct conf *c, struct slice name)
+{
+    return find(c, name) != NULL;
+}
+
 const char *conf_client_name(const struct conf *c, size_t at)
 {
     return at < c->client_count ? c->clients[at].name : NULL;

@@ -45,6 +45,7 @@ bool conf_changed(const struct conf *a, const struct conf *b, size_t *at, struct
 struct client_limits conf_client_limits(const struct conf *c, struct slice name);
 /* The clients that have a section; NULL behind the last. */
 const char *conf_client_name(const struct conf *c, size_t at);
+bool conf_client_has_section(const struct conf *c, struct slice name);
 
 /* --- plugin instances --- */
 
@@ -74,6 +75,7 @@ struct pusher_settings {
     const char *when;           /* NULL: every row. Owned by the instance, as `process`; delivery has neither */
     const char *const *process; /* NULL-terminated */
     struct every every;         /* of a puller */
+    const char *client;         /* of a puller: whose its rows are; NULL: nobody's. Owned by the instance */
 };
 
 struct conf_option { /* of a plugin: what conf needs to know to resolve its settings */

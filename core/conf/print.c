@@ -236,8 +236,10 @@ static void add_instances(struct page *p)
         snprintf(variable, sizeof variable, "PLUGIN_<NAME>_%s", pusher_table[i].key);
         add_reference_row(p, &pusher_table[i], variable, false);
     }
-    add(p, "\nA puller has `ENABLED`, `EVERY`, `TIMEOUT` (of `open()`; `pull()` may block), `RETRY_MIN`, `RETRY_MAX`, "
-           "`MEMORY_MAX` and\n`CONFINE`; the others, and `EVERY` of a pusher, are a fault where they are set.\n");
+    add(p, "\nA puller has `ENABLED`, `EVERY`, `CLIENT`, `TIMEOUT` (of `open()`; `pull()` may block), `RETRY_MIN`, "
+           "`RETRY_MAX`, "
+           "`MEMORY_MAX` and\n`CONFINE`; the others, and `EVERY` or `CLIENT` of a pusher, are a fault where they are "
+           "set.\n");
 }
 
 int conf_print_reference(struct buf *out)

@@ -43,12 +43,12 @@ bool conf_option_taken(const char *name)
 
 size_t conf_misplaced(const struct instance *i, bool puller, struct buf *faults)
 {
-    static const char *const pullers[] = {"ENABLED",   "EVERY",      "TIMEOUT", "RETRY_MIN",
-                                          "RETRY_MAX", "MEMORY_MAX", "CONFINE"};
+    static const char *const pullers[] = {"ENABLED",   "EVERY",     "CLIENT",     "TIMEOUT",
+                                          "RETRY_MIN", "RETRY_MAX", "MEMORY_MAX", "CONFINE"};
     struct lines lines = {faults, 0};
     for (size_t k = 0; k < i->common_count; k++) {
         const struct conf_value *v = &i->common_values[k];
-        bool fits = strcmp(v->name, "EVERY") != 0 || puller;
+        bool fits = (strcmp(v->name, "EVERY") != 0 && strcmp(v->name, "CLIENT") != 0) || puller;
         if (puller) {
             fits = false;
             for (size_t n = 0; n < COUNT_OF(pullers); n++)
@@ -68,6 +68,9 @@ void pusher_check(const struct pusher_settings *s, const char *instance, struct 
         if (!client_valid(slice_of(s->clients[i])))
             lines_add(faults, "plugin %s: CLIENTS: \"%.80s\" is no name of a client: 1 to %d letters, digits and ._@-",
                       instance, s->clients[i], CLIENT_MAX);
+    if (s->client != NULL && !client_valid(slice_of(s->client)))
+        lines_add(faults, "plugin %s: CLIENT: \"%.80s\" is no name of a client: 1 to %d letters, digits and ._@-",
+                  instance, s->client, CLIENT_MAX);
     if (s->retry_min_ms <= s->retry_max_ms)
         return;
     value_duration_text(s->retry_min_ms, shortest);

@@ -80,6 +80,8 @@ struct settings {
 /* How much one client may do; 0: as much as there is room for. 64 bits each, so that there is no padding. */
 struct client_limits {
     uint64_t bytes_per_second;
+    uint64_t undelivered_bytes;
+    int64_t keep; /* ms */
     uint32_t rows_per_second;
     uint32_t reserved;
 };

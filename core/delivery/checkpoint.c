@@ -138,6 +138,7 @@ static void sweep_lanes(struct checkpoint *cp)
         if (s->set)
             continue;
         cp->cursor.lanes[s->lane] = s->end;
+        cp->cursor.aheads[s->lane].count = 0;
         if (s->rows > 0)
             cp->cursor.plans[s->lane].there = false;
         if (s->end_row > 0)

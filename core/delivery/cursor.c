@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 2, SLOT_HEAD = 32, PAGE = 4096 }; /* "HGC1" */
+enum { SLOT_MAGIC = 0x48474331, SLOT_VERSION = 3, SLOT_HEAD = 32, PAGE = 4096 }; /* "HGC1" */
 
 /* One cursor of bytes for both directions: reading beyond the end, or writing beyond the slot, sets `bad`. */
 struct bytes {
@@ -111,6 +111,28 @@ static void get_replay(struct bytes *b, uint32_t version, struct cursor_replay *
     r->new_ids = get(b, 1) != 0;
 }
 
+static void put_ahead(struct bytes *b, const struct cursor_ahead *a)
+{
+    put(b, a->count, 1);
+    put_place(b, a->from);
+    for (size_t i = 0; i < CURSOR_ENDS; i++)
+        put(b, a->ends[i], 8);
+    put(b, a->rows, 4);
+    put(b, a->bytes, 8);
+}
+
+static void get_ahead(struct bytes *b, struct cursor_ahead *a)
+{
+    a->count = (uint32_t)get(b, 1);
+    a->from = get_place(b);
+    for (size_t i = 0; i < CURSOR_ENDS; i++)
+        a->ends[i] = get(b, 8);
+    a->rows = (uint32_t)get(b, 4);
+    a->bytes = get(b, 8);
+    if (a->count > CURSOR_ENDS)
+        b->bad = true;
+}
+
 static void put_waiting(struct bytes *b, const struct cursor_waiting *w)
 {
     put_place(b, w->place);
@@ -145,6 +167,7 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
         put(b, c->plans[i].there, 1);
         put_place(b, c->plans[i].from);
         put_place(b, c->plans[i].to);
+        put_ahead(b, &c->aheads[i]);
     }
     put(b, c->waiting_count, 4);
     for (uint32_t i = 0; i < c->waiting_count; i++)
@@ -175,6 +198,8 @@ static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
         c->plans[i].there = get(b, 1) != 0;
         c->plans[i].from = get_place(b);
         c->plans[i].to = get_place(b);
+        if (version > 2)
+            get_ahead(b, &c->aheads[i]);
     }
     c->waiting_count = (uint32_t)get(b, 4);
     if (b->bad || c->waiting_count > CURSOR_WAITING)

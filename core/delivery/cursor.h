@@ -18,6 +18,7 @@ enum {
     CURSOR_WAITING = 1536, /* rows that may wait beyond the cursor */
     CURSOR_STATE = 4096,
     CURSOR_REPLAYS = 8,
+    CURSOR_ENDS = 2,
 };
 
 enum waiting_kind {
@@ -43,6 +44,16 @@ struct cursor_plan { /* a repeatable batch that was handed out and not settled *
     bool there;
 };
 
+/* How repeatable batches that are still to come are cut: as many rows and bytes as these, from `from` on, none across one
+ * of the ends. So each of them is known before a host has looked at it, and many are written down at once. */
+struct cursor_ahead {
+    struct place from;
+    uint64_t ends[CURSOR_ENDS]; /* positions, rising */
+    uint32_t count;             /* of ends; 0: nothing is written down ahead */
+    uint32_t rows;
+    uint64_t bytes;
+};
+
 struct cursor_replay {
     uint64_t id;
     struct place next;
@@ -66,6 +77,7 @@ struct cursor {
     struct place lanes[CURSOR_LANES];
     uint64_t lane_rows[CURSOR_LANES]; /* rows of the journal before the lane's place; for the lag */
     struct cursor_plan plans[CURSOR_LANES];
+    struct cursor_ahead aheads[CURSOR_LANES];
     uint32_t waiting_count;
     struct cursor_waiting *waiting; /* in: at most CURSOR_WAITING; out: allocated by cursor_read */
     uint32_t replay_count;

@@ -88,6 +88,7 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
         c->lanes[i] = p->lanes[i].next;
         c->lane_rows[i] = p->lanes[i].row;
         c->plans[i] = p->lanes[i].plan;
+        c->aheads[i] = p->lanes[i].ahead;
     }
     c->waiting = calloc(p->waiting.count + 1, sizeof *c->waiting);
     if (c->waiting == NULL)
@@ -261,6 +262,8 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now)
     if (cp == NULL)
         return; /* no memory: tried again at the next step after checkpoint_at_ms */
     p->dirty = p->urgent = false;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        p->lanes[i].ahead_drawn = p->lanes[i].ahead.count;
     for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy && p->workers[i].go == GO_WANTED)
             p->workers[i].go = GO_WRITTEN;
@@ -277,6 +280,7 @@ static void apply_sweep(struct pusher *p, const struct sweep *s)
     struct lane *lane = &p->lanes[s->lane];
     lane->sweeping = false;
     lane->plan.there = lane->plan.there && s->rows == 0; /* else it has lost rows */
+    ahead_drop(lane);
     lane->next = s->end;
     if (s->end_row > 0)
         lane->row = s->end_row;
@@ -327,6 +331,8 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
     p->sequence = cp->cursor.sequence;
     p->durable_low = cursor_low(&cp->cursor);
     p->writing = NULL;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        p->lanes[i].ahead_durable = p->lanes[i].ahead_drawn;
     aside_sweep(&p->aside);
     checkpoint_free(&cp);
     for (uint32_t i = 0; i < p->worker_top; i++) {

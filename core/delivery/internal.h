@@ -123,6 +123,26 @@ bool pusher_any_busy(const struct pusher *p);
 /* Is a range of this lane with a worker? */
 bool pusher_lane_busy(const struct pusher *p, uint32_t lane);
 
+/* Moves `next` over gaps. False: nothing durable beyond it. */
+bool pusher_segment(struct pusher *p, struct place *next, struct journal_segment *segment);
+/* Are there, by their number or their bytes, enough rows from `position` on for a whole batch? */
+bool pusher_fills(const struct pusher *p, uint64_t position, const struct journal_segment *segment);
+/* Are suspects of this lane tried? */
+bool pusher_suspects(const struct lane *lane);
+
+/* ahead.c: repeatable batches that are written down before they are handed out */
+void ahead_restore(struct lane *lane, const struct cursor_ahead *ahead);
+void ahead_drop(struct lane *lane);
+/* Writes down more, where it can: behind the plan that a worker has, or behind what is written down. */
+void ahead_extend(struct pusher *p, struct lane *lane);
+/* Shapes the hand-out of fresh rows, where something is written down that still holds. False: not now, it is being
+ * written. `stood`: where the lane stood before it was moved over gaps. */
+bool ahead_shape(struct pusher *p, struct lane *lane, struct place stood, struct hand *hand);
+/* A worker has taken the batch up to here. */
+void ahead_taken(struct lane *lane, const struct handed *h);
+/* A row of the batch is held back: it cannot be pushed as it was written down. */
+void ahead_barred(struct pusher *p, struct lane *lane);
+
 /* taken.c */
 void handed_fini(struct handed *h);
 void judge_reset(struct handed *h);

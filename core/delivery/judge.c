@@ -127,6 +127,8 @@ static void done_range(struct pusher *p, struct handed *h, const struct done *do
     struct place to = judge_range(p, h, done, attempts, now, &settled);
     judge_passed(p, settled);
     lane_move(p, lane, to, now);
+    if (h->cut && place_cmp(h->end, h->from) == 0)
+        ahead_barred(p, lane);
     if (place_cmp(to, h->end) == 0 && h->end_row > 0)
         lane->row = h->end_row;
 }

@@ -24,7 +24,7 @@ bool pusher_lane_busy(const struct pusher *p, uint32_t lane)
     return false;
 }
 
-static bool suspects_at(const struct lane *lane)
+bool pusher_suspects(const struct lane *lane)
 {
     return lane->suspects_end.position != 0 && place_before(lane->next, lane->suspects_end);
 }
@@ -33,7 +33,7 @@ static bool suspects_at(const struct lane *lane)
 static bool any_suspected(const struct pusher *p)
 {
     for (uint32_t i = 0; i < p->lane_count; i++)
-        if (suspects_at(&p->lanes[i]))
+        if (pusher_suspects(&p->lanes[i]))
             return true;
     for (size_t i = 0; i < p->waiting.count; i++)
         if (p->waiting.rows[i].suspected)
@@ -110,6 +110,7 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
     h->go = GO_NOT_NEEDED;
     h->stable = hand->stable;
     h->exact = hand->exact;
+    h->cut = hand->cut;
     h->first_push = false;
     h->max_rows = hand->max_rows;
     h->replay = hand->replay;
@@ -252,8 +253,7 @@ static bool give_aside(struct pusher *p, uint32_t worker, uint32_t lane, bool su
 
 /* --- fresh rows --- */
 
-/* Sets `segment` and moves `next` over gaps; false: nothing durable beyond `next`. */
-static bool find_segment(struct pusher *p, struct place *next, struct journal_segment *segment)
+bool pusher_segment(struct pusher *p, struct place *next, struct journal_segment *segment)
 {
     struct journal_mark mark = p->ops->durable(p->ops->arg);
     if (next->position >= mark.position || p->ops->segment_at(p->ops->arg, next->position, segment) != ERR_OK)
@@ -261,6 +261,17 @@ static bool find_segment(struct pusher *p, struct place *next, struct journal_se
     if (next->position < segment->first)
         *next = (struct place){segment->first, 0};
     return next->position < segment->end;
+}
+
+/* One that is not the head will hold no more than it does. */
+bool pusher_fills(const struct pusher *p, uint64_t position, const struct journal_segment *segment)
+{
+    struct journal_mark mark = p->ops->durable(p->ops->arg);
+    uint64_t ready = segment->end - position;
+    if (!segment->head || ready >= p->settings.batch_bytes || mark.position <= segment->first)
+        return true;
+    double rows_a_byte = (double)(mark.rows - segment->first_row) / (double)(mark.position - segment->first);
+    return rows_a_byte * (double)ready >= (double)p->settings.batch_rows;
 }
 
 /* A pusher that is not idle waits up to BATCH_WAIT for a fuller batch; before its first push it is idle, however young
@@ -271,12 +282,7 @@ static int64_t batch_wait(const struct pusher *p, const struct lane *lane, const
     int64_t until = lane->last_done_ms + p->settings.batch_wait_ms;
     if (lane->last_done_ms == 0 || until <= now || p->stopping)
         return 0;
-    struct journal_mark mark = p->ops->durable(p->ops->arg);
-    uint64_t ready = segment->end - lane->next.position;
-    if (!segment->head || ready >= p->settings.batch_bytes || mark.position <= segment->first)
-        return 0;
-    double rows_a_byte = (double)(mark.rows - segment->first_row) / (double)(mark.position - segment->first);
-    return rows_a_byte * (double)ready >= (double)p->settings.batch_rows ? 0 : until;
+    return pusher_fills(p, lane->next.position, segment) ? 0 : until;
 }
 
 /* While rows wait, no more than there is room for should all of these have to wait, too, and as many be passed by
@@ -286,7 +292,7 @@ static uint32_t fresh_rows(const struct pusher *p, const struct lane *lane)
 {
     size_t room = (waiting_room(&p->waiting) + 1) / 2;
     uint32_t rows = lane->max_rows < p->settings.batch_rows ? lane->max_rows : p->settings.batch_rows;
-    if (suspects_at(lane))
+    if (pusher_suspects(lane))
         rows = 1;
     return p->waiting.count == 0 || rows <= room ? rows : (uint32_t)room;
 }
@@ -296,21 +302,22 @@ static bool give_fresh(struct pusher *p, uint32_t worker, uint32_t index, int64_
     static struct held held; /* loop thread only; too large for the stack */
     struct lane *lane = &p->lanes[index];
     struct journal_segment segment;
-    if (lane->sweeping || lane->give_up > lane->next.position || !find_segment(p, &lane->next, &segment))
+    struct place stood = lane->next;
+    if (lane->sweeping || lane->give_up > lane->next.position || !pusher_segment(p, &lane->next, &segment))
         return false;
     struct hand hand = hand_new(p, index, HANDED_RANGE);
+    hand.max_rows = fresh_rows(p, lane);
     hand.limit = segment.end;
     if (p->reshard_at != 0 && hand.limit > p->reshard_at)
         hand.limit = p->reshard_at;
-    if (hand.limit <= lane->next.position)
+    if (hand.limit <= lane->next.position || !ahead_shape(p, lane, stood, &hand))
         return false;
-    int64_t later = lane->plan.there || lane->attempt > 0 ? 0 : batch_wait(p, lane, &segment, now);
+    int64_t later = lane->plan.there || hand.cut || lane->attempt > 0 ? 0 : batch_wait(p, lane, &segment, now);
     if (later > 0) {
         *wake = later < *wake ? later : *wake;
         return false;
     }
     held_gather(p, &held);
-    hand.max_rows = fresh_rows(p, lane);
     if (hand.max_rows == 0 || held.too_many)
         return false;
     hand.held = held.hashes;
@@ -362,7 +369,7 @@ static bool give_suspected(struct pusher *p, uint32_t worker, uint32_t lane, int
 {
     if (give_waiting(p, worker, lane, true, now) || give_aside(p, worker, lane, true, now))
         return true;
-    return suspects_at(&p->lanes[lane]) && give_fresh(p, worker, lane, now, wake);
+    return pusher_suspects(&p->lanes[lane]) && give_fresh(p, worker, lane, now, wake);
 }
 
 /* The number of lanes, and how rows fall to them, may change only where all lanes stand at one place. Between that and
@@ -419,6 +426,8 @@ int64_t pusher_pump(struct pusher *p, int64_t now)
         return wake; /* the disk does not take what has to be written: nothing more until it does */
     if (p->not_now_until_ms > now)
         return p->not_now_until_ms;
+    for (uint32_t i = 0; i < p->lane_count; i++)
+        ahead_extend(p, &p->lanes[i]);
     bool suspected = any_suspected(p);
     if (suspected && (pusher_any_busy(p) || give_all(p, give_suspected, true, now, &wake)))
         return wake;

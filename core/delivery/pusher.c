@@ -142,6 +142,7 @@ static int restore(struct pusher *p, const struct cursor *c, int64_t now)
         p->lanes[i].next = c->lanes[i];
         p->lanes[i].row = c->lane_rows[i];
         p->lanes[i].plan = c->plans[i];
+        ahead_restore(&p->lanes[i], &c->aheads[i]);
     }
     for (uint32_t i = 0; i < c->replay_count; i++) {
         p->replays[i] = (struct replay_job){.c = c->replays[i]};
@@ -525,6 +526,15 @@ uint64_t pusher_low(const struct pusher *p)
         low = p->waiting.rows[0].c.place.position;
     return adds_low(p->adds, p->add_count,
                     p->writing == NULL ? low : adds_low(p->writing->adds, p->writing->add_count, low));
+}
+
+uint64_t pusher_passed(const struct pusher *p)
+{
+    uint64_t low = UINT64_MAX;
+    for (uint32_t i = 0; !p->forgotten && i < p->lane_count; i++)
+        if (p->lanes[i].next.position < low)
+            low = p->lanes[i].next.position;
+    return low;
 }
 
 bool pusher_drained(const struct pusher *p, uint64_t position)

@@ -43,12 +43,13 @@ struct hand {
     enum hand_what what;
     uint64_t replay;            /* id */
     bool stable, exact, spread; /* wait for go; a repeated plan; shard by position, not by uuid */
+    bool cut;                   /* as it was written down ahead, or not at all */
     bool new_ids;
     uint32_t shard, shard_count;
     uint32_t max_rows;
     uint64_t max_bytes;
     uint64_t base;         /* journal segment of a range */
-    struct place from, to; /* `to` only with `exact` */
+    struct place from, to; /* `to`: the end with `exact`, otherwise where it ends at the latest; position 0: not set */
     uint64_t limit;
     uint64_t only_uuid;
     struct epoch epoch; /* with new_ids */
@@ -86,8 +87,8 @@ struct handed {
     uint64_t first_hash; /* uuid of the first row */
     int64_t began_ms, deadline_ms;
     bool deadline_passed;
-    bool stable, exact; /* as it was handed out */
-    bool first_push;    /* nothing else was pushed by this host before or beside it */
+    bool stable, exact, cut; /* as it was handed out */
+    bool first_push;         /* nothing else was pushed by this host before or beside it */
     uint32_t max_rows;
     struct hand_item *items; /* of ROWS and ASIDE */
     uint32_t item_count;
@@ -99,6 +100,9 @@ struct lane {
     struct place next;
     uint64_t row; /* rows of the journal before `next` */
     struct cursor_plan plan;
+    struct cursor_ahead ahead;                /* behind the plan; ahead.c */
+    uint32_t ahead_drawn, ahead_durable;      /* its ends that a checkpoint has, and the medium */
+    bool ahead_again;                         /* from an earlier life: some of its batches may have been pushed */
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
     struct place alone;        /* the row of the next two */
@@ -328,6 +332,9 @@ void pusher_replay_end(struct pusher *p, uint64_t id);
 /* --- looking --- */
 /* Everything before this position is settled (in memory, or durably). */
 uint64_t pusher_low(const struct pusher *p);
+/* Everything before this position was looked at: it is settled, set aside, or waits alone for another try. UINT64_MAX:
+ * it was let go and takes nothing more. */
+uint64_t pusher_passed(const struct pusher *p);
 /* Where a row set stands: rows of `rows` that are not yet settled, and how many of those wait for another try. */
 struct pusher_view {
     uint32_t pending, waiting, parked, attempts;

@@ -85,6 +85,8 @@ int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place
     h->first_hash = first_hash;
     h->end_row = end_row;
     h->deadline_ms = now + p->settings.timeout_ms;
+    if (h->cut)
+        ahead_taken(&p->lanes[h->lane], h);
     if (rows == 0)
         return ERR_OK;
     struct lane *lane = &p->lanes[h->lane];

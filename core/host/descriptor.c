@@ -123,7 +123,7 @@ static int names_check(const struct hg_plugin *p, struct err *e)
 
 static int pusher_check(const struct hg_pusher *p, struct err *e)
 {
-    const uint32_t known = HG_STABLE_BATCH | HG_WHOLE_SETS | HG_MANUAL_START;
+    const uint32_t known = HG_STABLE_BATCH | HG_WHOLE_SETS | HG_MANUAL_START | HG_PLAN_AHEAD;
     if (p == NULL)
         return err_set(e, ERR_DENIED, "pusher: expected a table, found none");
     if (p->size < pusher_1_0)

@@ -3,7 +3,8 @@
  * held rows are told about, because the daemon has to bring them back later.
  *
  * A batch ends at max_rows, max_bytes or the durable limit, whichever is first, but has at least one row. Only a plan
- * that is being repeated (HAND_EXACT) has neither limit: it must be the same rows as before or none at all.
+ * that is being repeated (HAND_EXACT) has neither limit: it must be the same rows as before or none at all. So must a
+ * batch that was written down ahead (HAND_CUT), which is known by those limits alone.
  *
  * Nothing here is remembered across a crash; the daemon's cursor says where to begin. */
 #include "host/gather.h"
@@ -29,6 +30,7 @@ struct pass {
     struct hg_rows *rows;
     const struct shelf_file *file;
     struct batch_end end;
+    bool barred; /* HAND_CUT: the uuid of one of its rows is held */
     struct err *e;
 };
 
@@ -120,6 +122,12 @@ static struct lent_record record_like(const struct record *r, const struct shelf
 
 /* --- ranges --- */
 
+/* All of it, or none of it. */
+static bool hand_whole(const struct wire_hand *h)
+{
+    return (h->flags & (HAND_EXACT | HAND_CUT)) != 0;
+}
+
 static bool pass_wants(const struct pass *p, const struct record *r, uint64_t uuid_hash)
 {
     const struct wire_hand *h = p->h;
@@ -137,7 +145,7 @@ static int hash_order(const void *a, const void *b)
 static bool pass_takes_client(const struct pass *p, const struct record *r)
 {
     struct slice client = {"", 0};
-    if (p->g->clients == NULL || (p->h->flags & HAND_EXACT) != 0) /* a plan has only what was taken */
+    if (p->g->clients == NULL || hand_whole(p->h)) /* a plan has only what was taken */
         return true;
     (void)context_get(r->context, CONTEXT_CLIENT, &client);
     return client_listed(p->g->clients, client);
@@ -222,10 +230,12 @@ static void pass_end_in(struct pass *p, const struct record *r, uint32_t row)
     p->end.rows_before = r->first_row + row;
 }
 
-/* The range ends between records, and never beyond its limit. */
+/* The range ends between records, and never beyond its limit, or where it ends at the latest. */
 static void pass_end_at(struct pass *p, uint64_t at)
 {
     p->end.place = (struct wire_place){.position = at < p->h->limit ? at : p->h->limit};
+    if (p->h->to.position != 0 && p->end.place.position > p->h->to.position)
+        p->end.place = p->h->to;
 }
 
 /* Rows `first` to `end` of the record at hand; p->end moves behind what was taken or passed by. */
@@ -237,6 +247,11 @@ static enum taking pass_take(struct pass *p, const struct record *r, uint32_t fi
     like.attempt = p->h->attempt > 0 ? p->h->attempt : 1;
     like.origin = (p->h->flags & HAND_REPLAY) != 0 ? HG_REPLAY : like.attempt > 1 ? HG_RETRIED : HG_LIVE;
     bool other = !pass_takes_client(p, r), held = !other && pass_holds(p, like.uuid_hash);
+    if (held && (p->h->flags & HAND_CUT) != 0) {
+        p->barred = pass_room(p, r, first, end) > 0;
+        pass_end_in(p, r, first);
+        return TOOK_PART;
+    }
     uint32_t n = pass_splits(p, other || held) ? 0
                  : other                       ? end - first
                  : held                        ? pass_room_held(p, first, end)
@@ -271,10 +286,9 @@ static bool pass_full(const struct pass *p)
 static bool pass_record(struct pass *p, uint64_t at, int *code)
 {
     const struct record *r = &p->g->range.record;
-    bool exact = (p->h->flags & HAND_EXACT) != 0;
     uint32_t first = r->position == p->h->from.position ? p->h->from.row : 0;
     uint32_t end = r->rows;
-    bool last = exact && r->position >= p->h->to.position;
+    bool last = p->h->to.position != 0 && r->position >= p->h->to.position;
     if (last)
         end = r->position > p->h->to.position ? 0 : p->h->to.row < end ? p->h->to.row : end;
     switch (pass_take(p, r, first, end)) {
@@ -285,7 +299,8 @@ static bool pass_record(struct pass *p, uint64_t at, int *code)
     if (last) {
         if (r->position == p->h->to.position)
             pass_end_in(p, r, end);
-        return false; /* the place is set at the end: `to` */
+        p->end.place = p->h->to;
+        return false;
     }
     pass_end_at(p, at);
     p->end.rows_before = r->first_row + r->rows;
@@ -316,12 +331,17 @@ static int pass_run(struct pass *p)
             break;
         }
     }
-    if (code == ERR_OK && (p->h->flags & HAND_EXACT) != 0) {
-        if (atomic_load_explicit(p->g->stopping, memory_order_relaxed))
-            return err_set(p->e, ERR_CLOSED, "stopping");
+    if (code != ERR_OK)
+        return code;
+    if (hand_whole(p->h) && atomic_load_explicit(p->g->stopping, memory_order_relaxed))
+        return err_set(p->e, ERR_CLOSED, "stopping");
+    if ((p->h->flags & HAND_EXACT) != 0)
         p->end.place = p->h->to;
+    if (p->barred) {
+        lent_reset(p->rows, false);
+        p->end = (struct batch_end){.place = p->h->from};
     }
-    return code;
+    return ERR_OK;
 }
 
 static int gather_range(struct gather *g, const struct hand *hand, struct hg_rows *rows, struct batch_end *end,
@@ -339,7 +359,7 @@ static int gather_range(struct gather *g, const struct hand *hand, struct hg_row
     if (shelf_return(g->shelf, file.serial))
         g->dropped(g->arg, file.store, file.base);
     /* What was gathered before a failure is a batch of its own, but never part of a plan. */
-    if (code != ERR_OK && (rows->count + rows->left_count == 0 || (hand->head.flags & HAND_EXACT) != 0)) {
+    if (code != ERR_OK && (rows->count + rows->left_count == 0 || hand_whole(&hand->head))) {
         lent_reset(rows, false);
         return code;
     }

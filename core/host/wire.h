@@ -78,6 +78,8 @@ enum hand_flag {
     HAND_REPLAY = 1,   /* origin is replay */
     HAND_STABLE = 2,   /* wait for GO between TAKEN and push(); held rows are told alone, never amid a batch */
     HAND_SPREAD = 8,   /* the shard is chosen by the record's position (shard_takes), not by its uuid */
+    HAND_CUT = 32,     /* a batch that was written down ahead: as many rows as max_rows and max_bytes let in, or, while the
+                        * uuid of one of them is held, none at all */
     HAND_NEW_IDS = 16, /* row ids are formed with `epoch` instead of the segment's */
     HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes; or
                         * the whole list, or nothing while some of it cannot be read */
@@ -108,7 +110,7 @@ struct wire_hand {
     uint64_t max_bytes;
     uint64_t base;          /* segment of a range */
     struct wire_place from; /* first row of the range */
-    struct wire_place to;   /* HAND_EXACT: end of the range (exclusive) */
+    struct wire_place to;   /* end of the range (exclusive) with HAND_EXACT, else at the latest; position 0: none */
     uint64_t limit;         /* durable end of the range: a group's end */
     uint64_t only_uuid;     /* replay: only row sets with this hash, 0: all */
     uint32_t attempt;       /* of the range's rows */

@@ -144,7 +144,7 @@ int tls_look(struct tls *t, bool *changed, struct err *e)
 int tls_open(struct tls **out, const struct tls_options *options, struct err *e)
 {
     const char *const files[FILES] = {options->certificate, options->key, options->client_ca};
-    bool changed;
+    bool changed = false;
     struct tls *t = calloc(1, sizeof *t);
     if (t == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
         free(t);

@@ -210,6 +210,18 @@ static int head_begin(struct journal *j)
 
 /* --- a group --- */
 
+/* Under the lock. */
+static void entry_index(struct segment *head, const struct journal_entry *e)
+{
+    for (uint32_t i = 0; i < e->count; i++) {
+        const struct record_parts *r = &e->records[i];
+        index_add(head->memory, r->uuid_hash, r->key_hash, head->header.base, e->positions[i]);
+        if (r->uuid_hash != 0)
+            index_add_set(head->memory, r->client, record_length(r), e->received_us, head->header.base,
+                          e->positions[i]);
+    }
+}
+
 static void group_publish(struct journal *j, const struct group_plan *plan, uint32_t last_crc, bool synced)
 {
     struct writer *w = &j->writer;
@@ -228,9 +240,7 @@ static void group_publish(struct journal *j, const struct group_plan *plan, uint
     j->commits++;
     struct journal_entry *e = w->pile;
     for (uint32_t n = 0; n < plan->entries; n++, e = e->next)
-        for (uint32_t i = 0; i < e->count; i++)
-            index_add(head->memory, e->records[i].uuid_hash, e->records[i].key_hash, head->header.base,
-                      e->positions[i]);
+        entry_index(head, e);
     journal_unlock(j);
     w->begun = true;
     w->lonely = plan->entries == 1;

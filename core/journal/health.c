@@ -34,6 +34,7 @@ void sync_note(struct journal *j, int64_t ns)
     j->sync_counts[bucket]++;
     j->sync_seconds += seconds;
     j->syncs++;
+    trial_passed(j);
 }
 
 void journal_sync_histogram(struct journal *j, uint64_t counts[SYNC_BUCKETS + 1], double *sum)
@@ -59,6 +60,7 @@ void journal_health(struct journal *j, struct journal_health *out)
         .sync_seconds_sum = j->sync_seconds,
     };
     memcpy(out->text, j->text, sizeof out->text);
+    trial_health(j, out);
     journal_unlock(j);
 }
 

@@ -33,6 +33,7 @@ void index_free(struct index **x)
         return;
     list_fini(&(*x)->uuids);
     list_fini(&(*x)->keys);
+    sets_fini(&(*x)->sets);
     free(*x);
     *x = NULL;
 }
@@ -77,6 +78,14 @@ static bool list_add(struct index_list *l, uint64_t hash, uint32_t place)
     return true;
 }
 
+static void index_give_up(struct index *x)
+{
+    list_fini(&x->uuids);
+    list_fini(&x->keys);
+    sets_fini(&x->sets);
+    x->complete = false;
+}
+
 void index_add(struct index *x, uint64_t uuid_hash, uint64_t key_hash, uint64_t base, uint64_t position)
 {
     uint64_t place = (position - base) / RECORD_ALIGN;
@@ -85,9 +94,16 @@ void index_add(struct index *x, uint64_t uuid_hash, uint64_t key_hash, uint64_t 
     if (place <= UINT32_MAX && list_add(&x->uuids, uuid_hash, (uint32_t)place) &&
         list_add(&x->keys, key_hash, (uint32_t)place))
         return;
-    list_fini(&x->uuids);
-    list_fini(&x->keys);
-    x->complete = false;
+    index_give_up(x);
+}
+
+void index_add_set(struct index *x, struct slice client, uint32_t length, int64_t received_us, uint64_t base,
+                   uint64_t position)
+{
+    uint64_t place = (position - base) / RECORD_ALIGN;
+    const struct index_set set = {.place = (uint32_t)place, .length = length, .received_us = received_us};
+    if (x->complete && (place > UINT32_MAX || !sets_add(&x->sets, client, &set)))
+        index_give_up(x);
 }
 
 void index_hashes(struct slice context, uint64_t *uuid_hash, uint64_t *key_hash)
@@ -102,11 +118,19 @@ void index_hashes(struct slice context, uint64_t *uuid_hash, uint64_t *key_hash)
     *key_hash = journal_key_hash(client, path, key);
 }
 
+struct slice index_client_of(struct slice context)
+{
+    struct slice client;
+    return context_get(context, CONTEXT_CLIENT, &client) && client.len <= CLIENT_MAX ? client : slice_of("");
+}
+
 void index_add_record(struct index *x, uint64_t base, const struct record *r)
 {
     uint64_t uuid, key;
     index_hashes(r->context, &uuid, &key);
     index_add(x, uuid, key, base, r->position);
+    if (uuid != 0)
+        index_add_set(x, index_client_of(r->context), r->length, r->received_us, base, r->position);
 }
 
 uint64_t journal_key_hash(struct slice client, struct slice path, struct slice key)

@@ -16,7 +16,7 @@
 #define INDEX_MAGIC 0x31494748u /* "HGI1" */
 
 enum {
-    INDEX_VERSION = 1,
+    INDEX_VERSION = 2, /* 1 had no list of row sets */
     BLOCK = 4096,
     BLOCK_ENTRY = 12,
     BLOCK_ENTRIES = (BLOCK - 4) / BLOCK_ENTRY,
@@ -35,11 +35,16 @@ enum header_offset {
     AT_KEYS = 36,
     AT_FILTER = 40,
     AT_FILTER_CRC = 44,
+    AT_SETS = 48,
+    AT_CLIENTS = 52,
+    AT_FIRST = 56,
+    AT_LAST = 64,
     AT_CRC = BLOCK - 4,
 };
 
 struct header {
-    uint32_t uuids, keys, filter, filter_crc;
+    uint32_t uuids, keys, filter, filter_crc, sets, clients;
+    int64_t first_us, last_us;
 };
 
 /* --- the filter --- */
@@ -146,14 +151,25 @@ static void header_encode(const struct index_place *place, const struct header *
     put_u32(out + AT_KEYS, h->keys);
     put_u32(out + AT_FILTER, h->filter);
     put_u32(out + AT_FILTER_CRC, h->filter_crc);
+    put_u32(out + AT_SETS, h->sets);
+    put_u32(out + AT_CLIENTS, h->clients);
+    put_u64(out + AT_FIRST, (uint64_t)h->first_us);
+    put_u64(out + AT_LAST, (uint64_t)h->last_us);
     put_u32(out + AT_CRC, crc32c(0, out, AT_CRC));
 }
 
 static int content_write(int fd, const struct index_place *place, const struct index *x, const struct index_filter *f)
 {
     unsigned char page[BLOCK];
-    struct header h = {
-        .uuids = x->uuids.count, .keys = x->keys.count, .filter = f->bytes, .filter_crc = crc32c(0, f->bits, f->bytes)};
+    const struct index_clients *clients = &x->sets.clients;
+    struct header h = {.uuids = x->uuids.count,
+                       .keys = x->keys.count,
+                       .filter = f->bytes,
+                       .filter_crc = crc32c(0, f->bits, f->bytes),
+                       .sets = x->sets.count,
+                       .clients = clients->count,
+                       .first_us = clients->first_us,
+                       .last_us = clients->last_us};
     uint64_t at = BLOCK;
     header_encode(place, &h, page);
     int code = file_write(fd, page, BLOCK, 0);
@@ -164,6 +180,8 @@ static int content_write(int fd, const struct index_place *place, const struct i
         code = list_write(fd, &x->uuids, &at);
     if (code == ERR_OK)
         code = list_write(fd, &x->keys, &at);
+    if (code == ERR_OK)
+        code = sets_write(fd, &x->sets, &at);
     return code == ERR_OK ? file_sync(fd) : code;
 }
 
@@ -209,8 +227,13 @@ static int header_read(int fd, const struct index_place *place, struct header *o
     struct header h = {.uuids = get_u32(page + AT_UUIDS),
                        .keys = get_u32(page + AT_KEYS),
                        .filter = get_u32(page + AT_FILTER),
-                       .filter_crc = get_u32(page + AT_FILTER_CRC)};
-    if (h.filter > FILTER_MAX || h.filter % BLOCK != 0 || (h.filter == 0) != (h.keys == 0))
+                       .filter_crc = get_u32(page + AT_FILTER_CRC),
+                       .sets = get_u32(page + AT_SETS),
+                       .clients = get_u32(page + AT_CLIENTS),
+                       .first_us = (int64_t)get_u64(page + AT_FIRST),
+                       .last_us = (int64_t)get_u64(page + AT_LAST)};
+    if (h.filter > FILTER_MAX || h.filter % BLOCK != 0 || (h.filter == 0) != (h.keys == 0) ||
+        h.clients > INDEX_CLIENTS + 1 || (h.sets == 0) != (h.clients == 0))
         return ERR_DAMAGED;
     *out = h;
     return ERR_OK;
@@ -227,9 +250,28 @@ static int place_open(const struct index_place *place, int *fd, struct header *h
     return code;
 }
 
-int index_open(const struct index_place *place, struct index_filter *filter)
+static void sets_place(const struct header *h, struct sets_file *out)
+{
+    out->at = BLOCK + (uint64_t)h->filter + ((uint64_t)blocks_of(h->uuids) + blocks_of(h->keys)) * BLOCK;
+    out->count = h->sets;
+    out->clients = h->clients;
+    out->loaded = 0;
+}
+
+int index_open_sets(const struct index_place *place, struct sets_file *out)
 {
     struct header h;
+    int code = place_open(place, &out->fd, &h);
+    if (code == ERR_OK)
+        sets_place(&h, out);
+    return code;
+}
+
+int index_open(const struct index_place *place, struct index_filter *filter, struct index_clients *clients)
+{
+    struct header h;
+    struct sets_file sets;
+    struct index_clients c = {.all = NULL};
     struct index_filter f = {NULL, 0};
     int fd, code = place_open(place, &fd, &h);
     if (code != ERR_OK)
@@ -241,6 +283,11 @@ int index_open(const struct index_place *place, struct index_filter *filter)
         code = file_read(fd, f.bits, f.bytes, BLOCK);
     if (code == ERR_NOTFOUND || (code == ERR_OK && crc32c(0, f.bits, f.bytes) != h.filter_crc))
         code = ERR_DAMAGED;
+    if (code == ERR_OK) {
+        sets.fd = fd;
+        sets_place(&h, &sets);
+        code = sets_file_clients(&sets, &c);
+    }
     sys->close(fd);
     if (code != ERR_OK) {
         filter_free(&f);
@@ -248,6 +295,10 @@ int index_open(const struct index_place *place, struct index_filter *filter)
     }
     filter_free(filter);
     *filter = f;
+    c.first_us = h.first_us;
+    c.last_us = h.last_us;
+    clients_table_fini(clients);
+    *clients = c;
     return ERR_OK;
 }
 

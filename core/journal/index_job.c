@@ -80,6 +80,16 @@ int index_build(struct journal *j, uint64_t base)
     return code;
 }
 
+void index_distrust(struct journal *j, uint64_t base)
+{
+    journal_lock(j);
+    struct segment *s = table_find(j, base);
+    if (s != NULL)
+        s->indexed = false;
+    helper_call(j);
+    journal_unlock(j);
+}
+
 /* --- writing --- */
 
 /* The newest one first: it is the most asked for. Only the helper removes segments, so the pointer stays good. */
@@ -105,6 +115,9 @@ static int pending_write(struct journal *j, struct segment *s)
     if (code != ERR_OK)
         return code;
     journal_lock(j);
+    clients_table_fini(&s->clients);
+    s->clients = s->memory->sets.clients; /* it stays in memory */
+    s->memory->sets.clients = (struct index_clients){.all = NULL};
     index_free(&s->memory);
     filter_free(&s->filter);
     s->filter = filter;

@@ -30,6 +30,7 @@ static int entry_prepare(const struct journal *j, struct journal_entry *entry)
         length += one;
         r->body_crc = record_body_crc(r);
         index_hashes(r->context, &r->uuid_hash, &r->key_hash);
+        r->client = index_client_of(r->context);
     }
     if (length > UINT32_MAX / 4 || SEGMENT_HEADER + GROUP_HEADER + length > j->options.segment_bytes)
         return ERR_LIMIT;
@@ -75,6 +76,7 @@ void journal_reconfigure(struct journal *j, const struct journal_options *option
     j->options.interval_ms = options->interval_ms;
     j->options.keep_ms = options->keep_ms;
     j->options.keep_bytes = options->keep_bytes;
+    j->keeps++;
     helper_call(j);
     journal_unlock(j);
 }
@@ -147,6 +149,7 @@ static struct journal *journal_new(const struct journal_options *options)
         j->options.retry_ms = RETRY_MS;
     j->lock_fd = j->writer.fd = -1;
     j->queue_end = &j->queue;
+    j->keeps = 1;
     j->writer.pile_end = &j->writer.pile;
     if (j->options.dir == NULL || sync_objects_init(j) != ERR_OK) {
         free((void *)(uintptr_t)j->options.dir);
@@ -176,6 +179,7 @@ static void segments_free(struct journal *j)
     list_free(&j->discarded);
     list_free(&j->spares);
     free(j->table);
+    free(j->keep);
 }
 
 void journal_free(struct journal **handle)
@@ -218,6 +222,7 @@ int journal_open_quiet(struct journal **out, const struct journal_options *optio
     }
     j->writer.rows = j->mark.rows;
     j->writer.synced = j->mark.position;
+    trial_passed(j); /* recovery has read, written and synced */
     if (report != NULL)
         *report = found;
     *out = j;

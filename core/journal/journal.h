@@ -8,6 +8,7 @@
 #ifndef HG_JOURNAL_JOURNAL_H
 #define HG_JOURNAL_JOURNAL_H
 
+#include "base/client.h"
 #include "journal/reader.h"
 #include "journal/record.h"
 
@@ -48,6 +49,15 @@ int journal_open(struct journal **out, const struct journal_options *options, st
 void journal_close(struct journal **j);
 /* Limits that a reload may change. */
 void journal_reconfigure(struct journal *j, const struct journal_options *options);
+/* How long settled row sets of clients linger: `common_ms` for those that are not named, 0: as keep_ms, which is also
+ * for row sets of nobody. A segment lingers as long as the longest of the clients that have row sets in it. Copied;
+ * ERR_NOMEM: it stays as it was. */
+struct journal_keep {
+    char name[CLIENT_MAX + 1];
+    int64_t keep_ms; /* 0: as keep_ms of the options */
+};
+int journal_keep_clients(struct journal *j, int64_t common_ms, const struct journal_keep *clients,
+                         uint32_t count) MUST_CHECK;
 
 /* --- writing --- */
 
@@ -107,8 +117,13 @@ struct journal_health {
     uint64_t voided;         /* segments voided since start */
     uint32_t damages;        /* ranges known */
     double sync_seconds_sum;
+    int trial;            /* 0, or the disk took nothing when that was tried last, or it does not answer */
+    char trial_text[256]; /* how, for people */
 };
 void journal_health(struct journal *j, struct journal_health *out);
+/* Let the helper try whether the disk takes something, unless a sync has shown it in the last seconds; `trial` of the
+ * health tells it later, and `changed` is called when it has become another. For who asks for readiness. */
+void journal_try(struct journal *j);
 
 /* Histogram of fdatasync times since start: counts[i] are those above sync_bounds[i - 1] and not above sync_bounds[i]
  * (seconds), each counted in one bucket only; the last is what was longer. */
@@ -161,6 +176,23 @@ int journal_find_uuid(struct journal *j, struct slice uuid, uint64_t before, uin
 int journal_find_key(struct journal *j, uint64_t key_hash, uint64_t *position) MUST_CHECK;
 /* The hash for a key in its scope (client and path). */
 uint64_t journal_key_hash(struct slice client, struct slice path, struct slice key);
+
+/* Row sets in the order of the journal, newest first, those at positions before `*before` (UINT64_MAX to begin): of one
+ * client (`client` "": of nobody; ptr NULL: of everybody), received in [from_us, to_us). At most `max` positions; at
+ * most `look` are looked at, so that a request costs no more than that: `*before` moves to where to go on, 0: there are
+ * no more. The caller compares the client: with very many in one segment some of others come too. */
+struct journal_sets {
+    struct slice client;
+    int64_t from_us, to_us; /* wall clock */
+};
+int journal_find_sets(struct journal *j, const struct journal_sets *what, uint64_t *before, uint32_t look,
+                      uint64_t *positions, uint32_t max, uint32_t *count) MUST_CHECK;
+/* The row sets of clients from `position` on, oldest first, with the bytes of their records. Those of clients that are
+ * too many for a segment's table come with an empty name. For a start: `each` is called under the lock, which is also
+ * held while files are read. */
+int journal_each_set(struct journal *j, uint64_t position,
+                     void (*each)(void *arg, struct slice client, uint64_t position, uint32_t bytes),
+                     void *arg) MUST_CHECK;
 
 /* Read one record by position into `copy` (grown as needed); slices of `out` point into it. */
 int journal_read(struct journal *j, uint64_t position, struct buf *copy, struct record *out) MUST_CHECK;

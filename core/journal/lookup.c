@@ -122,20 +122,6 @@ struct search {
     uint32_t max, count;
 };
 
-/* Under the lock: the last segment whose base is below. */
-static struct segment *table_below(const struct journal *j, uint64_t base)
-{
-    uint32_t lo = 0, hi = j->count;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (j->table[mid]->header.base < base)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo == 0 ? NULL : j->table[lo - 1];
-}
-
 /* Where the answer for one segment is. */
 enum source { SOURCE_DONE, SOURCE_FILE, SOURCE_LOST };
 
@@ -168,16 +154,6 @@ static int search_file(struct search *q, const struct index_place *about)
     return code;
 }
 
-static void file_distrust(struct journal *j, uint64_t base)
-{
-    journal_lock(j);
-    struct segment *s = table_find(j, base);
-    if (s != NULL)
-        s->indexed = false;
-    helper_call(j);
-    journal_unlock(j);
-}
-
 /* The newest segment below *below, which moves to it unless it must be asked again. */
 static int search_step(struct search *q, uint64_t *below, bool *rebuilt, bool *done)
 {
@@ -205,7 +181,7 @@ static int search_step(struct search *q, uint64_t *below, bool *rebuilt, bool *d
     if (*rebuilt)
         return ERR_IO;
     *rebuilt = true;
-    file_distrust(q->j, place.base);
+    index_distrust(q->j, place.base);
     int code = index_build(q->j, place.base);
     return code == ERR_NOTFOUND ? ERR_OK : code; /* it went just now */
 }

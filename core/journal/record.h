@@ -107,6 +107,7 @@ struct record_parts {
     struct slice data;
     uint32_t body_crc;            /* of context, spans, data and the padding: record_body_crc */
     uint64_t uuid_hash, key_hash; /* journal_append's, for its indexes; 0: none */
+    struct slice client;          /* the same; points into `context` */
 };
 
 uint32_t record_body_crc(const struct record_parts *parts);

@@ -117,7 +117,7 @@ static int middle_add(struct recovery *r, struct survey_file *f)
     if (code != ERR_OK)
         return code;
     struct index_place place = {.path = path, .base = f->base, .salt = s->header.salt, .end = s->end};
-    s->indexed = index_open(&place, &s->filter) == ERR_OK;
+    s->indexed = index_open(&place, &s->filter, &s->clients) == ERR_OK;
     return ERR_OK;
 }
 

@@ -39,13 +39,16 @@ struct segment {
     uint64_t file_bytes;
     int64_t sealed_us; /* 0: the head */
     uint32_t holds;
-    bool voided;                /* a write or sync of it failed: never written, synced or used again */
-    bool indexed;               /* its index file is good as far as known */
-    struct index *memory;       /* the head's, and until the file is written */
-    struct index_filter filter; /* of keys; valid when `indexed` */
-    struct segment *next;       /* in the list of discarded ones */
-    bool unnamed;               /* discarded before it got its name: it is still `.new` */
-    bool anchor;                /* discarded, but nothing else may tell how far positions were used: see retain.c */
+    bool voided;                  /* a write or sync of it failed: never written, synced or used again */
+    bool indexed;                 /* its index file is good as far as known */
+    struct index *memory;         /* the head's, and until the file is written */
+    struct index_filter filter;   /* of keys; valid when `indexed` */
+    struct index_clients clients; /* valid when `indexed` */
+    int64_t keep_ms;              /* its clients' keep, as of `kept` */
+    uint64_t kept;                /* the journal's `keeps` of then; 0: not looked at */
+    struct segment *next;         /* in the list of discarded ones */
+    bool unnamed;                 /* discarded before it got its name: it is still `.new` */
+    bool anchor;                  /* discarded, but nothing else may tell how far positions were used: see retain.c */
 };
 
 struct prepared {
@@ -72,6 +75,14 @@ struct writer {
     unsigned char headers[WRITE_HEADERS][RECORD_HEADER];
     unsigned char group[GROUP_HEADER];
     unsigned char page[SEGMENT_HEADER];
+};
+
+/* trial.c */
+struct trial {
+    int64_t asked_ms; /* when one was asked for that is not done; 0: none */
+    int64_t told_ms;  /* of the last word about the disk: a trial, or a group that was synced */
+    int code;         /* of that: 0, or the disk took nothing */
+    char text[256];   /* why, for people */
 };
 
 struct journal {
@@ -108,6 +119,12 @@ struct journal {
     struct read_damage damages[DAMAGES_MAX];
     uint32_t damage_known, damage_taken;
     uint64_t damage_count;
+    struct trial trial;
+
+    struct journal_keep *keep; /* of clients */
+    uint32_t keep_count;
+    int64_t keep_common_ms;
+    uint64_t keeps; /* how often these, or keep_ms, were set; from 1 */
 
     int64_t retry_ms;             /* the helper's own: not before that */
     int64_t discard_ms, index_ms; /* the same for removing files and for writing indexes */
@@ -135,6 +152,7 @@ void table_insert(struct journal *j, struct segment *s); /* after table_reserve;
 void table_remove(struct journal *j, const struct segment *s);
 struct segment *table_find(const struct journal *j, uint64_t base);
 struct segment *table_last(const struct journal *j);
+struct segment *table_below(const struct journal *j, uint64_t base); /* the last one whose base is below; NULL */
 uint64_t segment_first(const struct segment *s);
 void segment_describe(const struct segment *s, struct journal_segment *out);
 void segment_discard(struct journal *j, struct segment *s); /* not in the table (any more) */
@@ -155,13 +173,22 @@ uint32_t retain_overdue(const struct journal *j, int64_t now_us);
 /* Milliseconds until the next one has; -1: none waits. */
 int64_t retain_wait(const struct journal *j, int64_t now_us);
 
+/* The clients that have row sets in it; NULL: not known now. */
+const struct index_clients *segment_clients(const struct segment *s);
+
 /* prepare.c, the helper's; without the lock */
 bool prepare_step(struct journal *j, int64_t now_ms);
 bool discard_step(struct journal *j, int64_t now_ms);
 uint32_t prepare_ahead(const struct journal *j); /* how many are wanted */
 bool retire_step(struct journal *j);
 
+/* trial.c */
+bool trial_step(struct journal *j, int64_t now_ms); /* the helper's; without the lock */
+void trial_passed(struct journal *j);               /* a sync of rows went well */
+void trial_health(const struct journal *j, struct journal_health *out);
+
 /* index_job.c */
+void index_distrust(struct journal *j, uint64_t base); /* its file is no good: the segment itself counts */
 bool index_step(struct journal *j, int64_t now_ms);
 /* An index in memory for a sealed segment that has none; without the lock, the caller holds the segment. */
 int index_build(struct journal *j, uint64_t base) MUST_CHECK;

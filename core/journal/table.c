@@ -26,6 +26,7 @@ void segment_free(struct segment **s)
         return;
     index_free(&(*s)->memory);
     filter_free(&(*s)->filter);
+    clients_table_fini(&(*s)->clients);
     free(*s);
     *s = NULL;
 }
@@ -141,4 +142,17 @@ int journal_oldest(struct journal *j, struct journal_segment *out)
         segment_describe(j->table[0], out);
     journal_unlock(j);
     return code;
+}
+
+struct segment *table_below(const struct journal *j, uint64_t base)
+{
+    uint32_t lo = 0, hi = j->count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (j->table[mid]->header.base < base)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo == 0 ? NULL : j->table[lo - 1];
 }

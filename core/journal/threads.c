@@ -164,7 +164,7 @@ static int64_t helper_wait(struct journal *j)
 bool helper_step(struct journal *j, int64_t *wait)
 {
     int64_t now = clock_ms();
-    if (discard_step(j, now) || prepare_step(j, now) || index_step(j, now) || retire_step(j))
+    if (trial_step(j, now) || discard_step(j, now) || prepare_step(j, now) || index_step(j, now) || retire_step(j))
         return true;
     *wait = helper_wait(j);
     return false;

@@ -30,6 +30,8 @@ struct emission {
     uint32_t count; /* of the records */
     uint64_t rows;
     struct journal_entry entry;
+    char client[CLIENT_MAX + 1]; /* "": nobody's */
+    uint64_t taken_bytes;        /* of its client's account */
 };
 
 static struct emission *emission_new(struct runner *r, const struct wire_emit *m)
@@ -40,6 +42,8 @@ static struct emission *emission_new(struct runner *r, const struct wire_emit *m
     x->owner = r->owner;
     x->puller = r->puller;
     x->head = *m;
+    if (r->instance.common.client != NULL)
+        snprintf(x->client, sizeof x->client, "%s", r->instance.common.client);
     x->too_large = m->total > r->owner->settings->http_max_body + POSITION_MAX;
     buf_init(&x->bytes, (size_t)(x->too_large ? 0 : m->total));
     buf_init(&x->contexts, CONTEXT_BYTES_MAX);
@@ -118,6 +122,8 @@ static void drop_faults(struct runner *r, int code)
 static int add_context(struct emission *x, const struct row_set *set)
 {
     int code = set == NULL ? ERR_OK : context_add(&x->contexts, CONTEXT_UUID, set->uuid);
+    if (code == ERR_OK && set != NULL && x->client[0] != '\0')
+        code = context_add(&x->contexts, CONTEXT_CLIENT, slice_of(x->client));
     if (code == ERR_OK)
         code = context_add(&x->contexts, CONTEXT_PULLER, slice_of(x->puller->name));
     for (uint32_t t = 0; code == ERR_OK && set != NULL && t < set->tag_count; t++)
@@ -163,6 +169,24 @@ static int build(struct emission *x, const struct row_set *sets, uint32_t set_co
     return ERR_OK;
 }
 
+/* NULL, and its client has paid; or why it has to wait. */
+static const char *over_limit(struct runner *r)
+{
+    const struct supervisor_options *o = &r->owner->options;
+    struct emission *x = state_of(r)->emission;
+    uint64_t bytes = documents(x).len;
+    if (x->client[0] == '\0' || x->head.sets == 0)
+        return NULL;
+    if (backlog_take(o->backlog, x->client, bytes, clock_ms()) != 0)
+        return "its client has as much undelivered as it may have (clients.undelivered_bytes)";
+    const char *why = o->admit == NULL ? NULL : o->admit(o->arg, x->client, x->rows, documents(x).len);
+    if (why == NULL)
+        x->taken_bytes = bytes;
+    else
+        backlog_give(o->backlog, x->client, bytes);
+    return why;
+}
+
 static void append(struct runner *r)
 {
     struct emission *x = state_of(r)->emission;
@@ -173,6 +197,7 @@ static void append(struct runner *r)
     if (code == ERR_OK)
         return;
     r->puller->emitting = false;
+    backlog_give(r->owner->options.backlog, x->client, x->taken_bytes);
     if (code == ERR_LIMIT)
         drop(r, HG_EMIT_REFUSED, x->head.sets == 1 ? 0 : x->head.sets, "larger than a segment of the journal takes");
     else
@@ -211,6 +236,8 @@ static void complete(struct runner *r)
         drop(r, HG_EMIT_REFUSED, x->head.sets, "it holds another number of documents than it says");
     else if (build(x, sets, count) != ERR_OK)
         drop(r, HG_EMIT_NOT_NOW, 0, "out of memory");
+    else if ((refusing = over_limit(r)) != NULL)
+        drop(r, HG_EMIT_NOT_NOW, 0, refusing);
     else
         append(r);
     scan_trim(s->scan, SCAN_KEEP);
@@ -260,12 +287,22 @@ void emission_host_down(struct runner *r)
 
 /* --- back from the journal --- */
 
+static void account(struct emission *x, bool durable)
+{
+    struct backlog *b = x->owner->options.backlog;
+    for (uint32_t i = 0; durable && i < x->count; i++)
+        if (x->records[i].type == RECORD_ROWS) /* its position is not its client's */
+            backlog_store(b, x->client, x->positions[i], record_length(&x->records[i]));
+    backlog_give(b, x->client, x->taken_bytes);
+}
+
 static void finished(struct emission *x)
 {
     struct puller *p = x->puller;
     struct runner *r = p->owner;
     bool durable = x->entry.status == ERR_OK;
     p->emitting = false;
+    account(x, durable);
     if (durable) {
         const uint32_t last = x->count - 1;
         p->position.journal = x->positions[last] + record_length(&x->records[last]);

@@ -81,7 +81,9 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         if (pusher_set_clients(r->pusher, clients) != ERR_OK)
             return err_set(e, ERR_NOMEM, "no memory for pusher %s", r->name);
         pusher_configure(r->pusher, c, about == NULL ? 0 : about->flags, workers);
-        return about != NULL && pusher_let_go(r->pusher) ? begin_again(s, r->pusher, c, e) : ERR_OK;
+        int again = about != NULL && pusher_let_go(r->pusher) ? begin_again(s, r->pusher, c, e) : ERR_OK;
+        runner_note_passed(r);
+        return again;
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s/%s", s->pushers_dir, r->name);
@@ -112,6 +114,7 @@ static int make_pusher(struct supervisor *s, struct runner *r, const struct desc
         LOG(LOG_ERROR, "pusher.cursor_lost",
             "both copies of the cursor are damaged; delivery begins again at the oldest row there is, rows come again",
             LOG_S("pusher", r->name));
+    runner_note_passed(r);
     return code;
 }
 

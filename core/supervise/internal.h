@@ -111,6 +111,8 @@ void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
 void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s);
 void runner_step(struct runner *r);
+void runner_note_passed(struct runner *r); /* how far its pusher is */
+void runner_drop_pusher(struct runner *r);
 void runner_stop_host(struct runner *r);
 void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);

@@ -43,7 +43,7 @@ void runner_free(struct runner **rr)
     steps_fini(&r->steps);
     instance_fini(&r->instance);
     plugin_file_drop(&r->file);
-    pusher_free(&r->pusher);
+    runner_drop_pusher(r);
     if (r->puller != NULL)
         r->puller->owner = NULL; /* the supervisor keeps it */
     free(r->name);
@@ -104,6 +104,7 @@ static uint16_t hand_flags(const struct hand *hand)
     flags |= hand->what == HANDED_REPLAY ? (unsigned)HAND_REPLAY : 0;
     flags |= hand->stable ? (unsigned)HAND_STABLE : 0;
     flags |= hand->exact ? (unsigned)HAND_EXACT : 0;
+    flags |= hand->cut ? (unsigned)HAND_CUT : 0;
     flags |= hand->spread ? (unsigned)HAND_SPREAD : 0;
     flags |= hand->new_ids ? (unsigned)HAND_NEW_IDS : 0;
     return (uint16_t)flags;
@@ -605,7 +606,20 @@ void runner_step(struct runner *r)
         return;
     else
         r->wake_ms = pusher_step(r->pusher, clock_ms());
+    runner_note_passed(r);
     supervisor_arm(r->owner, r->wake_ms);
+}
+
+void runner_note_passed(struct runner *r)
+{
+    if (r->pusher != NULL)
+        backlog_pass(r->owner->options.backlog, &r->passed, r->pusher->clients, pusher_passed(r->pusher));
+}
+
+void runner_drop_pusher(struct runner *r)
+{
+    backlog_leave(r->owner->options.backlog, &r->passed);
+    pusher_free(&r->pusher);
 }
 
 void runner_sample(struct runner *r)

@@ -485,6 +485,18 @@ void supervisor_free(struct supervisor **ss)
 
 /* --- for the api --- */
 
+uint64_t supervisor_passed(struct supervisor *s)
+{
+    uint64_t low = UINT64_MAX;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = runner_at(it);
+        if (r->pusher != NULL && pusher_passed(r->pusher) < low)
+            low = pusher_passed(r->pusher);
+    }
+    return low;
+}
+
 struct link *supervisor_runners(struct supervisor *s)
 {
     CHECK_MAGIC(s, SUPERVISOR_MAGIC);
@@ -589,7 +601,7 @@ int supervisor_forget(struct supervisor *s, struct runner *r, bool dead_letter, 
     }
     char dir[PATH_MAX];
     snprintf(dir, sizeof dir, "%s", r->pusher->dir);
-    pusher_free(&r->pusher);
+    runner_drop_pusher(r);
     r->wake_ms = INT64_MAX;
     remove_dir(dir);
     if (r->file == NULL) {

@@ -8,6 +8,7 @@
 #define HG_SUPERVISE_SUPERVISOR_H
 
 #include "conf/conf.h"
+#include "delivery/backlog.h"
 #include "delivery/pusher.h"
 #include "journal/journal.h"
 #include "supervise/folder.h"
@@ -32,6 +33,7 @@ struct runner {
     struct puller *puller;        /* the supervisor's; NULL: it is none */
     enum pusher_state idle_state; /* when there is neither */
     char reason[512];             /* why it is idle */
+    struct backlog_taker passed;  /* how far its pusher is, for clients' accounts */
     struct process *process;      /* NULL: no host */
     uint64_t memory;              /* anonymous resident bytes of the host, sampled */
     bool confined;
@@ -56,13 +58,19 @@ struct supervisor_options {
     bool fresh;                         /* the data directory is new: pushers begin at the start */
     void (*drained)(void *arg);         /* something was settled: look who waits for it */
     const char *(*refusing)(void *arg); /* why no rows are taken now, NULL: they are; NULL: they always are */
+    /* May a puller's rows of this client come in now? NULL: yes, and they have paid; else why not. NULL: they always
+     * may. */
+    const char *(*admit)(void *arg, const char *client, uint64_t rows, uint64_t bytes);
     void *arg;
+    struct backlog *backlog; /* of clients */
 };
 
 /* Scans the folders and starts what is configured (blocking, before the loop runs). `faults` gets what is wrong with
  * instances; the number of pushers that can run in `*running`. */
 int supervisor_new(struct supervisor **out, const struct supervisor_options *options, const struct conf *conf,
                    struct buf *faults, uint32_t *running, struct err *e) MUST_CHECK;
+/* Before this all that is in the journal was passed by every pusher. */
+uint64_t supervisor_passed(struct supervisor *s);
 /* More is durable. */
 void supervisor_durable(struct supervisor *s);
 /* New settings: instances whose settings changed restart. `changed` gets their names, a line each. */

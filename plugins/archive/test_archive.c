@@ -92,7 +92,7 @@ static void test_documents(void **state)
     snprintf(
         text, sizeof(text),
         "{\"id\":\"%s\",\"uuid\":\"p/1\",\"received\":\"2026-01-31T12:00:00.000000Z\",\"tags\":{\"line\":\"x y\","
-        "\"zone\":\"a\\u000ab\\\\\"},\"rows\":[\n{\"index\":3,\"data\":{\"a\":1.50}},\n{\"data\":{\"b\":[1, 2]}}\n]}\n",
+        "\"zone\":\"a\\nb\\\\\"},\"rows\":[\n{\"index\":3,\"data\":{\"a\":1.50}},\n{\"data\":{\"b\":[1, 2]}}\n]}\n",
         id);
     expect(b, named("2026/x%20y/p%2F1-", id, ".json"), text);
     expect(b, named("2026/x%20y/p%2F1-", id, ".tags"), "line = x y\nzone = a\\nb\\\\\n");

@@ -3,12 +3,15 @@
 
 char *jsontext_put(char *at, struct hg_text text)
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[] = "0123456789abcdef", named[] = "btn?fr"; /* from 8 on; 11 has no name */
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         if (c == '"' || c == '\\') {
             *at++ = '\\';
             *at++ = (char)c;
+        } else if (c >= 8 && c <= 13 && c != 11) {
+            *at++ = '\\';
+            *at++ = named[c - 8];
         } else if (c < 0x20) {
             *at++ = '\\';
             *at++ = 'u';

@@ -210,17 +210,17 @@ static int put_aside(struct state *s, uint64_t line, const char *why)
 
 /* --- a batch --- */
 
-/* Rows until the batch is full. ITEM_ROW: there may be more. */
+/* Rows until the batch is full. ITEM_ROW: there may be more. `*line`: of the last row, or of what is bad. */
 static enum item_result fill(struct state *s, uint64_t *line)
 {
+    *line = s->items.line;
     rowbatch_clear(&s->batch);
     while (!rowbatch_full(&s->batch)) {
         struct item item;
-        *line = s->items.line;
         enum item_result result = items_next(&s->items, &item);
+        *line = result == ITEM_ROW ? item.line : s->items.line;
         if (result != ITEM_ROW)
             return result;
-        *line = item.line;
         if (rowbatch_add(&s->batch, item.ptr, item.len, item.line) != 0) {
             errno = ENOMEM;
             return ITEM_FAILED;
@@ -281,7 +281,7 @@ static int begin(struct state *s, int fd)
     char delimiter;
     enum items_kind kind = items_kind_of(s->place.name, &delimiter);
     switch (items_open(&s->items, fd, kind, delimiter, s->place.offset, s->place.line)) {
-    case ITEM_BAD: return put_aside(s, 1, s->items.why);
+    case ITEM_BAD: return put_aside(s, s->items.line, s->items.why);
     case ITEM_FAILED: {
         int number = errno;
         items_close(&s->items);

@@ -96,31 +96,23 @@ static int blank(const char *ptr, size_t len)
 
 /* --- lines --- */
 
-/* One line or record: its bytes without the line end in `out`. */
-static enum item_result next_line(struct items *s, struct item *out, size_t *taken, uint64_t *lines)
+/* One line: its bytes without the line end in `out`, all that was taken in `taken`. */
+static enum item_result next_line(struct items *s, struct item *out, size_t *taken)
 {
     for (;;) {
-        size_t end;
-        *lines = 0;
-        if (s->kind == ITEMS_CSV) {
-            end = csv_record_end(at(s), left(s), lines);
-        } else {
-            const char *feed = left(s) > 0 ? memchr(at(s), '\n', left(s)) : NULL;
-            end = feed ? (size_t)(feed - at(s)) : left(s);
-        }
-        int whole = end < left(s);
-        if (!whole && !s->end) {
+        const char *feed = left(s) > 0 ? memchr(at(s), '\n', left(s)) : NULL;
+        size_t end = feed ? (size_t)(feed - at(s)) : left(s);
+        if (!feed && !s->end) {
             if (more(s) != 0)
                 return failed(s);
             continue;
         }
-        if (!whole && end == 0)
+        if (!feed && end == 0)
             return ITEM_END;
         *out = (struct item){at(s), end, s->line};
         if (out->len > 0 && out->ptr[out->len - 1] == '\r')
             out->len--;
-        *taken = end + (size_t)whole;
-        *lines += (uint64_t)whole;
+        *taken = end + (feed != NULL);
         return ITEM_ROW;
     }
 }
@@ -129,21 +121,65 @@ static enum item_result next_row_line(struct items *s, struct item *out)
 {
     for (;;) {
         size_t taken;
-        uint64_t lines;
-        enum item_result result = next_line(s, out, &taken, &lines);
+        enum item_result result = next_line(s, out, &taken);
         if (result != ITEM_ROW)
             return result;
-        int empty = blank(out->ptr, out->len);
-        if (!empty && s->kind == ITEMS_CSV) {
-            if (csv_row(s, out->ptr, out->len) != 0)
-                return ITEM_BAD;
-            out->ptr = s->row.ptr;
-            out->len = s->row.len;
-        }
-        take(s, taken, lines);
-        if (!empty)
+        take(s, taken, 1);
+        if (!blank(out->ptr, out->len))
             return ITEM_ROW;
     }
+}
+
+/* --- records of a CSV file --- */
+
+/* The next record into the table's reader, which keeps it: the window need not. */
+static enum item_result next_record(struct items *s)
+{
+    struct csvread *csv = &s->table.csv;
+    for (;;) {
+        size_t used = 0;
+        if (left(s) == 0 && !s->end) {
+            if (more(s) != 0)
+                return failed(s);
+            continue;
+        }
+        int end = left(s) == 0;
+        enum csvread_result got = end ? csvread_finish(csv) : csvread_feed(csv, at(s), left(s), &used);
+        take(s, used, 0);
+        s->line = csv->line;
+        if (got == CSVREAD_FAULT)
+            return bad(s, csv->why);
+        if (got == CSVREAD_RECORD)
+            return ITEM_ROW;
+        if (end)
+            return ITEM_END;
+    }
+}
+
+static enum item_result next_row_record(struct items *s, struct item *out)
+{
+    int64_t index;
+    enum item_result result = next_record(s);
+    if (result != ITEM_ROW)
+        return result;
+    if (csvtable_row(&s->table, &index) != 0) {
+        s->line = s->table.csv.began;
+        return bad(s, s->table.why);
+    }
+    *out = (struct item){s->table.row.ptr, s->table.row.len, s->table.csv.began};
+    return ITEM_ROW;
+}
+
+static enum item_result read_header(struct items *s)
+{
+    enum item_result result = next_record(s);
+    if (result == ITEM_END)
+        return bad(s, "the file is empty: a line of column names is needed");
+    if (result == ITEM_ROW && csvtable_header(&s->table) != 0) {
+        s->line = s->table.csv.began;
+        return bad(s, s->table.why);
+    }
+    return result == ITEM_ROW ? ITEM_END : result;
 }
 
 /* --- objects of a JSON file --- */
@@ -214,49 +250,56 @@ static enum item_result next_object(struct items *s, struct item *out)
 
 /* --- open --- */
 
-/* What stands at the beginning decides how the rest is read: a CSV's header, a JSON file's bracket. */
-static enum item_result read_beginning(struct items *s)
+/* A JSON file's bracket decides how the rest is read. */
+static enum item_result read_bracket(struct items *s)
 {
-    struct item first;
-    size_t taken;
-    uint64_t lines;
-    while (s->kind == ITEMS_JSON && !s->end && blank(s->window, s->filled))
+    while (!s->end && blank(at(s), left(s)))
         if (more(s) != 0)
             return failed(s);
-    if (s->kind == ITEMS_JSON) {
-        size_t i = 0;
-        while (i < s->filled && strchr(" \t\r\n", s->window[i]))
-            i++;
-        s->array = i < s->filled && s->window[i] == '[';
-        return ITEM_END;
-    }
-    enum item_result result = next_line(s, &first, &taken, &lines);
-    if (result != ITEM_ROW)
-        return result == ITEM_END ? bad(s, "the file is empty: a line of column names is needed") : result;
-    if (csv_columns(s, first.ptr, first.len) != 0)
-        return ITEM_BAD;
-    take(s, taken, lines);
+    size_t i = 0;
+    while (i < left(s) && strchr(" \t\r\n", at(s)[i]))
+        i++;
+    s->array = i < left(s) && at(s)[i] == '[';
     return ITEM_END;
+}
+
+/* As spreadsheets and other systems write it, at the very beginning of a file of any kind. */
+static enum item_result read_mark(struct items *s)
+{
+    while (!s->end && s->filled < 3)
+        if (more(s) != 0)
+            return failed(s);
+    if (s->filled >= 2 && (memcmp(s->window, "\xFF\xFE", 2) == 0 || memcmp(s->window, "\xFE\xFF", 2) == 0))
+        return bad(s, "the file is UTF-16: convert it first (iconv -f utf-16 -t utf-8)");
+    if (s->filled >= 3 && memcmp(s->window, "\xEF\xBB\xBF", 3) == 0)
+        take(s, 3, 0);
+    return ITEM_END;
+}
+
+static void go_to(struct items *s, uint64_t offset, uint64_t line)
+{
+    s->filled = s->used = 0;
+    s->end = 0;
+    s->begun = 1;
+    s->offset = offset;
+    s->line = line;
+    csvtable_rewind(&s->table);
+    s->table.csv.line = s->table.csv.began = line;
 }
 
 enum item_result items_open(struct items *s, int fd, enum items_kind kind, char delimiter, uint64_t offset,
                             uint64_t line)
 {
-    *s = (struct items){.fd = fd, .kind = kind, .delimiter = delimiter, .line = 1};
-    strbuf_init(&s->row, ITEM_MAX);
-    if (kind == ITEMS_CSV || kind == ITEMS_JSON) {
-        enum item_result result = read_beginning(s);
-        if (result != ITEM_END)
-            return result;
-    }
-    if (offset > s->offset) {
-        s->filled = s->used = 0;
-        s->end = 0;
-        s->begun = 1;
-        s->offset = offset;
-        s->line = line;
-    }
-    return ITEM_END;
+    *s = (struct items){.fd = fd, .kind = kind, .line = 1};
+    csvtable_init(&s->table, delimiter, '.');
+    enum item_result result = read_mark(s);
+    if (result == ITEM_END && kind == ITEMS_JSON)
+        result = read_bracket(s);
+    if (result == ITEM_END && kind == ITEMS_CSV)
+        result = read_header(s);
+    if (result == ITEM_END && offset > s->offset)
+        go_to(s, offset, line);
+    return result;
 }
 
 void items_close(struct items *s)
@@ -264,12 +307,13 @@ void items_close(struct items *s)
     if (s->fd >= 0)
         close(s->fd);
     free(s->window);
-    csv_columns_free(s);
-    strbuf_fini(&s->row);
+    csvtable_fini(&s->table);
     *s = (struct items){.fd = -1};
 }
 
 enum item_result items_next(struct items *s, struct item *out)
 {
-    return s->kind == ITEMS_JSON ? next_object(s, out) : next_row_line(s, out);
+    return s->kind == ITEMS_JSON  ? next_object(s, out)
+           : s->kind == ITEMS_CSV ? next_row_record(s, out)
+                                  : next_row_line(s, out);
 }

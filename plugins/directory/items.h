@@ -3,7 +3,7 @@
 #ifndef DIRECTORY_ITEMS_H
 #define DIRECTORY_ITEMS_H
 
-#include "common/strbuf.h"
+#include "common/csvtable.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,18 +15,15 @@ enum { ITEM_MAX = 16 << 20, WHY_MAX = 600 };
 struct items {
     int fd; /* owned */
     enum items_kind kind;
-    char delimiter;
     char *window;
     size_t cap, filled, used;
-    uint64_t offset;  /* in the file, of window[used] */
-    uint64_t line;    /* on which it stands */
-    int end;          /* the window reaches to the end of the file */
-    int array;        /* ITEMS_JSON: the objects stand in an array */
-    int begun, ended; /* ITEMS_JSON: its `[` was seen, its `]` */
-    char **columns;   /* ITEMS_CSV: keys, as JSON strings with their quotes */
-    size_t column_count;
-    struct strbuf row;
-    char why[WHY_MAX]; /* of ITEM_BAD */
+    uint64_t offset;       /* in the file, of window[used] */
+    uint64_t line;         /* on which it stands */
+    int end;               /* the window reaches to the end of the file */
+    int array;             /* ITEMS_JSON: the objects stand in an array */
+    int begun, ended;      /* ITEMS_JSON: its `[` was seen, its `]` */
+    struct csvtable table; /* ITEMS_CSV */
+    char why[WHY_MAX];     /* of ITEM_BAD */
 };
 
 enum item_result { ITEM_ROW, ITEM_END, ITEM_BAD, ITEM_FAILED /* errno */ };
@@ -45,14 +42,5 @@ enum item_result items_open(struct items *s, int fd, enum items_kind kind, char 
 void items_close(struct items *s);
 /* The next row; empty lines are passed over. Behind it s->offset and s->line are where to go on. */
 enum item_result items_next(struct items *s, struct item *out);
-
-/* csv.c: one record, without its line end, as fields; the header into columns, a record into s->row. 0, or -1 and
- * s->why. */
-int csv_columns(struct items *s, const char *ptr, size_t len);
-int csv_row(struct items *s, const char *ptr, size_t len);
-void csv_columns_free(struct items *s);
-/* Where the record that begins at ptr ends (its line feed), or len when it does not end here. `lines`: line feeds
- * inside it. */
-size_t csv_record_end(const char *ptr, size_t len, uint64_t *lines);
 
 #endif

@@ -150,7 +150,7 @@ static int s3_probe(void *state)
 
 static const struct hg_pusher pusher = {
     .size = sizeof(struct hg_pusher),
-    .flags = HG_STABLE_BATCH,
+    .flags = HG_STABLE_BATCH | HG_PLAN_AHEAD,
     .max_parallel = 0,
     .start = s3_start,
     .stop = http_global_stop,
@@ -162,7 +162,7 @@ static const struct hg_pusher pusher = {
 
 static const struct hg_plugin plugin = {
     .abi_major = HG_ABI_MAJOR,
-    .abi_minor = 0,
+    .abi_minor = 1, /* HG_PLAN_AHEAD */
     .size = sizeof(struct hg_plugin),
     .kind = HG_PUSHER,
     .name = "s3",

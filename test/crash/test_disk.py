@@ -198,6 +198,23 @@ def test_a_full_disk_and_back(tmp_path, capsys, spare):
         print(f"\n{FULL_DISKS} full disks; rows were taken again {slowest:.2f} s after there was room at the latest")
 
 
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO], ids=["read-only", "gone"])
+def test_readiness_tells_without_a_row(tmp_path, number):
+    """A gateway that nobody sends rows to, whose disk fails: being asked for readiness is enough to find out."""
+    program, page, _ = install(tmp_path / "bin")
+    with Gateway(program=program) as g:
+        page.arm(DISK, 1, number, 1 << 60)
+        told = wait_until(lambda: (a := g.get("/readyz")).status == 503 and a, 20, "readiness to tell")
+        assert "disk error" in told.json()["detail"] and "takes nothing" in told.json()["detail"], told
+        g.wait_event("disk.error")
+        assert g.get("/livez").status == 200 and not g.pusher("file")["dead"]
+        page.disarm()
+        wait_until(lambda: g.get("/readyz").status == 200, 20, "readiness to come back")
+        g.wait_event("disk.good")
+        g.take(row("u"))
+        g.wait_rows(1)
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EDQUOT, errno.EIO], ids=["read-only", "quota", "gone"])
 def test_a_disk_that_takes_nothing_for_a_while(tmp_path, capsys, number):
     """Each call of the daemon's that changes a file fails, until it is over. (A mounted file system cannot be made

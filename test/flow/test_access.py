@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from gateway import Gateway, Wire, ask, command, dump, row, wait_until
+from gateway import SLOW, Gateway, Wire, ask, command, dump, row, wait_until
 from test_intake import CASES
 
 KEYS = {"HEADGATE_HTTP_AUTH": "keys", "HEADGATE_ADMIN_AUTH": "keys"}
@@ -172,7 +172,7 @@ def test_keys_come_and_go_while_it_runs(g):
 
 
 def test_a_key_that_expires(g):
-    token, name = key(g, "ingest", expires="2s")
+    token, name = key(g, "ingest", expires=f"{3 * SLOW:.0f}s")
     wait_until(lambda: tries(g, token).status == 202)
     answer = wait_until(lambda: (a := tries(g, token)).status == 401 and a)
     assert "expired" in answer["detail"]

@@ -67,7 +67,7 @@ def test_probes_of_far_ends():
 
 
 def test_a_probe_that_hangs():
-    with chaos("hang", TIMEOUT="1s") as g:
+    with chaos("hang", TIMEOUT=f"{1 * SLOW:.0f}s") as g:
         before = g.host("chaos")
         g.wait_state("chaos", "running")
         told = []
@@ -210,8 +210,8 @@ def test_replays_that_cannot_be(letters):
 
 def test_so_many_replays_at_a_time():
     with chaos("good") as g:
-        g.take(rows("a", 20))
-        wait_got(g, 20)
+        g.take(rows("a", 300))  # five minutes at one a second: none ends by itself
+        wait_got(g, 300)
         begun = [g.admin("POST", "/v1/replays", {"pusher": "chaos", "uuid": "a", "rate": 1}).json() for _ in range(8)]
         assert len({r["id"] for r in begun}) == 8
         one_more = g.admin("POST", "/v1/replays", {"pusher": "chaos", "uuid": "a"})
@@ -226,7 +226,8 @@ def test_replays_by_time():
     with chaos("good", **SMALL) as g:
         take_large(g, 25)
         wait_got(g, 25)
-        middle = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03}Z"
+        now = time.time()
+        middle = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}Z"
         take_large(g, 25, "later")
         wait_got(g, 50)
 

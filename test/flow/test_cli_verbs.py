@@ -223,20 +223,22 @@ def test_json_is_unchanged(fake, path, words):
 # contract: status.watch
 def test_watch_shows_a_rate(fake):
     fake.set("GET", "/v1/pushers", [status(pusher("file", delivered=n)) for n in (100, 1100, 2100)])
+    began = time.monotonic()
     watch = subprocess.Popen([BIN, "status", "--watch", "--admin", fake.address], stdout=subprocess.PIPE, env=PLAIN)
     try:
-        rates, end = [], time.monotonic() + 20
+        rates, end = [], began + 100
         while len(rates) < 2 and time.monotonic() < end:
             line = watch.stdout.readline().decode()
             if line.startswith("file"):
                 rates.append(line.split()[5])
+        took = time.monotonic() - began
     finally:
         watch.kill()
         watch.wait()
         watch.stdout.close()
     assert rates[0] == "-"
     number = float(rates[1].rstrip("k")) * (1000 if rates[1].endswith("k") else 1)
-    assert 200 <= number <= 1000  # 1000 rows in a second or, on a busy machine, somewhat more
+    assert 0.95 * 1000 / took <= number <= 1000  # 1000 rows in a second or, on a busy machine, somewhat more
 
 
 # --- receipts

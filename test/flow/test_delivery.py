@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from gateway import Gateway, row, rows, wait_until
+from gateway import Gateway, row, rows, wait_until, whole_lines
 
 
 def chaos(mode, match=None, plugin="chaos", **options):
@@ -24,8 +24,8 @@ def chaos(mode, match=None, plugin="chaos", **options):
 
 def got(g, plugin="chaos"):
     """Rows that the chaos pusher delivered, as (id, attempt, origin, uuid, number, data)."""
-    path, found = g.got_path(plugin), []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    found = []
+    for line in whole_lines(g.got_path(plugin)):
         row_id, attempt, origin, uuid, number, data = line.split(" ", 5)
         found.append((row_id, int(attempt), int(origin), uuid, number, json.loads(data)))
     return found
@@ -136,7 +136,7 @@ def test_a_dead_letter_with_a_new_row():
         assert answer.status in (200, 202), answer
         (found,) = wait_got(g, 1)
         assert found[5] == {"n": 2} and not found[0].startswith(taken["id"])
-        assert len(file_rows(g)) == 1  # a new row for that pusher alone
+        assert len(g.wait_rows(1)) == 1  # a new row for that pusher alone
 
 
 # contract: api.dead.delete dead.drop dead.export dead.filters dead.dry-run
@@ -182,7 +182,7 @@ def test_only_the_row_that_crashes_is_dead(mode):
         found = got(g)
         assert letter["uuid"] == "u4" and letter["reason"]
         assert letter["id"].rsplit(".", 1)[0] not in {r[0] for r in found}
-        assert len(file_rows(g)) == 30
+        assert len(g.wait_rows(30)) == 30
         assert g.pusher("file")["restarts"] == 0
 
 
@@ -192,7 +192,7 @@ def test_a_plugin_that_crashes_on_everything_kills_no_row():
             g.take(row(f"u{n}"))
         broken = g.wait_state("chaos", "broken", timeout=40)
         assert broken["dead_letters"] == 0 and broken["lag"]["rows"] == 5
-        assert len(file_rows(g)) == 5
+        assert len(g.wait_rows(5)) == 5
         g.restart({"PLUGIN_CHAOS_MODE": "good"})
         if g.pusher("chaos")["state"] == "broken":
             g.cli("resume", "chaos")
@@ -208,7 +208,7 @@ def test_a_push_that_hangs_is_a_retry(mode):
             g.take(row(f"u{n}", {"n": n}))
         found = wait_got(g, 11, timeout=60)
         assert not any("bad" in r[5] for r in found) and not g.dead()
-        assert len(file_rows(g)) == 12
+        assert len(g.wait_rows(12)) == 12
 
 
 def test_an_outage_makes_no_dead_letters():
@@ -249,7 +249,8 @@ def test_a_batch_larger_than_what_can_wait():
     with chaos("good", BATCH_ROWS="5000") as g:
         g.take(rows("a", 5000))
         assert [r[5]["n"] for r in wait_got(g, 5000)] == list(range(5000))
-        assert g.metrics()['headgate_push_seconds_count{pusher="chaos"}'] == 1
+        pushes = wait_until(lambda: g.metrics()['headgate_push_seconds_count{pusher="chaos"}'])
+        assert pushes == 1
     with chaos("retryonce", BATCH_ROWS="5000") as g:
         g.take(rows("a", 2500))
         g.take(rows("b", 2500))
@@ -306,7 +307,7 @@ def test_a_confined_host():
             assert not landlock(), "the kernel could, and it is not confined"
             return
         g.take(row("a", {"bad": 1}))
-        told = wait_until(lambda: g.got_path().exists() and g.got_path().read_text())
+        told = "\n".join(wait_until(lambda: whole_lines(g.got_path())))
         assert "root:" not in told and "denied" in told.lower(), told
 
 
@@ -370,6 +371,28 @@ def test_a_pusher_that_is_let_fall_behind(what):
 def whole(g):
     """Nobody took a piece of the journal for damaged."""
     assert not [e for e in g.events if e.get("event") == "journal.damaged"]
+
+
+def test_damage_costs_its_group_and_is_told():
+    """A byte of the journal changes while its rows wait: their host meets it, all others arrive, the daemon tells once."""
+    with chaos("good") as g:
+        g.admin("POST", "/v1/pushers/chaos/pause")
+        for n in range(5):
+            g.take(row(f"u{n}", {"text": f"needle-{n}"}))
+        g.wait_rows(5)
+        segment = next(f for f in sorted((g.data / "journal").glob("*.seg")) if b"needle-2" in f.read_bytes())
+        with open(segment, "r+b") as f:
+            f.seek(segment.read_bytes().index(b"needle-2"))
+            f.write(b"N")
+        g.gate.unlink()
+        g.admin("POST", "/v1/pushers/chaos/resume")
+        wait_until(lambda: sorted(r[3] for r in got(g)) == ["u0", "u1", "u3", "u4"], what=lambda: got(g))
+        told = g.wait_event("journal.damaged")
+        assert int(told["from"]) < int(told["to"])
+        assert g.metrics()["headgate_journal_damages"] == 1 and g.pusher("chaos")["state"] == "running"
+        assert g.get("/readyz").status == 200 and not g.dead()
+        g.take(row("u5"))
+        wait_until(lambda: len(got(g)) == 5)
 
 
 # contract: pusher.MAX_LAG
@@ -555,8 +578,8 @@ def test_a_replay_that_retention_overtakes():
 
 def test_a_replay_says_how_it_ended():
     with chaos("good", "bad") as g:
-        g.take(rows("a", 10, bad=1))
-        wait_got(g, 10)
+        g.take(rows("a", 300, bad=1))  # five minutes at one a second: it does not end by itself
+        wait_got(g, 300)
         begun = g.admin("POST", "/v1/replays", {"pusher": "chaos", "uuid": "a", "rate": 1}).json()
         assert g.cli("replay", "stop", begun["id"]).returncode == 0
         assert the_replay(g)["state"] == "stopped"
@@ -565,7 +588,7 @@ def test_a_replay_says_how_it_ended():
         done = g.cli("replay", "--pusher", "chaos", "--uuid", "a")
         assert done.returncode == 75 and ": failed: 0 rows sent" in done.stdout, done
         g.take(row("b"))
-        wait_got(g, 11)  # it goes on
+        wait_until(lambda: any(r[3] == "b" for r in got(g)))  # it goes on
         assert not g.dead()
 
 

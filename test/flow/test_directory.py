@@ -32,8 +32,7 @@ class Inbox:
         return self.g.get("/v1/pullers/directory").json()
 
     def rows(self):
-        path = self.g.out / "rows.ndjson"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return self.g.file_rows(self.g.out / "rows.ndjson")
 
     def wait_done(self, *names, folder="done", timeout=30):
         wait_until(lambda: all((self.folder / folder / n).exists() for n in names), timeout,

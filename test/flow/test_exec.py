@@ -1,5 +1,4 @@
 """The puller `exec`: what a command prints becomes rows."""
-import json
 import os
 import signal
 from pathlib import Path
@@ -16,9 +15,7 @@ def puller(g):
 
 
 def datas(g, uuid=None):
-    path = g.out / "rows.ndjson"
-    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [r["data"] for r in found if uuid in (None, r["uuid"])]
+    return [r["data"] for r in g.file_rows(g.out / "rows.ndjson") if uuid in (None, r["uuid"])]
 
 
 def test_rows_documents_and_bad_lines_of_one_run():
@@ -27,7 +24,9 @@ def test_rows_documents_and_bad_lines_of_one_run():
         wait_until(lambda: len(datas(g)) == 4, what=lambda: g.lines[-20:])
         assert datas(g, "exec") == [{"n": 1}, {"n": 5}, {"last": 1}] and datas(g, "own") == [{"n": 2}]
         g.wait_event("plugin.log", text="to the log")
-        bad = [e["text"] for e in g.events if "is no row" in e.get("text", "")]
+        def bad_lines():
+            return [e["text"] for e in g.events if "is no row" in e.get("text", "")]
+        bad = wait_until(lambda: len(b := bad_lines()) >= 3 and b, what=bad_lines)
         assert sorted(b.split(" is")[0] for b in bad) == ["line 3", "line 5", "line 6"]
         assert any(b.endswith(": no row") for b in bad) and any("camelCase" in b for b in bad)
         wait_until(lambda: puller(g)["next_run"] and not puller(g)["pulling"])

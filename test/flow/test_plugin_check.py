@@ -123,3 +123,15 @@ def test_bundled_processors(name):
     assert {item["state"] for item in items.values()} <= {"passed", "not exercised"}, items
     if name == "fields":
         assert items["secrets"]["state"] == "passed" and items["bad"]["state"] == "passed"
+
+
+@pytest.mark.parametrize("mode, state, words", [
+    ("plain", "passed", ""), ("bad", "not exercised", "refused"), ("crash", "failed", "in pull()"),
+    ("nonsense", "failed", "no result"), ("empty", "not exercised", "emitted no rows")])
+def test_a_puller(mode, state, words, tmp_path):
+    upto = 0 if mode == "empty" else 5
+    (tmp_path / "check.ini").write_text(f"[options]\nfile = told\nmode = {mode}\nupto = {upto}\n[check]\ntimeout = 1s\n")
+    done = command("plugin", "check", str(BUILD / "fixture/pull.so"), "--ini", str(tmp_path / "check.ini"), "--json",
+                   "--only", "pull", "--only", "stop", timeout=300)
+    items = {i["item"]: i for i in json.loads(done.stdout)["items"]}
+    assert items["pull"]["state"] == state and words in items["pull"]["text"], items

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from gateway import BUILD, ROOT, Gateway, command, wait_until
+from gateway import BUILD, ROOT, Gateway, command, wait_until, whole_lines
 
 
 def counting(mode="plain", upto=5, env=None, **more):
@@ -19,7 +19,7 @@ def puller(g):
 
 
 def told(g):
-    return g.told.read_text().splitlines() if g.told.exists() else []
+    return whole_lines(g.told)
 
 
 def test_rows_position_and_notify():
@@ -32,8 +32,8 @@ def test_rows_position_and_notify():
         assert "pull" in [p["name"] for p in g.get("/v1/pushers").json()["pullers"]]
         assert [p["name"] for p in g.get("/v1/pullers").json()["pullers"]] == ["directory", "exec", "pull"]
         assert "pull" not in g.pushers()
-        page = g.get("/metrics").body.decode()
-        assert 'headgate_pulled_rows_total{puller="pull"} 5' in page and 'kind="run"} 1' in page
+        page = wait_until(lambda: 'kind="run"} 1' in (p := g.get("/metrics").body.decode()) and p)
+        assert 'headgate_pulled_rows_total{puller="pull"} 5' in page
         assert 'headgate_puller_state{puller="pull",state="running"} 1' in page
         g.kill9()
         g.start({"PLUGIN_PULL_UPTO": "7"})
@@ -57,7 +57,7 @@ def test_position_outlives_its_segments():
             wait_until(lambda: g.post({"uuid": "u", "row": {"data": {"text": "x" * 200000}}}).status == 202)
         g.kill9(hosts=True)
         g.start({"PLUGIN_PULL_UPTO": "6"})
-        wait_until(lambda: told(g)[-1] == "notify 6")
+        wait_until(lambda: told(g)[-1:] == ["notify 6"])
         assert puller(g)["rows"] == 1
 
 
@@ -154,3 +154,15 @@ def test_a_puller_that_is_taken_away_comes_back_where_it_was():
         g.add_plugin("pull")
         wait_until(lambda: puller(g)["state"] == "running")
         assert len(g.wait_rows(5)) == 5
+
+
+def test_a_puller_is_probed():
+    """As pushers are; one without probe() is reachable when it is open, one that is not open is not."""
+    with counting() as g:
+        g.wait_rows(5)
+        answer = g.admin("POST", "/v1/pullers/pull/probe")
+        assert answer.status == 200 and answer.json()["reachable"], answer
+        g.restart({"PLUGIN_PULL_MODE": "broken", "PLUGIN_PULL_UPTO": "9"})
+        wait_until(lambda: puller(g)["state"] == "broken", what=lambda: puller(g))
+        answer = g.admin("POST", "/v1/pullers/pull/probe").json()
+        assert not answer["reachable"] and "not what it was" in answer["text"], answer

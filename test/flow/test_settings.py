@@ -295,7 +295,7 @@ def test_a_body_that_trickles():
 
 # contract: http.idle_timeout
 def test_idle_connections_are_closed():
-    with Gateway({"HEADGATE_HTTP_IDLE_TIMEOUT": "300ms"}) as g, g.wire() as w:
+    with Gateway({"HEADGATE_HTTP_IDLE_TIMEOUT": f"{SLOW:.0f}s"}) as g, g.wire() as w:
         w.send(f"GET /version HTTP/1.1\r\nHost: {g.address}\r\n\r\n")
         assert w.answer().status == 200
         assert w.closed()

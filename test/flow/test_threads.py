@@ -150,8 +150,10 @@ def test_one_body_under_two_uuids_of_one_key(g, wires):
 def test_refusals_of_all_loops_are_seen(g, wires):
     for answer in each(wires, lambda n: request("/v1/rows", {"uuid": f"refused-{n}", "row": {"data": 1}})):
         assert answer.status == 422
-    found = json.dumps(g.get("/v1/refusals").json())
-    assert all(f'"refused-{n}"' in found for n in range(CONNECTIONS))
+    def seen():
+        found = json.dumps(g.get("/v1/refusals").json())
+        return all(f'"refused-{n}"' in found for n in range(CONNECTIONS))
+    wait_until(seen)  # another loop's are told to the first one
 
 
 def test_a_reload_is_in_force_on_every_loop_at_once(g, wires):

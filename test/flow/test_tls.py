@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from certs import Authority
-from gateway import Gateway, Wire, ask, command, dump, row, rows, wait_until
+from gateway import SLOW, Gateway, Wire, ask, command, dump, row, rows, wait_until
 from test_access import bearer, key
 from tools import venv
 
@@ -258,7 +258,7 @@ def test_the_command_shows_its_certificate(authority, tmp_path):
 
 def test_handshakes_are_bounded(authority):
     """Those that do not happen end in the time of a head, and leave room for others."""
-    with gateway(authority, http_header_timeout="1s", http_max_connections="20") as g:
+    with gateway(authority, http_header_timeout=f"{2 * SLOW:.0f}s", http_max_connections="20") as g:
         silent = [Wire(g.address) for _ in range(15)]
         for w in silent[5:]:
             w.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

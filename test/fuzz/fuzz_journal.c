@@ -28,7 +28,7 @@ enum {
     FAKE_FD = 1 << 20,
     FLAG_SUMS = 1,
     FLAG_SEGMENT_SUM = 2,
-    INDEX_SIZE = 5 * 4096,
+    INDEX_SIZE = 9 * 4096,
 };
 
 static const struct epoch epoch = {.bytes = {1, 2, 3}}, stream = {.bytes = {9, 9}};
@@ -137,6 +137,8 @@ static void index_make(void)
     CHECK(x != NULL);
     for (uint64_t i = 1; i < 500; i++)
         index_add(x, i * UINT64_C(0x9E3779B97F4A7C15), i % 3 == 0 ? i * 7919 : 0, BASE, BASE + i * 8);
+    for (uint64_t i = 1; i < 500; i++)
+        index_add_set(x, i % 4 == 0 ? slice_of("") : SLICE_LIT("a client"), 64, (int64_t)i, BASE, BASE + i * 8);
     struct index_place place = {.path = path, .base = BASE, .salt = SALT, .end = BASE + SIZE};
     CHECK(index_write(&place, temporary, x, &filter) == ERR_OK);
     int fd = open(path, O_RDONLY);
@@ -304,6 +306,20 @@ static void segment_run(uint8_t flags, const uint8_t *data, size_t len)
     scan_run(good_end[0], true);
 }
 
+static void sets_run(const struct index_place *place)
+{
+    struct sets_file sets;
+    struct index_set set;
+    uint32_t at;
+    if (index_open_sets(place, &sets) != ERR_OK)
+        return;
+    (void)!sets_file_bound(&sets, 100, &at);
+    for (uint32_t i = 0; i < sets.count; i += 1 + sets.count / 64)
+        if (sets_file_get(&sets, i, &set) == ERR_OK)
+            CHECK(set.client < sets.clients);
+    sys->close(sets.fd);
+}
+
 static void index_run(uint8_t flags, const uint8_t *data, size_t len)
 {
     struct index_place place = {.path = "memory", .base = BASE, .salt = SALT, .end = BASE + SIZE};
@@ -318,9 +334,14 @@ static void index_run(uint8_t flags, const uint8_t *data, size_t len)
             put_u32(file + at + 4092, crc32c(0, file + at, 4092));
     if ((flags & FLAG_SEGMENT_SUM) != 0)
         put_u32(file + 44, crc32c(0, file + 4096, 4096)), put_u32(file + 4092, crc32c(0, file, 4092));
-    if (index_open(&place, &filter) == ERR_OK)
+    struct index_clients clients = {.all = NULL};
+    if (index_open(&place, &filter, &clients) == ERR_OK) {
         (void)filter_has(&filter, 7919 * 3);
+        (void)clients_table_holds(&clients, SLICE_LIT("a client"), 0, 10);
+    }
     filter_free(&filter);
+    clients_table_fini(&clients);
+    sets_run(&place);
     for (uint64_t i = 1; i < 500; i += 50)
         for (int kind = INDEX_UUIDS; kind <= INDEX_KEYS; kind++)
             if (index_lookup(&place, (enum index_kind)kind,

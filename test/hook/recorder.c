@@ -21,6 +21,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = PATH_MAX + 256, ANSWER_HEAD = 16 * 1024, SEGMENTS_MAX = 4096 };
+enum { LINE_BYTES = PATH_MAX + 256, ANSWER_HEAD = 16 * 1024, SEGMENT_NAME = 20 };
 
 static int record_fd = -1;
+static _Atomic(const char *) segments; /* their folder, once one has been seen; never freed */
 
 struct span {
     int64_t began, ended;
@@ -70,12 +72,29 @@ static const char *file_name(int fd, char out[64])
     return out;
 }
 
+static bool is_segment(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= SEGMENT_NAME && strcmp(name + len - 4, ".seg") == 0;
+}
+
+static void folder_note(const char *path)
+{
+    if (!is_segment(path) || atomic_load(&segments) != NULL)
+        return;
+    char *folder = strdup(path);
+    CHECK(folder != NULL);
+    folder[strlen(folder) - SEGMENT_NAME] = '\0';
+    atomic_store(&segments, folder);
+}
+
 static int rec_open(const char *path, int flags, mode_t mode)
 {
     char name[64];
     struct span when = {now_ns(), 0};
     int fd = sys_plain.open(path, flags, mode);
     when.ended = now_ns();
+    folder_note(path);
     if (fd >= 0)
         note("open", when, fd, "%s %s", file_name(fd, name), path);
     return fd;
@@ -87,6 +106,7 @@ static int rec_rename(const char *from, const char *to)
     struct span when = {now_ns(), 0};
     int result = sys_plain.rename(from, to);
     when.ended = now_ns();
+    folder_note(to);
     int saved = errno;
     if (result == 0 && stat(to, &st) == 0)
         note("rename", when, result, "%" PRIu64 ":%" PRIu64 " %s", (uint64_t)st.st_dev, (uint64_t)st.st_ino, to);
@@ -139,25 +159,36 @@ static int rec_fsync(int fd)
 
 /* --- answers --- */
 
-/* The record header at a position, from whichever segment among this process's descriptors holds it. */
+/* The segment that holds a position, opened; -1. The journal may have closed its own descriptor by now. */
+static int segment_at(uint64_t position, uint64_t *base)
+{
+    const char *folder = atomic_load(&segments);
+    DIR *dir = folder == NULL ? NULL : opendir(folder);
+    char path[PATH_MAX + 1] = "";
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        uint64_t first = strtoull(e->d_name, NULL, 16);
+        if (!is_segment(e->d_name) || first > position || (path[0] != '\0' && first < *base))
+            continue;
+        *base = first;
+        snprintf(path, sizeof path, "%s%.*s", folder, SEGMENT_NAME, e->d_name);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return path[0] == '\0' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static uint32_t record_bytes(uint64_t position)
 {
-    char path[64], target[PATH_MAX];
-    for (int fd = 3; fd < SEGMENTS_MAX; fd++) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        ssize_t n = readlink(path, target, sizeof target - 1);
-        if (n < 20 || memcmp(target + n - 4, ".seg", 4) != 0)
-            continue;
-        target[n] = '\0';
-        uint64_t base = strtoull(target + n - 20, NULL, 16);
-        unsigned char bytes[RECORD_HEADER];
-        struct record record;
-        if (position < base || pread(fd, bytes, sizeof bytes, (off_t)(position - base)) != (ssize_t)sizeof bytes)
-            continue;
-        if (record_peek(bytes, position, &record) == ERR_OK)
-            return record.length;
-    }
-    return 0;
+    uint64_t base = 0;
+    unsigned char bytes[RECORD_HEADER];
+    struct record record;
+    int fd = segment_at(position, &base);
+    if (fd < 0)
+        return 0;
+    bool good = pread(fd, bytes, sizeof bytes, (off_t)(position - base)) == (ssize_t)sizeof bytes &&
+                record_peek(bytes, position, &record) == ERR_OK;
+    close(fd);
+    return good ? record.length : 0;
 }
 
 static void answer_note(struct span when, const char *text)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from counts import SEED, count
-from gateway import Gateway, row, wait_until
+from gateway import Gateway, row, wait_until, whole_lines
 
 CRASHES = count("PLUGIN_CRASHES", 200, 10000)
 KILLS = count("HOST_KILLS", 20, 1000)
@@ -38,9 +38,7 @@ class Hostile(Gateway):
             self.cli("resume", "chaos")
 
     def got(self):
-        path = self.got_path()
-        lines = path.read_text().splitlines() if path.exists() else []
-        return {line.split(" ")[3] for line in lines if line.count(" ") >= 5}
+        return {line.split(" ")[3] for line in whole_lines(self.got_path()) if line.count(" ") >= 5}
 
     def wait_got(self, uuids, timeout=60):
         wait_until(lambda: uuids <= self.got(), timeout,
@@ -98,7 +96,7 @@ def test_a_broken_plugin_stops_and_comes_back(mode):
         if refused:
             assert g.cli("dead", "retry", "--all").returncode == 0
         g.wait_got(wanted)
-        assert not g.dead()
+        wait_until(lambda: not g.dead())
 
 
 def test_a_file_that_crashes_when_it_is_loaded():
@@ -132,7 +130,7 @@ def test_what_is_no_evidence_kills_no_row(mode):
         if dead:
             g.cli("dead", "retry", "--all")
         g.wait_got(wanted | bad)
-        assert not g.dead()
+        wait_until(lambda: not g.dead())
 
 
 def test_a_leak_is_ended_and_no_row_dies():
@@ -182,6 +180,6 @@ def test_a_spy_sees_nothing():
             g.config.write_text(g.text("spy", "bad"))
             assert g.cli("reload").returncode == 0
             g.take(row("spy", {"bad": 1}))
-            told = wait_until(lambda: [line for line in g.got_path().read_text().splitlines() if f"spy {target} " in line],
+            told = wait_until(lambda: [line for line in whole_lines(g.got_path()) if f"spy {target} " in line],
                               20, lambda: g.got_path().read_text() + "\n".join(g.lines[-10:]))
             assert not told[0].endswith(" open"), told

@@ -27,7 +27,7 @@ FAULT = re.compile(r"internal fault|Sanitizer|runtime error:|CHECK\(")
 PLAIN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": "/nonexistent",
          **{k: os.environ[k] for k in ("TSAN_OPTIONS",) if k in os.environ}}
 CLIENT_VERBS = {"status", "receipt", "dead", "replay", "pause", "resume", "reload", "drain", "probe", "refusals", "config",
-                "send", "audit", "export", "doctor", "expedite", "tap"}
+                "send", "rowsets", "audit", "export", "doctor", "expedite", "tap"}
 
 
 def wait_until(predicate, timeout=15.0, what=None):
@@ -41,6 +41,11 @@ def wait_until(predicate, timeout=15.0, what=None):
             raise AssertionError(f"waited {timeout * SLOW:.0f} s in vain: {what() if callable(what) else what or predicate}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def whole_lines(path):
+    """The lines of a file that another process may be writing at this moment: one without its end is not there yet."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
 def dump(document):

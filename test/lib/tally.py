@@ -7,7 +7,8 @@ usage: tally.py unit RESULT [--jobs N] PROGRAM…      programs on cmocka
        tally.py pytest RESULT ARGUMENT…              pytest; a skipped test counts as failed, unless its reason begins
                                                      with `not here: `, which is what a right or a kernel lacks
 
-Exits 1 when anything failed. A program that dies or hangs counts as one failure beside the tests it reported.
+Exits 1 when anything failed. A program that dies or hangs counts as one failure beside the tests it reported. Whatever
+failed is named once more at the end, in the shape of pytest's summary: `FAILED test/unit/test_NOUN.c::NAME - REASON`.
 """
 import os
 import re
@@ -23,6 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM_SECONDS = 900
 SANITIZER = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+CASE = re.compile(r"^\[ RUN      \] (\w+)\n(.*?)(?=^\[ RUN      \]|^\[==========\]|\Z)", re.M | re.S)
+NOISE = re.compile(r"^ERROR: |\[  (ERROR| LINE)   \] --- |: error: Failure!$")
+REASON_CHARACTERS = 200
+failures = []  # lines to end with
 
 
 def run(command, seconds, **more):
@@ -36,6 +41,31 @@ def run(command, seconds, **more):
         return None, (e.stdout or b"").decode("utf-8", "replace"), time.monotonic() - began
     except OSError as e:
         return 127, str(e), 0.0
+
+
+def fail(what, reason):
+    failures.append(f"FAILED {what} - {reason[:REASON_CHARACTERS]}")
+
+
+def source(program):
+    """build/test/unit/test_x -> test/unit/test_x.c"""
+    return re.search(r"((test|plugins)/[^/]+/)?[^/]+$", program)[0] + ".c"
+
+
+def name_cmocka(program, status, text):
+    """What failed of a program that did not pass."""
+    end = "it hung" if status is None else f"status {status}"
+    named = False
+    for name, said in CASE.findall(text):
+        if re.search(r"^\[( {7}OK|  SKIPPED)", said, re.M):
+            continue
+        lines = [NOISE.sub("", line) for line in said.splitlines() if "[  FAILED  ]" not in line]
+        reason = ", ".join(line for line in lines[:2] if line)
+        fail(f"{source(program)}::{name}", reason if "[  FAILED  ]" in said else f"{end}: {reason}".removesuffix(": "))
+        named = True
+    if not named:
+        report = SANITIZER.search(text)
+        fail(source(program), text[report.start():].splitlines()[0] if report else end)
 
 
 def cmocka(program):
@@ -53,6 +83,7 @@ def cmocka(program):
         tail = "" if status == 0 else "(it hung)\n" if status is None else f"(status {status})\n"
         lines = [line for line in text.splitlines() if not re.match(r"\[( RUN      |       OK )\]", line)]
         print("\n".join(lines[-120:]) + "\n" + tail, flush=True)
+        name_cmocka(program, status, text)
     return passed, failed
 
 
@@ -62,6 +93,7 @@ def fuzz(program):
     seeds = [f for f in (ROOT / "test/fuzz/corpus" / n for n in (name, name.removeprefix("fuzz_"))) if f.is_dir()]
     if not seeds:
         print(f"FAIL {name}: no seeds in test/fuzz/corpus/{name}", flush=True)
+        fail(source(program), "no seeds")
         return 0, 1
     found = ROOT / "build" / "fuzz-found" / name  # what a failed run leaves: the input that did it
     found.mkdir(parents=True, exist_ok=True)
@@ -78,6 +110,7 @@ def fuzz(program):
     print(f"{'ok  ' if good else 'FAIL'} {name}: {count} inputs in {seconds} s", flush=True)
     if not good:
         print("\n".join(text.splitlines()[-60:]), flush=True)
+        fail(source(program), "it hung" if status is None else f"status {status} after {count} inputs")
     return (1, 0) if good else (0, 1)
 
 
@@ -86,6 +119,8 @@ def check(path):
     print(f"{'ok  ' if status == 0 else 'FAIL'} {path.name} ({seconds:.1f} s)", flush=True)
     if text.strip():
         print(text.rstrip(), flush=True)
+    if status != 0:
+        fail(path.relative_to(ROOT), (text.strip().splitlines() or [f"status {status}"])[0])
     return (1, 0) if status == 0 else (0, 1)
 
 
@@ -108,7 +143,7 @@ def lint(folder):
 
 def pytest(arguments):
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        status = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider",
+        status = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider",
                                  f"--junitxml={report.name}", *arguments], cwd=ROOT).returncode
         try:
             suites = xml.parse(report.name).getroot().iter("testsuite")
@@ -140,6 +175,8 @@ def main():
         passed, failed = pytest(rest)
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(f"{passed} {failed}\n")
+    for line in failures:
+        print(line)
     print(f"{result.name}: {passed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 from gateway import Gateway, command, wait_until
 from playwright.sync_api import expect
-from test_access import KEYS, key
+from test_access import KEYS, bearer, key
 from webhook import Webhook
 
 VIEWS = ["", "sets?find=plate-0001", "dead", "live", "plugins", "plugins/http", "settings", "log", "audit", "refusals", "keys"]
@@ -340,6 +340,7 @@ def test_who_is_bound_to_a_client_sees_its_own(watch):
         g.start()
         for token in (mine, other):
             assert g.post(plate(1, bad=[1]), headers={"Authorization": f"Bearer {token}"}).status == 202
+            wait_until(lambda t=token: g.get("/v1/dead-letters", headers=bearer(t)).json()["dead"])
         w = watch(g)
         page = w.open()
         page.get_by_label("Key").fill(mine)

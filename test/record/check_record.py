@@ -3,7 +3,7 @@
 of its segment ended before the answer was written, and had begun after every byte of its record had been written. The
 segment's name was durable too: its folder was synced between its creation or renaming and the answer.
 
-usage: check_record.py RECORD      prints the counts, exits 1 when an answer came too early
+usage: check_record.py RECORD…     one for each life of the daemon, in order; prints the counts, exits 1 when an answer came too early
 """
 import re
 import sys
@@ -37,9 +37,14 @@ class File:
         self.path = path
 
 
-def read(path):
+def lines_of(paths):
+    """Whole lines; the last one of a life that was killed, or goes on, may be half there."""
+    return [line for path in paths for line in Path(path).read_text().split("\n")[:-1]]
+
+
+def read(paths):
     files, answers = defaultdict(File), []
-    for line in Path(path).read_text().splitlines():
+    for line in lines_of(paths):
         kind, began, ended, _, result, *rest = line.split(" ", 6)
         began, ended, result = int(began), int(ended), int(result)
         if kind == "answer":
@@ -95,9 +100,9 @@ def fault_of(answer, segments, folders):
     return None
 
 
-def judge(path):
+def judge(paths):
     """(answers, syncs, [faults])"""
-    files, answers = read(path)
+    files, answers = read(paths)
     folders = defaultdict(list)
     for f in files.values():
         if f.path:
@@ -113,7 +118,7 @@ def judge(path):
 
 
 def main():
-    answers, syncs, faults = judge(sys.argv[1])
+    answers, syncs, faults = judge(sys.argv[1:])
     for fault in faults[:20]:
         print(fault)
     print(f"{answers} row sets answered with 202, {syncs} syncs of segments, {len(faults)} answered too early")

@@ -161,6 +161,7 @@ static uint16_t flags_of(const struct hand *hand)
     unsigned flags = hand->what == HANDED_REPLAY ? (unsigned)HAND_REPLAY : 0;
     flags |= hand->stable ? (unsigned)HAND_STABLE : 0;
     flags |= hand->exact ? (unsigned)HAND_EXACT : 0;
+    flags |= hand->cut ? (unsigned)HAND_CUT : 0;
     flags |= hand->spread ? (unsigned)HAND_SPREAD : 0;
     flags |= hand->new_ids ? (unsigned)HAND_NEW_IDS : 0;
     return (uint16_t)flags;
@@ -197,6 +198,9 @@ static void order_hand(void *arg, struct pusher *p, const struct hand *hand)
         .timeout_ms = (int32_t)p->settings.timeout_ms,
     };
     memcpy(out.head.epoch, hand->epoch.bytes, sizeof out.head.epoch);
+    if (hand->cut)
+        sim_trace("worker %u is handed a batch that was written down ahead, from %" PRIu64 ".%u to %" PRIu64 " at most",
+                  hand->worker, hand->from.position, hand->from.row, hand->limit);
     if (sim_bug == BUG_HALF_PLAN && hand->exact && hand->to.row > 0)
         out.head.to.row--;
     if (sim_bug == BUG_FORGETS_HELD)
@@ -235,9 +239,17 @@ static void order_stop(void *arg, struct pusher *p)
 
 static void order_checkpoint(void *arg, struct pusher *p, struct checkpoint *cp)
 {
-    (void)arg, (void)p;
+    (void)arg;
     CHECK(writing == NULL);
     writing = cp;
+    for (uint32_t i = 0; i < p->lane_count; i++) {
+        if (sim_bug == BUG_AHEAD_EARLY)
+            p->lanes[i].ahead_durable = p->lanes[i].ahead_drawn;
+        if (sim_bug == BUG_AHEAD_LOST)
+            cp->cursor.aheads[i].count = 0;
+        if (sim_bug == BUG_AHEAD_MOVED)
+            cp->cursor.aheads[i].rows++;
+    }
     if (cp->cursor.sequence != drawn) /* else one that failed is written again, as it is */
         model_drawn(cp);
     drawn = cp->cursor.sequence;

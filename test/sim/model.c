@@ -16,10 +16,11 @@
 
 enum { PLANS = 64, LONE_CRASHES = 3, ROWS_MAX = 600000 };
 
-struct plan { /* rows that were pushed together and of which nothing is known */
+struct plan { /* rows that were pushed together and are not durably settled */
     uint64_t *rows;
-    uint32_t count, worker;
+    uint32_t count, worker, life;
     uint64_t token;
+    bool heard; /* all of them are settled; else nothing is known of them */
     bool splits;
 };
 
@@ -189,8 +190,17 @@ static bool plan_expired(const struct plan *plan)
     return false;
 }
 
+/* A batch that could not come again as it was: it is counted. */
+static void plans_uncertain(void)
+{
+    for (uint32_t i = 0; i < plan_count && model.p->counts.uncertain != model.uncertain; i++)
+        plans[i].splits = plans[i].splits || plans[i].life < model.life;
+    model.uncertain = model.p->counts.uncertain;
+}
+
 static void check_plans(uint32_t worker, const struct push *push)
 {
+    plans_uncertain();
     for (uint32_t i = plan_count; i-- > 0;) {
         const struct plan *plan = &plans[i];
         if (!plan_shares(plan, push))
@@ -198,17 +208,17 @@ static void check_plans(uint32_t worker, const struct push *push)
         bool same = plan->count == push->count;
         for (uint32_t k = 0; same && k < plan->count; k++)
             same = plan->rows[k] == push->rows[k].n;
-        SIM_CHECK(same || plan->splits || plan_expired(plan),
+        SIM_CHECK(same || plan->splits || plan_expired(plan) || (plan->heard && model.damaged),
                   "a batch of %u rows from row %" PRIu64 " comes again as %u rows from %" PRIu64, plan->count,
                   plan->rows[0], push->count, push->rows[0].n);
         plan_drop(i);
     }
     for (uint32_t i = plan_count; i-- > 0 && plan_count == PLANS;)
-        if (plans[i].splits) /* it has no more to say */
+        if (plans[i].splits || plans[i].heard) /* it has no more, or least, to say */
             plan_drop(i);
     CHECK(plan_count < PLANS);
     struct plan *plan = &plans[plan_count++];
-    *plan = (struct plan){.count = push->count, .worker = worker, .token = push->token};
+    *plan = (struct plan){.count = push->count, .worker = worker, .life = model.life, .token = push->token};
     plan->rows = calloc(push->count, sizeof *plan->rows);
     CHECK(plan->rows != NULL);
     for (uint32_t i = 0; i < push->count; i++)
@@ -220,7 +230,7 @@ static void check_plans(uint32_t worker, const struct push *push)
 static void plans_split(uint64_t token)
 {
     for (uint32_t i = 0; i < plan_count; i++)
-        plans[i].splits = plans[i].splits || token == 0 || plans[i].token == token;
+        plans[i].splits = plans[i].splits || token == 0 || (plans[i].token == token && plans[i].life == model.life);
 }
 
 void model_split(void)
@@ -277,17 +287,28 @@ static void settle_row(const struct push_row *r, bool replay)
         model.ends = 0;
 }
 
+static bool all_through(const struct push *push)
+{
+    for (uint32_t i = 0; i < push->count; i++)
+        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE &&
+            push->rows[i].verdict != HG_SKIP)
+            return false;
+    return true;
+}
+
 void model_heard(uint32_t worker, const struct push *push)
 {
     (void)worker;
     for (uint32_t i = 0; i < push->count; i++)
         settle_row(&push->rows[i], push->rows[i].origin == HG_REPLAY);
     for (uint32_t i = plan_count; i-- > 0;)
-        if (plans[i].token == push->token) {
-            if (push->result != HG_NOT_NOW)
-                plan_drop(i);
-            else
+        if (plans[i].token == push->token && plans[i].life == model.life) {
+            if (push->result == HG_NOT_NOW)
                 plans[i].splits = true;
+            else if (all_through(push))
+                plans[i].heard = true;
+            else
+                plan_drop(i);
         }
 }
 
@@ -405,9 +426,20 @@ static void adds_check(const struct aside_add *adds, size_t count)
     }
 }
 
+static bool plan_durable(const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (!model_row(plan->rows[i])->durable)
+            return false;
+    return true;
+}
+
 void model_written(const struct checkpoint *cp)
 {
     rows_each(row_written);
+    for (uint32_t i = plan_count; i-- > 0;)
+        if (plans[i].heard && plan_durable(&plans[i]))
+            plan_drop(i);
     adds_check(cp->adds, cp->add_count);
     adds_check(cp->swept, cp->swept_count);
 }
@@ -415,6 +447,7 @@ void model_written(const struct checkpoint *cp)
 void model_restarted(struct pusher *p)
 {
     model.p = p;
+    model.uncertain = p->counts.uncertain;
     model.registered = model.life++ == 0 ? p->registered : model.registered;
     SIM_CHECK(p->registered == model.registered || model.damaged, "it was registered at %" PRIu64 ", now at %" PRIu64,
               model.registered, p->registered);

@@ -37,6 +37,7 @@ struct model {
     uint64_t oldest;               /* segment whose receipts are there */
     uint64_t passed;               /* rows that passed, as the daemon heard */
     uint32_t ends;                 /* of the host, not as ordered, since a row passed */
+    uint64_t uncertain;            /* as counted by the pusher, so far */
     bool whole_sets, stable;
 };
 extern struct model model;

@@ -259,6 +259,8 @@ void pusher_run(void)
     journal_life = 0;
     settings_draw();
     daemon_flags = (sim_chance(20) ? (uint32_t)HG_WHOLE_SETS : 0) | (sim_chance(30) ? (uint32_t)HG_STABLE_BATCH : 0);
+    if ((daemon_flags & HG_STABLE_BATCH) != 0 && segment / 4096 % 4 != 2) /* not drawn: seeds stay the runs they were */
+        daemon_flags |= HG_PLAN_AHEAD;
     model.whole_sets = (daemon_flags & HG_WHOLE_SETS) != 0;
     model.stable = (daemon_flags & HG_STABLE_BATCH) != 0;
     daemon_dead_max = sim_chance(85) ? UINT64_MAX : 2000 + sim_below(4000);

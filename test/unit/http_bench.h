@@ -1,10 +1,13 @@
 /* A server on a loop in a thread of its own, and a client with blocking sockets: for the tests of core/http. The test's
- * thread runs pieces of code on the loop with `on_loop`. A guard of ten seconds stands behind every wait. */
+ * thread runs pieces of code on the loop with `on_loop`. A guard stands behind every wait. Where a test is about time
+ * it stops the clock and moves it by hand, once the server has seen what the client did: then neither side is ever late
+ * because the machine was busy. */
 #ifndef TEST_HTTP_BENCH_H
 #define TEST_HTTP_BENCH_H
 
 #include "base/sys.h"
 #include "http/http.h"
+#include "http/server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +27,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { GUARD_MS = 10000, HELD_MAX = 64 };
+enum { GUARD_MS = 60000, HELD_MAX = 64 };
 
 struct bench {
     uv_loop_t loop;
@@ -50,16 +53,30 @@ static int (*bench_wrap)(int fd);
 
 /* --- the clock and the answers, bent --- */
 
-static _Atomic int64_t bent_clock_ms;
-static _Atomic int answer_limit = -1; /* bytes that `answer` takes: -1 all; -2: EAGAIN; -3: EPIPE */
+static _Atomic int64_t bent_clock_ms, stopped_clock_ms; /* added to the clock; where it was stopped (0: it runs) */
+static _Atomic int answer_limit = -1;                   /* bytes that `answer` takes: -1 all; -2: EAGAIN; -3: EPIPE */
 static struct sys bent_sys;
 
 static inline int bent_clock(clockid_t which, struct timespec *out)
 {
     int result = clock_gettime(which, out);
-    if (which == CLOCK_MONOTONIC)
-        out->tv_sec += (time_t)(bent_clock_ms / 1000);
+    if (which != CLOCK_MONOTONIC)
+        return result;
+    int64_t ms = stopped_clock_ms + bent_clock_ms;
+    if (stopped_clock_ms != 0)
+        *out = (struct timespec){0};
+    out->tv_sec += (time_t)(ms / 1000);
+    out->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (out->tv_nsec >= 1000000000) {
+        out->tv_nsec -= 1000000000;
+        out->tv_sec++;
+    }
     return result;
+}
+
+static inline void clock_stop(void)
+{
+    stopped_clock_ms = clock_ms();
 }
 
 static inline ssize_t bent_answer(int fd, const struct iovec *parts, int count)
@@ -257,6 +274,39 @@ static inline void settle(struct bench *b)
     on_loop(b, job_nothing, NULL);
 }
 
+/* What connections have that are at a request: how many they are, the bytes that came, how many wait for room. */
+struct heard {
+    uint32_t conns, paused;
+    uint64_t bytes;
+};
+
+static inline void job_heard(struct bench *b, void *arg)
+{
+    struct heard *h = arg;
+    *h = (struct heard){0};
+    LIST_EACH_SAFE(&b->server->conns, it)
+    {
+        const struct conn *c = container_of(it, struct conn, link);
+        if (c->state > CONN_BODY)
+            continue;
+        h->conns++;
+        h->paused += c->paused;
+        h->bytes += c->state == CONN_BODY ? c->body_at - c->start + c->body_bytes : c->len - c->start;
+    }
+}
+
+static inline void wait_heard(struct bench *b, struct heard want)
+{
+    struct heard h = {0};
+    for (int i = 0; i < GUARD_MS; i++) {
+        on_loop(b, job_heard, &h);
+        if (h.conns >= want.conns && h.bytes >= want.bytes && h.paused >= want.paused)
+            return;
+        poll(NULL, 0, 1);
+    }
+    fail_msg("%u connections with %llu bytes, %u of them wait", h.conns, (unsigned long long)h.bytes, h.paused);
+}
+
 static inline void bench_release(struct bench *b)
 {
     on_loop(b, job_release, NULL);
@@ -289,7 +339,7 @@ static inline void bench_stop(struct bench *b)
     sem_destroy(&b->handed);
     sem_destroy(&b->event);
     answer_limit = -1;
-    bent_clock_ms = 0;
+    bent_clock_ms = stopped_clock_ms = 0;
 }
 
 /* --- the client --- */

@@ -61,6 +61,14 @@ struct bed {
     uint64_t settled; /* the position released */
 };
 
+/* The client of what is put from now on; "": nobody. */
+static char bed_client_name[CLIENT_MAX + 1];
+
+static inline void bed_client(const char *name)
+{
+    snprintf(bed_client_name, sizeof bed_client_name, "%s", name);
+}
+
 static inline void bed_wake(void *arg)
 {
     struct bed *b = arg;
@@ -178,6 +186,8 @@ static inline void put_init(struct put *p, uint32_t count, uint64_t serial, size
         snprintf(p->uuids[i], sizeof p->uuids[i], "u%llu", (unsigned long long)serial);
         buf_init(&p->contexts[i], 4096);
         assert_int_equal(context_add(&p->contexts[i], CONTEXT_UUID, slice_of(p->uuids[i])), 0);
+        if (bed_client_name[0] != '\0')
+            assert_int_equal(context_add(&p->contexts[i], CONTEXT_CLIENT, slice_of(bed_client_name)), 0);
         if (key != NULL && i == 0) {
             assert_int_equal(context_add(&p->contexts[i], CONTEXT_KEY, slice_of(key)), 0);
             assert_int_equal(context_add(&p->contexts[i], CONTEXT_PATH, SLICE_LIT("/v1/rows")), 0);

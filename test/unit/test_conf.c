@@ -453,6 +453,8 @@ static void test_reloadable(void **state)
                                          "park.max_bytes",
                                          "stop.keep_taking",
                                          "stop.timeout",
+                                         "clients.undelivered_bytes",
+                                         "clients.keep",
                                          "log.level",
                                          "log.format",
                                          "clients.rows_per_second",

@@ -1,11 +1,12 @@
 /* The CSV reader: every record the same however the bytes are cut, and a line for every fault. */
-#include "cli/csv.h"
+#include "common/csvread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -14,39 +15,40 @@ enum { SHOWN = 4096 };
 /* All records as "line:[cell][cell]", then "!" and the fault, if there is one; fed `piece` bytes at a time. */
 static void read_all(const char *text, size_t len, char delimiter, size_t piece, char out[SHOWN], uint64_t *blank)
 {
-    struct csv csv;
-    struct err e = {0};
+    struct csvread csv;
     size_t used = 0, shown = 0;
-    enum csv_result got = CSV_MORE;
-    csv_init(&csv, delimiter);
+    enum csvread_result got = CSVREAD_MORE;
+    csvread_init(&csv, delimiter);
     out[0] = '\0';
-    for (size_t at = 0; got != CSV_FAULT && (at < len || got == CSV_RECORD);) {
+    for (size_t at = 0; got != CSVREAD_FAULT && (at < len || got == CSVREAD_RECORD);) {
         size_t take = len - at < piece ? len - at : piece;
         char *copy = malloc(take + 1); /* of its own, so that a byte too far is seen */
         assert_non_null(copy);
         memcpy(copy, text + at, take);
-        got = csv_feed(&csv, copy, take, &used, &e);
+        got = csvread_feed(&csv, copy, take, &used);
         free(copy);
         at += used;
-        if (got != CSV_RECORD)
+        if (got != CSVREAD_RECORD)
             continue;
         shown += (size_t)snprintf(out + shown, SHOWN - shown, "%d:", (int)csv.began);
         for (size_t i = 0; i < csv.count; i++)
-            shown += (size_t)snprintf(out + shown, SHOWN - shown, "[" SLICE_FMT "]", SLICE_ARG(csv_field(&csv, i)));
+            shown += (size_t)snprintf(out + shown, SHOWN - shown, "[%.*s]", (int)csvread_field(&csv, i).len,
+                                      csvread_field(&csv, i).ptr);
     }
-    if (got != CSV_FAULT)
-        got = csv_finish(&csv, &e);
-    if (got == CSV_RECORD) {
+    if (got != CSVREAD_FAULT)
+        got = csvread_finish(&csv);
+    if (got == CSVREAD_RECORD) {
         shown += (size_t)snprintf(out + shown, SHOWN - shown, "%d:", (int)csv.began);
         for (size_t i = 0; i < csv.count; i++)
-            shown += (size_t)snprintf(out + shown, SHOWN - shown, "[" SLICE_FMT "]", SLICE_ARG(csv_field(&csv, i)));
-        got = csv_finish(&csv, &e);
-        assert_int_equal(got, CSV_MORE);
+            shown += (size_t)snprintf(out + shown, SHOWN - shown, "[%.*s]", (int)csvread_field(&csv, i).len,
+                                      csvread_field(&csv, i).ptr);
+        got = csvread_finish(&csv);
+        assert_int_equal(got, CSVREAD_MORE);
     }
-    if (got == CSV_FAULT)
-        snprintf(out + shown, SHOWN - shown, "!%.11s", e.text);
+    if (got == CSVREAD_FAULT)
+        snprintf(out + shown, SHOWN - shown, "!line %d: %.3s", (int)csv.line, csv.why);
     *blank = csv.blank;
-    csv_fini(&csv);
+    csvread_fini(&csv);
 }
 
 static const struct {
@@ -82,7 +84,7 @@ static const struct {
 static void cuts_make_no_difference(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(cases); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (size_t piece = 1; piece <= strlen(cases[i].text) + 1; piece++) {
             char out[SHOWN];
             uint64_t blank;
@@ -115,38 +117,36 @@ static void a_nul_is_refused(void **state)
 static void records_are_bounded(void **state)
 {
     (void)state;
-    struct csv csv;
-    struct err e;
+    struct csvread csv;
     size_t used, total = 0;
     static char chunk[1 << 20];
-    csv_init(&csv, ',');
+    csvread_init(&csv, ',');
     memset(chunk, 'x', sizeof chunk);
     chunk[0] = '"';
-    enum csv_result got = csv_feed(&csv, chunk, sizeof chunk, &used, &e);
-    for (chunk[0] = 'x'; got == CSV_MORE && total < (size_t)2 * CSV_RECORD_MAX; total += used)
-        got = csv_feed(&csv, chunk, sizeof chunk, &used, &e);
-    assert_int_equal(got, CSV_FAULT);
-    assert_true(total <= CSV_RECORD_MAX);
-    csv_fini(&csv);
+    enum csvread_result got = csvread_feed(&csv, chunk, sizeof chunk, &used);
+    for (chunk[0] = 'x'; got == CSVREAD_MORE && total < (size_t)2 * CSVREAD_RECORD_MAX; total += used)
+        got = csvread_feed(&csv, chunk, sizeof chunk, &used);
+    assert_int_equal(got, CSVREAD_FAULT);
+    assert_true(total <= CSVREAD_RECORD_MAX);
+    csvread_fini(&csv);
 
-    csv_init(&csv, ',');
+    csvread_init(&csv, ',');
     memset(chunk, ',', sizeof chunk);
-    assert_int_equal(csv_feed(&csv, chunk, sizeof chunk, &used, &e), CSV_FAULT);
-    assert_int_equal(csv.count, CSV_FIELDS_MAX);
-    csv_fini(&csv);
+    assert_int_equal(csvread_feed(&csv, chunk, sizeof chunk, &used), CSVREAD_FAULT);
+    assert_int_equal(csv.count, CSVREAD_FIELDS_MAX);
+    csvread_fini(&csv);
 }
 
 static void the_last_cell_is_counted_too(void **state)
 {
     (void)state;
-    struct csv csv;
-    struct err e;
+    struct csvread csv;
     size_t used;
-    csv_init(&csv, ',');
-    for (int i = 0; i < CSV_FIELDS_MAX; i++)
-        assert_int_equal(csv_feed(&csv, ",", 1, &used, &e), CSV_MORE);
-    assert_int_equal(csv_finish(&csv, &e), CSV_FAULT);
-    csv_fini(&csv);
+    csvread_init(&csv, ',');
+    for (int i = 0; i < CSVREAD_FIELDS_MAX; i++)
+        assert_int_equal(csvread_feed(&csv, ",", 1, &used), CSVREAD_MORE);
+    assert_int_equal(csvread_finish(&csv), CSVREAD_FAULT);
+    csvread_fini(&csv);
 }
 
 int main(void)

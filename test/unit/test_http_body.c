@@ -418,17 +418,17 @@ static void test_waiting_for_room(void **unused)
 static void test_no_room_in_time(void **unused)
 {
     (void)unused;
-    struct http_limits limits = bench_limits;
-    limits.body_timeout_ms = 200;
     struct bench b;
     struct poster first, second;
-    bench_start(&b, &limits, 400000);
+    bench_start(&b, &bench_limits, 400000);
     text_make();
     post_start(&first, &b, "/hold", 290000, 290000);
     wait_sem(&b.event);
     post_start(&second, &b, "/sum", 200000, 150000);
     int coded = dial(&b);
     post_coded(coded, "gzip", packed, gzip(text, sizeof text, packed, sizeof packed), false);
+    wait_heard(&b, (struct heard){.paused = 2});
+    bent_clock_ms += bench_limits.body_timeout_ms;
     struct reply r;
     hear_one(second.fd, false, &r);
     assert_int_equal(r.status, 503);

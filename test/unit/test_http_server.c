@@ -352,7 +352,7 @@ static void test_answers_in_pieces(void **unused)
     }
     answer_limit = -3;
     int fd = dial(&b);
-    say(fd, GET("/echo"));
+    (void)send(fd, GET("/echo"), strlen(GET("/echo")), MSG_NOSIGNAL); /* with TLS it may have ended before */
     hear_end(fd);
     close(fd);
     answer_limit = -1;

@@ -239,7 +239,7 @@ static void test_defaults(void **state)
     const struct conf_value *v = find(f.instance.common_values, f.instance.common_count, "RETRY_FOR");
     assert_string_equal(v->value, "forever");
     assert_string_equal(v->origin, "default");
-    assert_int_equal(f.instance.common_count, 20);
+    assert_int_equal(f.instance.common_count, 21);
     assert_string_equal(s->every.text, "");
     done(&f);
 }

@@ -92,7 +92,8 @@ static bool lone(struct bed *b, size_t size, int status)
 }
 
 /* Until the disk is known to be quick and the journal idle. The commit thread lays the writer down a moment after its
- * entry is back. */
+ * entry is back, and looks once more for work a moment after that: what is put just then it takes, alone or not. So a
+ * test that wants the next one here too settles and tries until it was. */
 static void settle(struct bed *b)
 {
     atomic_store(&sync_us, QUICK_US);
@@ -121,9 +122,10 @@ static void test_a_slow_disk(void **state)
     (void)state;
     struct bed b;
     start(&b);
-    settle(&b);
-    atomic_store(&sync_us, SLOW_US);
-    assert_true(lone(&b, 100, ERR_OK)); /* the first slow one is not foreseen */
+    do {
+        settle(&b);
+        atomic_store(&sync_us, SLOW_US);
+    } while (!lone(&b, 100, ERR_OK)); /* the first slow one is not foreseen */
     for (int n = 0; n < 5; n++)
         assert_false(lone(&b, 100, ERR_OK));
     bed_fini(&b);
@@ -138,10 +140,20 @@ static void test_large_ones_are_not(void **state)
     b.options.max_bytes = 64 << 20;
     journal_close(&b.j);
     bed_open(&b);
-    settle(&b);
-    assert_true(lone(&b, 60000, ERR_OK));
+    do
+        settle(&b);
+    while (!lone(&b, 60000, ERR_OK));
     assert_false(lone(&b, 66000, ERR_OK));
     bed_fini(&b);
+}
+
+/* As if a commit were under way. */
+static void writer_hold(struct bed *b, bool hold)
+{
+    journal_lock(b->j);
+    assert_int_equal(b->j->committing, !hold);
+    b->j->committing = hold;
+    journal_unlock(b->j);
 }
 
 static void test_two_are_not_alone(void **state)
@@ -152,8 +164,10 @@ static void test_two_are_not_alone(void **state)
     start(&b);
     settle(&b);
     int before = atomic_load(&syncs_here);
+    writer_hold(&b, true); /* nobody takes the first before the second is there */
     entry_make(&b, &first, 100);
     entry_make(&b, &second, 100);
+    writer_hold(&b, false);
     assert_false(journal_commit_here(b.j, &b.queue));
     struct journal_entry *done = NULL;
     do
@@ -224,15 +238,18 @@ static void test_a_failed_sync(void **state)
     (void)state;
     struct bed b;
     start(&b);
-    settle(&b);
-    atomic_store(&failing, 1);
-    assert_true(lone(&b, 100, ERR_IO));
     struct journal_health health;
-    for (journal_health(b.j, &health); health.intake != ERR_OK; journal_health(b.j, &health)) {
-        atomic_fetch_add(&now_us, 10000); /* a fresh segment is tried after a while */
-        sched_yield();
+    unsigned failed = 0;
+    for (bool was_here = false; !was_here;) {
+        settle(&b);
+        atomic_store(&failing, 1);
+        was_here = lone(&b, 100, ERR_IO);
+        for (journal_health(b.j, &health); health.intake != ERR_OK; journal_health(b.j, &health)) {
+            atomic_fetch_add(&now_us, 10000); /* a fresh segment is tried after a while */
+            sched_yield();
+        }
+        assert_int_equal(health.voided, ++failed);
     }
-    assert_int_equal(health.voided, 1);
     settle(&b);
     bed_expect_all(&b);
     bed_reopen(&b);
@@ -289,19 +306,19 @@ static void test_beside_the_commit_thread(void **state)
     ours.queue = (struct commit_queue){.wake = bed_wake, .arg = &ours};
     assert_int_equal(pthread_create(&thread, NULL, beside, &b), 0);
     int taken = 0;
-    for (int n = 0; n < EACH; n++) {
+    size_t count = 0;
+    for (; count < EACH || taken == 0; count++) { /* on a busy machine perhaps none before the other one is done */
         struct put p;
-        entry_make(&ours, &p, (size_t)n % 300);
+        entry_make(&ours, &p, count % 300);
         taken += journal_commit_here(b.j, &ours.queue);
         entry_end(&ours, &p, ERR_OK);
     }
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(taken > 0);
     b.facts = realloc(b.facts, (b.fact_count + ours.fact_count) * sizeof *b.facts);
     assert_non_null(b.facts);
     memcpy(b.facts + b.fact_count, ours.facts, ours.fact_count * sizeof *ours.facts);
     b.fact_count = b.fact_cap = b.fact_count + ours.fact_count;
-    assert_int_equal(b.fact_count, 2 * EACH);
+    assert_int_equal(b.fact_count, EACH + count);
     qsort(b.facts, b.fact_count, sizeof *b.facts, by_position);
     bed_expect_all(&b);
     bed_reopen(&b);

@@ -66,6 +66,15 @@ function refusals(main) {
 function keys(main) {
   const box = el("div");
   show(main, el("h1", null, "Clients and keys"), el("p", { class: "quiet" }, "Keys are made and taken back with ", el("code", null, "headgate key add"), " and ", el("code", null, "headgate key revoke"), " on the machine itself."), el("section", { class: "card" }, box));
+  const clients = el("div");
+  main.append(el("section", { class: "card" }, el("h2", null, "Clients"), clients));
+  if (can("read")) often(3000, async () => {
+    const of = (n, words) => (n ? words(n) : "no limit"), found = (await ask("GET", "/v1/clients")).clients;
+    refresh(clients, found.length
+      ? table("Clients", ["Client", ["Undelivered", "number"], ["At most", "number"], ["Refused", "number"], ["Rows a second", "number"], ["Bytes a second", "number"], ["Lingers", "number"]], found.map((c) =>
+        [c.name ? el("a", { href: `#/sets?client=${encodeURIComponent(c.name)}` }, c.name) : "others, together", bytes(c.undelivered_bytes), of(c.undelivered_limit, bytes), number(c.undelivered_refused), of(c.rows_per_second, number), of(c.bytes_per_second, bytes), seconds(c.keep_seconds)]))
+      : el("p", { class: "quiet" }, "No client has sent anything yet, and none has limits of its own."));
+  });
   if (!can("admin")) { put(box, el("p", null, "Only an admin may see who has a key.")); return; }
   ask("GET", "/v1/keys").then(({ keys: found }) => show(box, found.length
     ? table("Keys", ["Id", "Name", "May", "Client", "Made", "Valid until", "Used last"], found.map((k) => [el("code", null, k.id), k.name || "–", k.roles.join(", "), k.client || "everybody’s", moment(k.created), k.expires ? moment(k.expires) : "for ever", k.used ? ago(k.used) : "never"]))

@@ -1,4 +1,4 @@
-// One row set, or all of a uuid: where each pusher is with it, its rows, what happened.
+// One row set, all of a uuid, or those of a client and a time: where each pusher is with it, its rows, what happened.
 
 const OUTCOMES = { pending: ["warn", "on its way"], delivered: ["good", "delivered everywhere"], dead: ["bad", "dead letters"], mixed: ["warn", "delivered in part"] };
 
@@ -30,7 +30,7 @@ function receiptCard(receipt, alone) {
   if (alone) rowsOfSet(receipt, rows).catch((fault) => show(rows, fault.message));
   return el("section", { class: "card" },
     el("div", { class: "row apart" }, el("h2", { class: "mono" }, el("a", { href: `#/sets?find=${encodeURIComponent(receipt.id)}` }, receipt.id)), badge(words, kind)),
-    facts(["uuid", el("a", { href: `#/sets?find=${encodeURIComponent(receipt.uuid)}` }, receipt.uuid)], ["Rows", number(receipt.rows)], ["Received", moment(receipt.received)],
+    facts(["uuid", el("a", { href: `#/sets?find=${encodeURIComponent(receipt.uuid)}` }, receipt.uuid)], ...(receipt.client ? [["Client", receipt.client]] : []), ["Rows", number(receipt.rows)], ["Received", moment(receipt.received)],
       ...tags.map(([name, value]) => [`tag ${name}`, value])),
     el("div", null, el("p"), names.length ? names.map((name) => lane(receipt, name, receipt.pushers[name])) : el("p", { class: "quiet" }, "No pusher takes it.")),
     receipt.outcome === "dead" || receipt.outcome === "mixed" ? el("p", null, el("a", { href: `#/dead?uuid=${encodeURIComponent(receipt.uuid)}` }, "Its dead letters")) : null, more);
@@ -51,16 +51,35 @@ async function findSets(words, box, after) {
   }
 }
 
+// Newest first, by client and time. One request looks at a bounded part of the journal: an empty page may have a next.
+async function listSets(wish, box, after) {
+  const found = await ask("GET", query("/v1/rowsets", { ...wish, after }));
+  if (!after && !found.batches.length && !found.next) put(box, el("p", { class: "quiet" }, "No such row set is here."));
+  put(box, found.batches.map((receipt) => receiptCard(receipt, false)));
+  if (found.next) {
+    const more = button("Older ones", async () => { more.remove(); await listSets(wish, box, found.next); });
+    box.append(more);
+  }
+}
+
+// What a field for a moment holds is the time of whoever looks; the gateway's is UTC.
+const utc = (local) => (local ? new Date(local).toISOString() : "");
+
 function sets(main, parameters) {
   const words = parameters.get("find") || "", box = el("div");
+  const wish = Object.fromEntries(["client", "from", "to"].map((k) => [k, parameters.get(k) || ""]));
   const input = el("input", { name: "find", value: words, autocomplete: "off", spellcheck: "false", required: true });
+  const client = el("input", { name: "client", value: wish.client, autocomplete: "off", spellcheck: "false" });
+  const at = (name) => el("input", { name, type: "datetime-local", step: 1, value: wish[name] });
+  const from = at("from"), to = at("to");
   show(main, el("h1", null, "Row sets"),
     el("form", { class: "filter", onsubmit: (e) => { e.preventDefault(); go("sets", { find: input.value.trim() }); } },
-      field("uuid, or the id that came with the 202", input, true), el("button", { class: "main" }, "Find")), box);
-  if (!words) {
-    put(box, el("p", { class: "quiet" }, "A row set is what one request has brought under one uuid. To see what comes in just now, look at ", el("a", { href: "#/live" }, "Live"), "."));
-    input.focus();
-    return;
-  }
-  findSets(words, box).catch((fault) => show(box, el("p", { class: "error" }, fault.message)));
+      field("uuid, or the id that came with the 202", input, true), el("button", { class: "main" }, "Find")),
+    el("form", { class: "filter", onsubmit: (e) => { e.preventDefault(); go("sets", { client: client.value.trim(), from: from.value, to: to.value }); } },
+      me.client ? null : field("Client", client), field("Received from", from), field("before", to), el("button", null, "List")), box);
+  const failed = (fault) => show(box, el("p", { class: "error" }, fault.message));
+  if (words) { findSets(words, box).catch(failed); return; }
+  put(box, el("p", { class: "quiet" }, "A row set is what one request has brought under one uuid. These are the newest; to see what comes in just now, look at ", el("a", { href: "#/live" }, "Live"), "."));
+  input.focus();
+  listSets({ client: wish.client, from: utc(wish.from), to: utc(wish.to) }, box).catch(failed);
 }

@@ -1,7 +1,7 @@
 /* Column names turned camelCase. Pure ASCII rules and one small table for the letters of Latin-1. */
-#include "cli/camel.h"
+#include "common/camel.h"
 
-#include "rows/rows.h"
+enum { NAME_MAX_BYTES = 8 * CAMEL_MAX };
 
 /* U+00C0 to U+00FF, without accents. The two signs among them are no letters. */
 static const char *const latin[64] = {
@@ -10,98 +10,99 @@ static const char *const latin[64] = {
     "i", "i", "i", "i", "d", "n", "o",  "o", "o",  "o",  "o", "",  "o", "u", "u", "u", "u",  "y", "th", "y",
 };
 
-static bool is_upper(char c)
+static int is_upper(char c)
 {
     return c >= 'A' && c <= 'Z';
 }
 
-static bool is_lower(char c)
+static int is_lower(char c)
 {
     return c >= 'a' && c <= 'z';
 }
 
-static bool is_digit(char c)
+static int is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static bool camel_already(struct slice name)
+static int camel_already(struct hg_text name)
 {
     if (name.len == 0 || !is_lower(name.ptr[0]))
-        return false;
+        return 0;
     for (size_t i = 0; i < name.len; i++)
         if (!is_lower(name.ptr[i]) && !is_upper(name.ptr[i]) && !is_digit(name.ptr[i]))
-            return false;
-    return true;
+            return 0;
+    return 1;
 }
 
 /* The name in ASCII: letters and digits; everything else a blank. */
-static int camel_plain(struct slice name, struct buf *plain)
+static void camel_plain(struct hg_text name, struct strbuf *plain)
 {
-    int code = ERR_OK;
-    for (size_t i = 0; code == ERR_OK && i < name.len; i++) {
+    for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.ptr[i], next = i + 1 < name.len ? (unsigned char)name.ptr[i + 1] : 0;
         if (is_upper((char)c) || is_lower((char)c) || is_digit((char)c)) {
-            code = buf_addc(plain, (char)c);
+            strbuf_addc(plain, (char)c);
         } else if (c == 0xC3 && next >= 0x80 && next < 0xC0) {
-            code = buf_adds(plain, latin[next - 0x80][0] == '\0' ? " " : latin[next - 0x80]);
+            strbuf_adds(plain, latin[next - 0x80][0] == '\0' ? " " : latin[next - 0x80]);
             i++;
         } else if ((c == 0xC2 && next == 0xB5) || (c == 0xCE && next == 0xBC)) { /* micro sign, Greek mu */
-            code = buf_addc(plain, 'u');
+            strbuf_addc(plain, 'u');
             i++;
         } else if (c != '\'') { /* Cohen's -> cohens */
-            code = buf_addc(plain, ' ');
+            strbuf_addc(plain, ' ');
         }
     }
-    return code;
 }
 
 /* Does a word begin at `i`, seen from the letters around it? */
-static bool camel_hump(struct slice p, size_t i)
+static int camel_hump(struct hg_text p, size_t i)
 {
     char before = i > 0 ? p.ptr[i - 1] : ' ', after = i + 1 < p.len ? p.ptr[i + 1] : ' ';
     if (before == ' ')
-        return true;
+        return 1;
     if (!is_upper(p.ptr[i]))
-        return false;
+        return 0;
     return is_lower(before) || is_digit(before) || (is_upper(before) && is_lower(after));
 }
 
-static int camel_join(struct slice plain, struct buf *out)
+static void camel_join(struct hg_text plain, struct strbuf *out)
 {
-    int code = ERR_OK;
-    for (size_t i = 0; code == ERR_OK && i < plain.len; i++) {
+    for (size_t i = 0; i < plain.len; i++) {
         char c = plain.ptr[i];
         if (c == ' ')
             continue;
-        bool hump = camel_hump(plain, i) && out->len > 0;
+        int hump = camel_hump(plain, i) && out->len > 0;
         if (out->len == 0 && is_digit(c))
-            code = buf_addc(out, 'n');
+            strbuf_addc(out, 'n');
         if (hump && is_lower(c))
             c = (char)(c - 'a' + 'A');
         else if (!hump && is_upper(c))
             c = (char)(c - 'A' + 'a');
-        if (code == ERR_OK)
-            code = buf_addc(out, c);
+        strbuf_addc(out, c);
     }
-    return code;
 }
 
-int camel_name(struct slice name, struct buf *out, struct err *e)
+const char *camel_name(struct hg_text name, struct strbuf *out)
 {
-    struct buf plain;
-    buf_init(&plain, (size_t)8 * KEY_MAX_BYTES);
-    buf_clear(out);
-    int code = camel_already(name) ? buf_add(out, name.ptr, name.len) : camel_plain(name, &plain);
-    if (code == ERR_OK && plain.len > 0)
-        code = camel_join(buf_slice(&plain), out);
-    buf_free(&plain);
-    if (code == ERR_NOMEM)
-        return err_set(e, code, "out of memory");
-    if (code != ERR_OK || out->len > KEY_MAX_BYTES)
-        return err_set(e, ERR_LIMIT, "the name is longer than %d bytes: shorten it", KEY_MAX_BYTES);
+    static const char too_long[] = "the name is longer than 256 bytes: shorten it";
+    struct strbuf plain;
+    strbuf_clear(out);
+    if (name.len > NAME_MAX_BYTES)
+        return too_long;
+    strbuf_init(&plain, (size_t)2 * NAME_MAX_BYTES); /* a letter becomes two at the most */
+    if (camel_already(name))
+        strbuf_add(out, name.ptr, name.len);
+    else
+        camel_plain(name, &plain);
+    if (plain.len > 0)
+        camel_join((struct hg_text){plain.ptr, plain.len}, out);
+    int failed = out->failed || plain.failed;
+    strbuf_fini(&plain);
+    if (failed)
+        return "out of memory";
+    if (out->len > CAMEL_MAX)
+        return too_long;
     if (out->len == 0)
-        return err_set(e, ERR_SYNTAX,
-                       name.len == 0 ? "the column has no name" : "the name has no Latin letter or digit: rename it");
-    return ERR_OK;
+        return name.len == 0 ? "the column has no name" : "the name has no Latin letter or digit: rename it";
+    return NULL;
 }
