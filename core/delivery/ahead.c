@@ -39,8 +39,8 @@ void ahead_barred(struct pusher *p, struct lane *lane)
 static bool ahead_allowed(const struct pusher *p, const struct lane *lane)
 {
     const uint32_t flags = HG_STABLE_BATCH | HG_PLAN_AHEAD;
-    return (p->flags & flags) == flags && p->clients == NULL && p->waiting.count == 0 && p->reshard_at == 0 &&
-           lane->give_up == 0 && !lane->sweeping && !pusher_suspects(lane) && lane->max_rows == p->settings.batch_rows;
+    return (p->flags & flags) == flags && p->clients == NULL && p->waiting.count == 0 && p->ruling_count == 0 &&
+           p->reshard_at == 0 && lane->give_up == 0 && !lane->sweeping && !pusher_suspects(lane) && lane->max_rows == p->settings.batch_rows;
 }
 
 void ahead_extend(struct pusher *p, struct lane *lane)
@@ -59,9 +59,11 @@ void ahead_extend(struct pusher *p, struct lane *lane)
     pusher_dirty(p, true);
 }
 
-/* Does it still say what comes next? */
+/* Does it still say what comes next? What an operator has settled is left out of every batch. */
 static bool ahead_holds(const struct pusher *p, const struct lane *lane)
 {
+    if (pusher_ruling_ahead(p, (uint32_t)(lane - p->lanes)) < lane->ahead.ends[lane->ahead.count - 1])
+        return false;
     if (lane->ahead_again)
         return !place_before(lane->ahead.from, lane->next);
     return place_cmp(lane->next, lane->ahead.from) == 0 && p->waiting.count == 0 && !pusher_suspects(lane) &&

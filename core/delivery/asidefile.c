@@ -300,6 +300,8 @@ struct writer {
     struct aside_end end;
     struct buf out; /* what comes behind `end` */
     int fd;
+    struct record last; /* of the journal, read last: many rows are of one set */
+    bool has_last;
 };
 
 static int writer_begin(struct writer *w, uint32_t number)
@@ -380,6 +382,18 @@ static uint32_t row_in(const struct aside_add *add, const struct record *from)
     return alone || add->place.row == PLACE_SET ? 0 : add->place.row;
 }
 
+static int record_of(struct writer *w, uint64_t position, const struct row_source *source, void **session,
+                     struct record *out)
+{
+    int code = ERR_OK;
+    if (!w->has_last || w->last.position != position)
+        code = source->at(source->arg, session, position, &w->last);
+    w->has_last = code == ERR_OK;
+    if (code == ERR_OK)
+        *out = w->last;
+    return code;
+}
+
 static int add_write(struct writer *w, struct aside_add *add, const struct row_source *source, void **session)
 {
     struct record from;
@@ -388,7 +402,7 @@ static int add_write(struct writer *w, struct aside_add *add, const struct row_s
     if (add->since_us == 0)
         add->since_us = clock_wall_us();
     int code = add->from_file != 0 ? aside_read(w->dir, add->from_file, add->from_offset, &copy, &from)
-                                   : source->at(source->arg, session, add->place.position, &from);
+                                   : record_of(w, add->place.position, source, session, &from);
     uint32_t row = code == ERR_OK ? row_in(add, &from) : 0;
     add->lost = code == ERR_DAMAGED || code == ERR_NOTFOUND || code == ERR_GONE || (code == ERR_OK && row >= from.rows);
     if (add->lost) {
@@ -416,6 +430,7 @@ static int write_rows(struct writer *w, struct aside_add *adds, size_t count, co
     for (size_t i = 0; code == ERR_OK && i < count; i++)
         code = add_write(w, &adds[i], source, &session);
     source->end(source->arg, &session);
+    w->has_last = false;
     return code;
 }
 
@@ -437,10 +452,12 @@ static int write_changes(struct writer *w, const struct aside_add *adds, size_t 
     return code;
 }
 
+/* A set that is sent again stands for its dead letters, too. */
 static bool replaces(const struct aside_add *adds, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (adds[i].from_file != 0 || adds[i].data != NULL)
+        if (adds[i].from_file != 0 || adds[i].data != NULL ||
+            (adds[i].state == ASIDE_RETRYING && adds[i].place.row == PLACE_SET))
             return true;
     return false;
 }

@@ -77,7 +77,7 @@ static int sweep_record(struct checkpoint *cp, struct sweep *s, const struct rec
     if (!s->set && cp->clients != NULL && !client_listed(cp->clients, client))
         return add_settle(cp, s, r, from, OUTCOME_SKIPPED); /* never was for this pusher */
     s->rows += r->rows - from;
-    int code = add_settle(cp, s, r, from, s->dead ? OUTCOME_DEAD : OUTCOME_GIVEN_UP);
+    int code = add_settle(cp, s, r, from, sweep_outcome(s));
     return code == ERR_OK && s->dead ? add_dead(cp, s, r, from, hash) : code;
 }
 
@@ -134,7 +134,7 @@ static void sweep_lanes(struct checkpoint *cp)
 {
     for (size_t i = 0; i < cp->sweep_count; i++) {
         const struct sweep *s = &cp->sweeps[i];
-        cp->cursor.totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;
+        cp->cursor.totals[outcome_total(sweep_outcome(s))] += s->rows;
         if (s->set)
             continue;
         cp->cursor.lanes[s->lane] = s->end;
@@ -192,6 +192,7 @@ int checkpoint_write(struct checkpoint *cp, struct err *e)
     while (cp->stage != STAGE_DONE) {
         int code = ERR_OK;
         switch (cp->stage) {
+        case STAGE_NOTES: code = note_append(cp->dir, cp->notes, cp->note_count, e); break;
         case STAGE_SWEEP:
             code = stage_sweep(cp);
             if (code == ERR_OK)
@@ -219,7 +220,10 @@ void checkpoint_free(struct checkpoint **cp)
         return;
     for (size_t i = 0; i < (*cp)->add_count; i++)
         free((*cp)->adds[i].data);
+    for (size_t i = 0; i < (*cp)->note_count; i++)
+        free((*cp)->notes[i].json);
     cursor_fini(&(*cp)->cursor);
+    free((*cp)->notes);
     free((*cp)->sweeps);
     free((*cp)->swept);
     free((*cp)->swept_settles);

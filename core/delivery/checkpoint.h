@@ -8,13 +8,16 @@
 
 #include "delivery/aside.h"
 #include "delivery/cursor.h"
+#include "delivery/note.h"
 #include "delivery/settle.h"
 
-enum checkpoint_stage { STAGE_SWEEP, STAGE_SWEPT, STAGE_JUDGED, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
+enum checkpoint_stage { STAGE_NOTES, STAGE_SWEEP, STAGE_SWEPT, STAGE_JUDGED, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
 
 struct checkpoint {
     char *dir; /* the pusher's folder */
     struct cursor cursor;
+    struct note *notes; /* the first to be durable: what they are about never stands without them */
+    size_t note_count;
     struct settle_entry *settles;
     size_t settle_count;
     struct aside_add *adds;
@@ -43,7 +46,8 @@ struct sweep {
     uint32_t attempts; /* of a set */
     uint32_t lane, shard, shard_count;
     bool spread; /* shard by position, not by uuid */
-    bool dead;   /* set aside as dead letters; else skipped */
+    bool dead;   /* set aside as dead letters; else given up, or */
+    bool by_hand; /* taken for delivered */
     struct place from;
     uint64_t limit; /* how far can be read: a group's end, in the segment `base` */
     uint64_t to;    /* any position: row sets that begin before it */
@@ -55,6 +59,11 @@ struct sweep {
     uint64_t rows;
     uint64_t end_row; /* rows of the journal before `end`; 0: not known */
 };
+
+static inline enum outcome sweep_outcome(const struct sweep *s)
+{
+    return s->dead ? OUTCOME_DEAD : s->by_hand ? OUTCOME_BY_HAND : OUTCOME_GIVEN_UP;
+}
 
 /* Does a row set fall into this shard? */
 bool shard_takes(uint32_t shard, uint32_t shard_count, bool spread, uint64_t uuid_hash, uint64_t position);

@@ -175,10 +175,31 @@ static void cursor_encode(const struct cursor *c, struct bytes *b)
     put(b, c->replay_count, 4);
     for (uint32_t i = 0; i < c->replay_count; i++)
         put_replay(b, &c->replays[i]);
-    for (size_t i = 0; i < COUNT_OF(c->totals); i++)
+    for (size_t i = 0; i < TOTAL_BY_HAND; i++)
         put(b, c->totals[i], 8);
     put(b, c->state_len, 4);
     put_bytes(b, c->state, c->state_len);
+    put(b, c->totals[TOTAL_BY_HAND], 8);
+    put(b, c->ruling_count, 4);
+    for (uint32_t i = 0; i < c->ruling_count; i++) {
+        put(b, c->rulings[i].position, 8);
+        put(b, c->rulings[i].uuid_hash, 8);
+        put(b, c->rulings[i].kind, 1);
+    }
+}
+
+static void get_rulings(struct bytes *b, struct cursor *c)
+{
+    c->totals[TOTAL_BY_HAND] = get(b, 8);
+    c->ruling_count = (uint32_t)get(b, 4);
+    b->bad = b->bad || c->ruling_count > CURSOR_RULINGS;
+    for (uint32_t i = 0; !b->bad && i < c->ruling_count; i++) {
+        struct cursor_ruling *r = &c->rulings[i];
+        r->position = get(b, 8);
+        r->uuid_hash = get(b, 8);
+        r->kind = (uint8_t)get(b, 1);
+        b->bad = b->bad || (r->kind != RULING_DELIVERED && r->kind != RULING_GIVEN_UP);
+    }
 }
 
 static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
@@ -214,12 +235,14 @@ static int cursor_decode(struct bytes *b, uint32_t version, struct cursor *c)
         goto damaged;
     for (uint32_t i = 0; i < c->replay_count; i++)
         get_replay(b, version, &c->replays[i]);
-    for (size_t i = 0; i < COUNT_OF(c->totals); i++)
+    for (size_t i = 0; i < TOTAL_BY_HAND; i++)
         c->totals[i] = get(b, 8);
     c->state_len = (size_t)get(b, 4);
     if (b->bad || c->state_len > CURSOR_STATE)
         goto damaged;
     get_bytes(b, c->state, c->state_len);
+    if (version >= 3)
+        get_rulings(b, c);
     if (!b->bad)
         return ERR_OK;
 damaged:
@@ -397,7 +420,8 @@ int cursor_write(const char *dir, const struct cursor *c, struct err *e)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/cursor", dir);
-    CHECK(c->waiting_count <= CURSOR_WAITING && c->lane_count <= CURSOR_LANES && c->state_len <= CURSOR_STATE);
+    CHECK(c->waiting_count <= CURSOR_WAITING && c->lane_count <= CURSOR_LANES && c->state_len <= CURSOR_STATE &&
+          c->ruling_count <= CURSOR_RULINGS);
     unsigned char *slot = malloc(CURSOR_SLOT);
     if (slot == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a cursor");

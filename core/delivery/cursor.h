@@ -19,6 +19,7 @@ enum {
     CURSOR_STATE = 4096,
     CURSOR_REPLAYS = 8,
     CURSOR_ENDS = 2,
+    CURSOR_RULINGS = 256, /* row sets that an operator has settled and that are not yet passed */
 };
 
 enum waiting_kind {
@@ -28,7 +29,7 @@ enum waiting_kind {
 };
 
 /* totals[] */
-enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP };
+enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP, TOTAL_BY_HAND, TOTALS };
 
 struct cursor_waiting {
     struct place place; /* row PLACE_SET: the whole row set */
@@ -66,6 +67,14 @@ struct cursor_replay {
     bool new_ids;
 };
 
+/* What an operator said of a row set; stored, so only add at the end. */
+enum ruling_kind { RULING_DELIVERED = 1, RULING_GIVEN_UP = 2 };
+
+struct cursor_ruling {
+    uint64_t position, uuid_hash; /* of the row set */
+    uint8_t kind;
+};
+
 struct cursor {
     uint64_t sequence;   /* of the write; the slot with the higher one counts */
     uint64_t registered; /* rows before this position are not for this pusher */
@@ -82,7 +91,9 @@ struct cursor {
     struct cursor_waiting *waiting; /* in: at most CURSOR_WAITING; out: allocated by cursor_read */
     uint32_t replay_count;
     struct cursor_replay replays[CURSOR_REPLAYS];
-    uint64_t totals[6]; /* delivered, duplicate, skipped, dead, retries, given up: since registration */
+    uint32_t ruling_count;
+    struct cursor_ruling rulings[CURSOR_RULINGS];
+    uint64_t totals[TOTALS]; /* since registration */
     size_t state_len;
     unsigned char state[CURSOR_STATE];
 };

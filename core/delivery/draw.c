@@ -101,6 +101,9 @@ static int draw_cursor(const struct pusher *p, struct cursor *c, int64_t now)
     for (uint32_t i = 0; i < p->replay_count; i++)
         if (p->replays[i].end == REPLAY_RUNS)
             c->replays[c->replay_count++] = p->replays[i].c;
+    c->ruling_count = p->ruling_count;
+    for (uint32_t i = 0; i < p->ruling_count; i++)
+        c->rulings[i] = p->rulings[i].c;
     memcpy(c->totals, p->totals, sizeof c->totals);
     memcpy(c->state, p->plugin_state, p->plugin_state_len);
     c->state_len = p->plugin_state_len;
@@ -137,8 +140,9 @@ static int draw_changes(struct pusher *p, struct checkpoint *cp)
     return ERR_OK;
 }
 
-/* One lane's rows that are given up, up to the end of the segment its cursor is in. */
-static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
+/* One lane's rows that are given up, up to the end of the segment its cursor is in; or the row set that it stands at and
+ * that an operator has settled. */
+static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index, const struct ruling *ruling)
 {
     struct lane *lane = &p->lanes[index];
     struct journal_segment segment;
@@ -152,7 +156,8 @@ static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
     uint64_t limit = segment.end;
     if (p->reshard_at != 0 && limit > p->reshard_at)
         limit = p->reshard_at; /* the lanes meet there */
-    uint64_t to = lane->give_up < limit ? lane->give_up : limit;
+    uint64_t wanted = ruling != NULL ? ruling->c.position + 1 : lane->give_up;
+    uint64_t to = wanted < limit ? wanted : limit;
     if (to <= from.position) {
         if (lane->give_up <= from.position)
             lane->give_up = 0;
@@ -164,7 +169,8 @@ static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index)
         .shard = index,
         .shard_count = p->lane_count,
         .spread = p->spread,
-        .dead = lane->give_up_dead,
+        .dead = ruling == NULL && lane->give_up_dead,
+        .by_hand = ruling != NULL && ruling->c.kind == RULING_DELIVERED,
         .from = from,
         .limit = limit,
         .to = to,
@@ -181,19 +187,25 @@ static void draw_lanes(struct pusher *p, struct checkpoint *cp)
         struct lane *lane = &p->lanes[i];
         if (lane->give_up <= lane->next.position)
             lane->give_up = 0;
-        if (lane->give_up == 0 || pusher_lane_busy(p, i))
+        if (pusher_lane_busy(p, i))
             continue;
+        if (lane->give_up == 0) {
+            const struct ruling *ruling = pusher_ruling_here(p, i);
+            if (ruling != NULL)
+                draw_sweep(p, cp, i, ruling);
+            continue;
+        }
         if (lane->give_up_dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
             pusher_break(p, DEAD_FULL);
             return;
         }
-        draw_sweep(p, cp, i);
+        draw_sweep(p, cp, i, NULL);
     }
 }
 
 static int draw_sweeps(struct pusher *p, struct checkpoint *cp)
 {
-    bool any = p->set_count > 0;
+    bool any = p->set_count > 0 || p->ruling_count > 0;
     for (uint32_t i = 0; i < p->lane_count; i++)
         any = any || p->lanes[i].give_up > 0;
     if (!any)
@@ -227,13 +239,16 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
         checkpoint_free(&cp);
         return NULL;
     }
+    cp->notes = p->notes;
+    cp->note_count = p->note_count;
     cp->settles = p->settles;
     cp->settle_count = p->settle_count;
     cp->adds = p->adds;
     cp->add_count = p->add_count;
+    p->notes = NULL;
     p->settles = NULL;
     p->adds = NULL;
-    p->settle_count = p->settle_cap = p->add_count = p->add_cap = p->set_count = 0;
+    p->note_count = p->settle_count = p->settle_cap = p->add_count = p->add_cap = p->set_count = 0;
     return cp;
 }
 
@@ -273,7 +288,7 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now)
 
 static void apply_sweep(struct pusher *p, const struct sweep *s)
 {
-    p->totals[s->dead ? TOTAL_DEAD : TOTAL_GIVEN_UP] += s->rows;
+    p->totals[outcome_total(sweep_outcome(s))] += s->rows;
     p->counts.lost += s->set && s->rows == 0;
     if (s->set)
         return;

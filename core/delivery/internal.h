@@ -90,6 +90,9 @@ int pusher_write_cursor(struct pusher *p, struct err *e) MUST_CHECK;
 uint64_t pusher_adding(const struct pusher *p);
 bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, uint32_t attempts,
                       enum aside_state state, const char *reason);
+/* Memory for so many more adds, and the next of them. */
+bool pusher_adds_reserve(struct pusher *p, size_t more);
+struct aside_add *pusher_add_new(struct pusher *p);
 /* Room and memory for so many more dead letters? False: neither was used; without room it is broken now. */
 bool pusher_dead_room(struct pusher *p, uint32_t rows);
 /* One row of a set that is aside becomes a dead letter of its own; there is room for it. */
@@ -116,6 +119,18 @@ int64_t pusher_tend_waiting(struct pusher *p, int64_t now);
 uint32_t pusher_pick_aside(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, bool suspected,
                            int64_t now);
 void pusher_aside_back(struct pusher *p, const struct hand_item *item);
+
+/* A batch that is to come again has lost a row: what is left of it is another one. */
+void pusher_plan_breaks(struct pusher *p, uint32_t plan);
+
+/* ruling.c */
+/* Carries out what can be carried out of what operators said. */
+void pusher_carry_out(struct pusher *p);
+/* The one that a lane stands at, if it can be swept; and the position of the next one of a lane, UINT64_MAX: none. */
+const struct ruling *pusher_ruling_here(const struct pusher *p, uint32_t lane);
+uint64_t pusher_ruling_ahead(const struct pusher *p, uint32_t lane);
+/* Will this row set be passed by, whatever happens? The ruling on it is durable, and no worker has it. NULL: no. */
+const struct ruling *pusher_ruled(const struct pusher *p, uint64_t position, uint64_t uuid_hash);
 
 /* pump.c */
 int64_t pusher_pump(struct pusher *p, int64_t now);

@@ -40,8 +40,7 @@ bool pusher_parked(const struct pusher *p, uint64_t uuid_hash)
            (p->writing != NULL && adds_hold(p->writing->adds, p->writing->add_count, uuid_hash, end));
 }
 
-/* A batch that is to come again loses a row: what is left of it is another one. */
-static void plan_breaks(struct pusher *p, uint32_t plan)
+void pusher_plan_breaks(struct pusher *p, uint32_t plan)
 {
     for (size_t i = 0; plan != 0 && i < p->waiting.count; i++) {
         struct waiting_row *row = &p->waiting.rows[i];
@@ -60,7 +59,7 @@ static bool expire_row(struct pusher *p, struct waiting_row *row)
              row->reason[0] != '\0' ? row->reason : p->error);
     if (!pusher_waiting_aside(p, row, ASIDE_DEAD, reason))
         return false;
-    plan_breaks(p, plan);
+    pusher_plan_breaks(p, plan);
     p->counts.given_up_expired++;
     return true;
 }

@@ -118,7 +118,7 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
     h->what = hand->what;
     h->lane = hand->lane;
     h->from = h->first = h->end = hand->from;
-    h->limit = hand->limit;
+    h->limit = hand->to.position != 0 && !hand->exact ? hand->to.position : hand->limit;
     h->rows = 0;
     h->bytes = 0;
     h->began_ms = now;
@@ -312,6 +312,14 @@ static bool give_fresh(struct pusher *p, uint32_t worker, uint32_t index, int64_
         hand.limit = p->reshard_at;
     if (hand.limit <= lane->next.position || !ahead_shape(p, lane, stood, &hand))
         return false;
+    uint64_t ruled = pusher_ruling_ahead(p, index);
+    if (ruled <= lane->next.position) {
+        if (pusher_ruling_here(p, index) != NULL)
+            pusher_dirty(p, true); /* the checkpoint settles it */
+        return false;
+    }
+    if (ruled < hand.limit && (hand.to.position == 0 || ruled < hand.to.position))
+        hand.to = (struct place){ruled, 0};
     int64_t later = lane->plan.there || hand.cut || lane->attempt > 0 ? 0 : batch_wait(p, lane, &segment, now);
     if (later > 0) {
         *wake = later < *wake ? later : *wake;

@@ -150,6 +150,9 @@ static int restore(struct pusher *p, const struct cursor *c, int64_t now)
             p->next_replay = c->replays[i].id + 1;
     }
     p->replay_count = c->replay_count;
+    p->ruling_count = c->ruling_count;
+    for (uint32_t i = 0; i < c->ruling_count; i++)
+        p->rulings[i] = (struct ruling){.c = c->rulings[i], .sequence = c->sequence};
     memcpy(p->totals, c->totals, sizeof p->totals);
     memcpy(p->plugin_state, c->state, c->state_len);
     p->plugin_state_len = c->state_len;
@@ -283,10 +286,13 @@ void pusher_free(struct pusher **pp)
         handed_fini(&p->workers[i]);
     for (size_t i = 0; i < p->add_count; i++)
         free(p->adds[i].data);
+    for (size_t i = 0; i < p->note_count; i++)
+        free(p->notes[i].json);
     if (p->writing != NULL)
         checkpoint_free(&p->writing);
     waiting_fini(&p->waiting);
     aside_close(&p->aside);
+    free(p->notes);
     free(p->settles);
     free(p->sets);
     free(p->adds);
@@ -461,6 +467,7 @@ int64_t pusher_step(struct pusher *p, int64_t now)
 {
     CHECK_MAGIC(p, PUSHER_MAGIC);
     expire_unopened(p, now);
+    pusher_carry_out(p);
     pusher_let_rows_go(p);
     if (p->forgotten && p->aside.parked_count > 0)
         pusher_forget_parked(p);
@@ -604,6 +611,12 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
         out->pending = rows;
     else if (next.position == position && next.row < rows)
         out->pending = rows - next.row;
+    const struct ruling *ruling = out->pending == 0 ? NULL : pusher_ruled(p, position, uuid_hash);
+    if (ruling != NULL) {
+        out->ruled = out->pending;
+        out->ruling = (enum ruling_kind)ruling->c.kind;
+        out->pending = 0;
+    }
     if (out->pending > 0 && p->lanes[lane].attempt + 1 > out->attempts)
         out->attempts = p->lanes[lane].attempt + 1;
     for (size_t i = 0; i < p->waiting.count; i++) {

@@ -184,6 +184,13 @@ struct replay_job {
 enum { PUSH_BUCKETS = 12 };
 extern const double push_bounds[PUSH_BUCKETS];
 
+/* A row set that an operator has settled, until the lane has passed it and nothing of it is open. */
+struct ruling {
+    struct cursor_ruling c;
+    uint64_t sequence; /* of the first cursor that holds it */
+    bool looked;       /* what is aside of it was settled, and the lane has not come to it since */
+};
+
 struct pusher {
     uint32_t magic;
     struct link link; /* the owner's */
@@ -241,6 +248,10 @@ struct pusher {
     size_t add_count, add_cap;
     struct sweep *sets; /* whole row sets to be set aside as dead letters, or given up */
     size_t set_count, set_cap;
+    struct note *notes;
+    size_t note_count;
+    struct ruling rulings[CURSOR_RULINGS];
+    uint32_t ruling_count;
     struct checkpoint *writing; /* under way; borrowed by the table's function */
     bool write_failed;
     int64_t checkpoint_at_ms, checkpoint_share_ms;
@@ -255,7 +266,7 @@ struct pusher {
     uint64_t next_replay;
     bool replay_turn;
 
-    uint64_t totals[6]; /* as in struct cursor */
+    uint64_t totals[TOTALS]; /* as in struct cursor */
     struct pusher_counts counts;
     uint64_t push_counts[PUSH_BUCKETS + 1];
     double push_seconds;
@@ -324,6 +335,24 @@ void pusher_dead_drop(struct pusher *p, struct aside_entry *entry);
 /* Try what is not settled of this row set now instead of when it is due; the number of rows whose delay was cut short.
  */
 uint32_t pusher_expedite(struct pusher *p, const struct epoch *epoch, uint64_t position, int64_t now);
+/* One row set, by an operator's word (ruling.c). `note`: for the receipt, a JSON object, copied. */
+struct chosen_set {
+    uint64_t position, uuid_hash, bytes;
+    struct epoch epoch;
+    uint32_t rows;
+};
+/* Rows of it that are open or dead letters, and not ruled on in this way already. */
+uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, enum ruling_kind kind);
+/* Take them for delivered, or give them up: durable with the next checkpoint, and carried out as they come back from
+ * workers, or when the lane comes to them. ERR_LIMIT: there are as many rulings as can be. */
+int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind kind, const char *note) MUST_CHECK;
+/* Rows of it that are settled, in whichever way. */
+uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
+/* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);
+ * ERR_BUSY: it was forgotten. */
+int pusher_send_again(struct pusher *p, const struct chosen_set *set, const char *note, int64_t now) MUST_CHECK;
+/* The sequence of the cursor that will hold what was wished until now: on disk once `sequence` has reached it. */
+uint64_t pusher_written_by(const struct pusher *p);
 int pusher_replay(struct pusher *p, const struct cursor_replay *replay, uint64_t *id) MUST_CHECK;
 /* How it stands, in a word: running, done, overtaken (done, but part of it was gone), stopped, failed. */
 const char *replay_word(const struct replay_job *job);
@@ -338,6 +367,8 @@ uint64_t pusher_passed(const struct pusher *p);
 /* Where a row set stands: rows of `rows` that are not yet settled, and how many of those wait for another try. */
 struct pusher_view {
     uint32_t pending, waiting, parked, attempts;
+    uint32_t ruled; /* not reached yet, but an operator has settled them */
+    enum ruling_kind ruling;
     bool delivering;
 };
 void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint64_t uuid_hash, struct pusher_view *out);

@@ -10,7 +10,7 @@
 
 enum { COMPACT_BYTES = 8 << 20 }; /* copied by one checkpoint */
 
-static bool adds_reserve(struct pusher *p, size_t more)
+bool pusher_adds_reserve(struct pusher *p, size_t more)
 {
     size_t cap = p->add_cap == 0 ? 16 : p->add_cap;
     while (cap < p->add_count + more)
@@ -25,9 +25,9 @@ static bool adds_reserve(struct pusher *p, size_t more)
     return true;
 }
 
-static struct aside_add *add_new(struct pusher *p)
+struct aside_add *pusher_add_new(struct pusher *p)
 {
-    if (!adds_reserve(p, 1))
+    if (!pusher_adds_reserve(p, 1))
         return NULL;
     struct aside_add *add = &p->adds[p->add_count++];
     memset(add, 0, sizeof *add);
@@ -44,7 +44,7 @@ bool pusher_dead_room(struct pusher *p, uint32_t rows)
 {
     uint64_t more = pusher_adding(p) + (rows - 1) * (ADD_OVERHEAD + p->row_bytes);
     if (!p->ops->aside_full(p->ops->arg, ASIDE_DEAD, more))
-        return adds_reserve(p, rows);
+        return pusher_adds_reserve(p, rows);
     pusher_break(p, DEAD_FULL);
     return false;
 }
@@ -61,7 +61,7 @@ bool pusher_set_aside(struct pusher *p, struct place place, uint64_t uuid_hash, 
         p->counts.lost++;
         return true; /* damage took it */
     }
-    struct aside_add *add = add_new(p);
+    struct aside_add *add = pusher_add_new(p);
     if (add == NULL)
         return false;
     add->place = place;
@@ -99,10 +99,10 @@ bool pusher_sets_aside(const struct pusher *p, struct place place)
 }
 
 /* A whole set: its rows are found by the checkpoint. */
-static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool dead, const char *reason)
+static bool set_aside_set(struct pusher *p, const struct waiting_row *row, enum giving how, const char *reason)
 {
     struct journal_segment segment;
-    if (dead && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
+    if (how == GIVE_DEAD && p->ops->aside_full(p->ops->arg, ASIDE_DEAD, pusher_adding(p))) {
         pusher_break(p, DEAD_FULL);
         return false;
     }
@@ -122,7 +122,8 @@ static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool 
     *s = (struct sweep){
         .set = true,
         .attempts = row->c.attempts > 0 ? row->c.attempts : 1,
-        .dead = dead,
+        .dead = how == GIVE_DEAD,
+        .by_hand = how == GIVE_BY_HAND,
         .from = {row->c.place.position, 0},
         .base = segment.base,
         .epoch = segment.epoch,
@@ -135,7 +136,7 @@ static bool set_aside_set(struct pusher *p, const struct waiting_row *row, bool 
 bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_state state, const char *reason)
 {
     bool done = row->c.place.row == PLACE_SET && state == ASIDE_DEAD
-                    ? set_aside_set(p, row, true, reason)
+                    ? set_aside_set(p, row, GIVE_DEAD, reason)
                     : pusher_set_aside(p, row->c.place, row->c.uuid_hash, row->c.attempts, state, reason);
     if (done)
         waiting_remove(&p->waiting, row);
@@ -144,7 +145,7 @@ bool pusher_waiting_aside(struct pusher *p, struct waiting_row *row, enum aside_
 
 static struct aside_add *move_new(struct pusher *p, struct aside_entry *entry)
 {
-    struct aside_add *add = add_new(p);
+    struct aside_add *add = pusher_add_new(p);
     if (add == NULL)
         return NULL;
     *add = (struct aside_add){
@@ -165,7 +166,7 @@ static struct aside_add *move_new(struct pusher *p, struct aside_entry *entry)
 
 void pusher_aside_row_dead(struct pusher *p, const struct aside_entry *set, uint32_t row, const char *reason)
 {
-    struct aside_add *add = add_new(p);
+    struct aside_add *add = pusher_add_new(p);
     CHECK(add != NULL && row < set->rows); /* there is room: pusher_dead_room */
     *add = (struct aside_add){
         .place = {set->place.position, row},
@@ -245,26 +246,36 @@ static void let_lanes_go(struct pusher *p)
     }
 }
 
+/* A row that waits is settled as it was said. False: it could not be. */
+static bool let_row_go(struct pusher *p, struct waiting_row *row)
+{
+    uint32_t plan = row->c.plan;
+    if (row->give_up == GIVE_DEAD) {
+        if (!pusher_waiting_aside(p, row, ASIDE_DEAD, row->reason))
+            return false;
+    } else if (row->c.place.row == PLACE_SET) {
+        if (!set_aside_set(p, row, (enum giving)row->give_up, row->reason))
+            return false;
+        waiting_remove(&p->waiting, row);
+    } else {
+        enum outcome outcome = row->give_up == GIVE_BY_HAND ? OUTCOME_BY_HAND : OUTCOME_GIVEN_UP;
+        pusher_settle(p, row->c.place, 1, row->c.attempts, outcome);
+        p->totals[outcome_total(outcome)]++;
+        waiting_remove(&p->waiting, row);
+    }
+    pusher_plan_breaks(p, plan);
+    return true;
+}
+
 void pusher_let_rows_go(struct pusher *p)
 {
     let_lanes_go(p);
     for (size_t i = 0; i < p->waiting.count;) {
         struct waiting_row *row = &p->waiting.rows[i];
-        bool gone = false;
-        if (row->give_up == GIVE_DEAD && !row->out) {
-            gone = pusher_waiting_aside(p, row, ASIDE_DEAD, row->reason);
-            if (!gone)
-                return;
-        } else if (row->give_up == GIVE_SKIP && !row->out) {
-            gone = row->c.place.row != PLACE_SET || set_aside_set(p, row, false, row->reason);
-            if (gone && row->c.place.row != PLACE_SET) {
-                pusher_settle(p, row->c.place, 1, row->c.attempts, OUTCOME_GIVEN_UP);
-                p->totals[TOTAL_GIVEN_UP]++;
-            }
-            if (gone)
-                waiting_remove(&p->waiting, row);
-        }
-        i += !gone;
+        if (row->give_up == GIVE_NO || row->out)
+            i++;
+        else if (!let_row_go(p, row))
+            return;
     }
 }
 
@@ -285,7 +296,7 @@ int pusher_dead_retry(struct pusher *p, struct aside_entry *entry, struct slice 
     if (epoch_draw(&epoch) != ERR_OK)
         return ERR_IO;
     char *data = malloc(new_data.len);
-    struct aside_add *add = data == NULL ? NULL : add_new(p);
+    struct aside_add *add = data == NULL ? NULL : pusher_add_new(p);
     if (add == NULL) {
         free(data);
         return ERR_NOMEM;

@@ -6,6 +6,8 @@
 
 #include "base/crc32c.h"
 #include "base/sys.h"
+#include "delivery/cursor.h"
+#include "delivery/note.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +28,20 @@ static const char *const words[] = {
 const char *outcome_word(enum outcome o)
 {
     return (int)o >= 0 && o < OUTCOME_COUNT ? words[o] : "unknown";
+}
+
+int outcome_total(enum outcome o)
+{
+    switch (o) {
+    case OUTCOME_DELIVERED: return TOTAL_DELIVERED;
+    case OUTCOME_DUPLICATE: return TOTAL_DUPLICATE;
+    case OUTCOME_SKIPPED: return TOTAL_SKIPPED;
+    case OUTCOME_DEAD: return TOTAL_DEAD;
+    case OUTCOME_GIVEN_UP: return TOTAL_GIVEN_UP;
+    case OUTCOME_BY_HAND: return TOTAL_BY_HAND;
+    case OUTCOME_COUNT: break;
+    }
+    return TOTAL_DELIVERED;
 }
 
 static void put(unsigned char *to, uint64_t value, int bytes)
@@ -219,7 +235,8 @@ static int trim_name(void *arg, const char *name)
     const struct trim *t = arg;
     char *end, file[PATH_MAX];
     uint64_t base = strtoull(name, &end, 16);
-    if (*end == '\0' && end - name == 16 && base < t->oldest &&
+    bool ours = *end == '\0' || strcmp(end, NOTE_SUFFIX) == 0;
+    if (ours && end - name == 16 && base < t->oldest &&
         snprintf(file, sizeof file, "%s/%s", t->folder, name) < (int)sizeof file)
         (void)sys->unlink(file); /* tried again at the next trim */
     return 0;

@@ -19,6 +19,8 @@ enum outcome {
 };
 
 const char *outcome_word(enum outcome o);
+/* Which of struct cursor's totals counts it. */
+int outcome_total(enum outcome o);
 
 struct settle_entry {
     struct place place;
@@ -41,7 +43,7 @@ int settle_read(const char *dir, uint64_t segment, settle_visit *visit, void *ar
 /* Only those of the row set at `position`, and those of whole stretches (`rows` 0), wherever they are. */
 int settle_find(const char *dir, uint64_t segment, uint64_t position, settle_visit *visit, void *arg) MUST_CHECK;
 
-/* Remove the files of segments before `oldest`. */
+/* Remove the files of segments before `oldest`, and the notes beside them. */
 void settle_trim(const char *dir, uint64_t oldest);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "delivery/cursor.h"
 
-enum giving { GIVE_NO, GIVE_SKIP, GIVE_DEAD };
+enum giving { GIVE_NO, GIVE_SKIP, GIVE_DEAD, GIVE_BY_HAND };
 
 struct waiting_row {
     struct cursor_waiting c;

@@ -19,6 +19,7 @@
 enum { JOBS_MAX = 64, FAILURES_TOLD = 20, RUN_SECONDS = 60 };
 
 int64_t sim_ms, sim_wall_off;
+bool sim_rules;
 bool sim_tracing;
 uint64_t sim_row = UINT64_MAX;
 enum sim_bug sim_bug;
@@ -39,6 +40,7 @@ uint64_t sim_random(void)
 void sim_seed(uint64_t seed)
 {
     state = seed;
+    sim_rules = seed % 2 == 0;
     state = sim_random();
 }
 

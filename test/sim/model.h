@@ -32,6 +32,7 @@ struct model {
     bool damaged;                  /* bits were flipped, or reads fail */
     bool order_lifted;             /* ORDER was none at some time */
     bool replayed;                 /* something was, at some time: what it sets aside may be gone by then */
+    bool copied;                   /* rows were sent again; nobody holds their segment here, as core/api does */
     bool may_expire;               /* RETRY_FOR was set at some time */
     uint64_t gave_dead, gave_skip; /* positions up to which the operator gave rows up */
     uint64_t oldest;               /* segment whose receipts are there */

@@ -105,6 +105,53 @@ static void forget(void)
         sim_trace("that cannot be written: %s", e.text);
 }
 
+/* A row set that is on disk and for this pusher. */
+static const struct sim_set *set_any(struct chosen_set *out)
+{
+    struct journal_segment segment;
+    const struct sim_set *s = set_count == 0 ? NULL : &sets[sim_below(set_count)];
+    if (s == NULL || s->state != SET_ACKED || !pusher_takes(pusher, s->position) ||
+        journal_segment_at(journal, s->position, &segment) != ERR_OK || s->position < segment.first)
+        return NULL;
+    *out = (struct chosen_set){.position = s->position,
+                               .uuid_hash = s->uuid_hash,
+                               .bytes = 64 * s->rows,
+                               .epoch = segment.epoch,
+                               .rows = s->rows};
+    return s;
+}
+
+static void rule(void)
+{
+    enum ruling_kind kind = sim_chance(50) ? RULING_DELIVERED : RULING_GIVEN_UP;
+    struct chosen_set set;
+    const struct sim_set *s = set_any(&set);
+    if (s == NULL || pusher_rulable(pusher, &set, kind) == 0 || pusher_rule(pusher, &set, kind, "{}") != ERR_OK)
+        return;
+    sim_trace("row set %" PRIu64 " is %s", s->position, kind == RULING_DELIVERED ? "taken for delivered" : "given up");
+    for (uint32_t k = 0; k < s->rows; k++) {
+        struct sim_row *row = model_row(s->first + k);
+        row->dropped = true;
+        row->outcomes |= 1 << OUTCOME_BY_HAND | 1 << OUTCOME_GIVEN_UP;
+    }
+    model_split();
+}
+
+static void send_again(void)
+{
+    struct chosen_set set;
+    const struct sim_set *s = set_any(&set);
+    if (s == NULL || pusher_send_again(pusher, &set, "{}", sim_ms) != ERR_OK)
+        return;
+    sim_trace("row set %" PRIu64 " is sent again", s->position);
+    model.copied = true;
+    for (uint32_t k = 0; k < s->rows; k++) {
+        struct sim_row *row = model_row(s->first + k);
+        row->again = true;
+        row->durable = row->settling = false;
+    }
+}
+
 void operator_acts(void)
 {
     switch (sim_below(10)) {
@@ -123,6 +170,12 @@ void operator_acts(void)
         if (sim_chance(2))
             pusher_want(pusher, false, sim_ms);
         forget();
+        break;
+    case 9:
+        if (sim_rules && sim_chance(50))
+            rule();
+        else if (sim_rules)
+            send_again();
         break;
     default: break;
     }

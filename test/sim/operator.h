@@ -1,4 +1,5 @@
-/* An operator: pauses, sends dead letters again, edits and drops them, replays, gives rows up, forgets. */
+/* An operator: pauses, sends dead letters again, edits and drops them, replays, gives rows up, rules on row sets,
+ * sends them again, forgets. */
 #ifndef HG_SIM_OPERATOR_H
 #define HG_SIM_OPERATOR_H
 

@@ -28,6 +28,9 @@ bool sim_chance(uint32_t percent);
 extern int64_t sim_ms;       /* monotonic */
 extern int64_t sim_wall_off; /* microseconds that the wall clock is ahead by, or behind */
 
+/* The operator rules on row sets in this run. Not in every second seed: those are the runs that they were before. */
+extern bool sim_rules;
+
 /* --- telling --- */
 
 extern bool sim_tracing;

@@ -67,8 +67,11 @@ static struct cursor *sample(uint64_t sequence)
                                            .rate = 100,
                                            .new_ids = true,
                                            .epoch = {{1, 2, 3}}};
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < TOTALS; i++)
         c->totals[i] = 100 + i;
+    c->ruling_count = 2;
+    c->rulings[0] = (struct cursor_ruling){9100, 17, RULING_DELIVERED};
+    c->rulings[1] = (struct cursor_ruling){9200, 19, RULING_GIVEN_UP};
     c->state_len = 5;
     memcpy(c->state, "state", 5);
     return c;
@@ -83,6 +86,7 @@ static void put(uint64_t sequence)
 }
 
 static uint64_t replay_row; /* as it was read back last */
+static bool old_version;    /* it says nothing of rulings */
 
 /* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
 static uint64_t get(int expected)
@@ -117,7 +121,14 @@ static uint64_t get(int expected)
         assert_int_equal(c->replays[0].to, 9999);
         replay_row = c->replays[0].row;
         assert_true(c->replays[0].new_ids && c->replays[0].rate == 100 && c->replays[0].epoch.bytes[2] == 3);
-        assert_memory_equal(c->totals, want->totals, sizeof c->totals);
+        assert_memory_equal(c->totals, want->totals, TOTAL_BY_HAND * sizeof *c->totals);
+        assert_int_equal(c->totals[TOTAL_BY_HAND], old_version ? 0 : want->totals[TOTAL_BY_HAND]);
+        assert_int_equal(c->ruling_count, old_version ? 0 : 2);
+        for (uint32_t i = 0; i < c->ruling_count; i++) {
+            assert_int_equal(c->rulings[i].position, want->rulings[i].position);
+            assert_int_equal(c->rulings[i].uuid_hash, want->rulings[i].uuid_hash);
+            assert_int_equal(c->rulings[i].kind, want->rulings[i].kind);
+        }
         assert_int_equal(c->state_len, 5);
         assert_memory_equal(c->state, "state", 5);
         cursor_fini(c);
@@ -244,14 +255,20 @@ static void test_newer_version(void **state)
     (void)get(ERR_VERSION);
 }
 
-enum { AT_REPLAY_ROW = 32 + 24 + 2 * 45 + 4 + 3 * 37 + 4 + 28 };
+enum { AT_REPLAY_ROW = 32 + 24 + 2 * 45 + 4 + 3 * 37 + 4 + 28, RULINGS = 8 + 4 + 2 * 17 };
+
+/* Version 2 knew no rulings. */
+static void to_second(unsigned char *slot, uint32_t length)
+{
+    rehead(slot, 2, length - RULINGS);
+}
 
 /* Version 1 did not keep how many rows stand before a replay's next one and its end. */
 static void to_first(unsigned char *slot, uint32_t length)
 {
     assert_int_equal(slot[AT_REPLAY_ROW], 44);
     memmove(slot + AT_REPLAY_ROW, slot + AT_REPLAY_ROW + 16, 32 + length - AT_REPLAY_ROW - 16);
-    rehead(slot, 1, length - 16);
+    rehead(slot, 1, length - 16 - RULINGS);
 }
 
 static void test_older_version(void **state)
@@ -260,9 +277,15 @@ static void test_older_version(void **state)
     put(1);
     assert_int_equal(get(ERR_OK), 1);
     assert_int_equal(replay_row, 44);
+    old_version = true;
+    slot_change(to_second);
+    assert_int_equal(get(ERR_OK), 1);
+    assert_int_equal(replay_row, 44);
+    put(1);
     slot_change(to_first);
     assert_int_equal(get(ERR_OK), 1);
     assert_true(replay_row == 0); /* not known */
+    old_version = false;
 }
 
 /* Checksums that are right over what cannot be: as a fault of ours would write it. */
@@ -272,14 +295,14 @@ static unsigned char change_to;
 static void to_nonsense(unsigned char *slot, uint32_t length)
 {
     slot[change_at] = change_to;
-    rehead(slot, 2, length);
+    rehead(slot, 3, length);
 }
 
 static uint32_t change_length;
 
 static void to_shorter(unsigned char *slot, uint32_t length)
 {
-    rehead(slot, 2, change_length < length ? change_length : length);
+    rehead(slot, 3, change_length < length ? change_length : length);
 }
 
 static void test_what_cannot_be(void **state)
@@ -289,13 +312,15 @@ static void test_what_cannot_be(void **state)
         WAITING = 146,
         KIND = 150 + 36,
         REPLAYS = 261,
-        STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48
+        STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48,
+        RULING_KIND = STATE + 4 + 5 + 8 + 4 + 16
     };
     static const struct {
         size_t at;
         unsigned char to;
     } changes[] = {{LANES, 0}, {LANES, 65},  {WAITING + 1, 0xff}, {KIND, 0},
-                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff},   {STATE, 6}};
+                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff},   {STATE, 0xf0},
+                   {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         put(1);
@@ -304,7 +329,7 @@ static void test_what_cannot_be(void **state)
         slot_change(to_nonsense);
         (void)get(ERR_DAMAGED);
     }
-    for (change_length = 0; change_length < STATE + 4 + 5 - 32; change_length++) {
+    for (change_length = 0; change_length < STATE + 4 + 5 + RULINGS - 32; change_length++) {
         put(1);
         slot_change(to_shorter);
         (void)get(ERR_DAMAGED);
