@@ -252,9 +252,26 @@ static struct checkpoint *draw(struct pusher *p, int64_t now)
     return cp;
 }
 
+/* Each cursor is a sync of its own, in one queue with the journal's: so many pushers move theirs less often, and a
+ * crash repeats more of each. */
+static int64_t checkpoint_share(const struct pusher *p)
+{
+    int64_t share = (int64_t)p->ops->running(p->ops->arg) * CHECKPOINT_SHARE_MS;
+    if (share > CHECKPOINT_LATEST_MS)
+        share = CHECKPOINT_LATEST_MS;
+    return share > CHECKPOINT_EVERY_MS ? share - CHECKPOINT_EVERY_MS : 0;
+}
+
+int64_t pusher_checkpoint_due(const struct pusher *p)
+{
+    bool alone = p->add_count + p->set_count == 0 && !p->stopping;
+    return p->checkpoint_at_ms + (alone ? p->checkpoint_share_ms : 0);
+}
+
 void pusher_checkpoint_begin(struct pusher *p, int64_t now)
 {
     p->checkpoint_at_ms = now + CHECKPOINT_EVERY_MS;
+    p->checkpoint_share_ms = checkpoint_share(p);
     pusher_compact(p);
     struct checkpoint *cp = draw(p, now);
     if (cp == NULL)
@@ -262,7 +279,7 @@ void pusher_checkpoint_begin(struct pusher *p, int64_t now)
     p->dirty = p->urgent = false;
     for (uint32_t i = 0; i < p->lane_count; i++)
         p->lanes[i].ahead_drawn = p->lanes[i].ahead.count;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy && p->workers[i].go == GO_WANTED)
             p->workers[i].go = GO_WRITTEN;
     p->writing = cp;
@@ -333,7 +350,7 @@ void pusher_checkpointed(struct pusher *p, int status, const char *reason, int64
         p->lanes[i].ahead_durable = p->lanes[i].ahead_drawn;
     aside_sweep(&p->aside);
     checkpoint_free(&cp);
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go != GO_WRITTEN)
             continue;

@@ -334,7 +334,7 @@ static void crashed(struct pusher *p, const struct host_down *down, int64_t now)
 {
     bool any = false;
     p->counts.crashes++;
-    for (uint32_t i = 0; i < CURSOR_LANES && !p->broken; i++) {
+    for (uint32_t i = 0; i < p->worker_top && !p->broken; i++) {
         struct handed *h = &p->workers[i];
         if (!pushing(h) || (down->lane >= 0 && (uint32_t)down->lane != i))
             continue;
@@ -392,7 +392,7 @@ void pusher_host_down(struct pusher *p, const struct host_down *down, int64_t no
     }
     p->counts.memory_kills += down->end == HOST_MEMORY;
     p->counts.deadline_kills += down->end == HOST_DEADLINE;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy)
             continue;

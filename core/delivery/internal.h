@@ -7,7 +7,9 @@
 
 enum {
     PUSHER_MAGIC = 0x48475055,
-    CHECKPOINT_EVERY_MS = 100,  /* cursors move at most this often */
+    CHECKPOINT_EVERY_MS = 100, /* a cursor moves at most this often */
+    CHECKPOINT_SHARE_MS = 50,  /* and with many pushers, so much less often for each of them */
+    CHECKPOINT_LATEST_MS = 1000,
     CHECKPOINT_RETRY_MS = 1000, /* after a disk error */
     FAILED_STARTS_MAX = 5,      /* crashes in a row before a host was ready, or between pushes */
     LONE_CRASHES_MAX = 3,
@@ -68,6 +70,9 @@ void pusher_settle_aside(struct pusher *p, struct place place, uint32_t rows, ui
 /* All rows from `place` up to the position `end`. */
 void pusher_settle_all(struct pusher *p, struct place place, uint64_t end, uint32_t attempts, enum outcome outcome);
 void pusher_checkpoint_begin(struct pusher *p, int64_t now);
+/* When the next one should begin, if nothing is urgent. A cursor that only moves waits longer than rows that can be
+ * found aside only after it. */
+int64_t pusher_checkpoint_due(const struct pusher *p);
 /* Begin at this position, as a pusher that is new; `row`: rows of the journal before it. */
 void pusher_register_at(struct pusher *p, uint64_t at, uint64_t row);
 /* What a forgotten pusher has parked becomes dead letters, as far as there is room. */

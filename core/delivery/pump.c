@@ -10,7 +10,7 @@
 
 bool pusher_any_busy(const struct pusher *p)
 {
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy)
             return true;
     return false;
@@ -18,7 +18,7 @@ bool pusher_any_busy(const struct pusher *p)
 
 bool pusher_lane_busy(const struct pusher *p, uint32_t lane)
 {
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy && p->workers[i].what == HANDED_RANGE && p->workers[i].lane == lane)
             return true;
     return false;
@@ -96,6 +96,8 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
 {
     struct handed *h = &p->workers[worker];
     CHECK(!h->busy);
+    if (worker >= p->worker_top)
+        p->worker_top = worker + 1;
     judge_reset(h);
     free(h->items);
     hand->token = p->next_token++;
@@ -116,7 +118,8 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
     h->what = hand->what;
     h->lane = hand->lane;
     h->from = h->first = h->end = hand->from;
-    h->limit = hand->to.position != 0 && !hand->exact ? hand->to.position + (hand->to.row > 0) : hand->limit;
+    h->to = hand->to;
+    h->limit = hand->limit;
     h->rows = 0;
     h->bytes = 0;
     h->began_ms = now;

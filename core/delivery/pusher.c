@@ -397,7 +397,7 @@ void pusher_stop(struct pusher *p)
 
 bool pusher_quiet(const struct pusher *p)
 {
-    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+    for (uint32_t i = 0; i < p->worker_top; i++)
         if (p->workers[i].busy)
             return false;
     return p->writing == NULL && !p->dirty;
@@ -435,7 +435,7 @@ static int64_t watch_deadlines(struct pusher *p, int64_t now)
 {
     int64_t wake = host_deadline(p, now);
     bool late = wake <= now;
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         struct handed *h = &p->workers[i];
         if (!h->busy || h->go == GO_WANTED || h->go == GO_WRITTEN)
             continue;
@@ -481,10 +481,11 @@ int64_t pusher_step(struct pusher *p, int64_t now)
     at = watch_deadlines(p, now);
     wake = at < wake ? at : wake;
     if (p->dirty && p->writing == NULL) {
-        if (p->urgent || p->checkpoint_at_ms <= now)
+        at = pusher_checkpoint_due(p);
+        if (p->urgent || at <= now)
             pusher_checkpoint_begin(p, now);
         else
-            wake = p->checkpoint_at_ms < wake ? p->checkpoint_at_ms : wake;
+            wake = at < wake ? at : wake;
     } else if (p->writing != NULL && p->write_failed) {
         if (p->checkpoint_at_ms <= now) {
             p->write_failed = false;
@@ -631,7 +632,7 @@ void pusher_view(const struct pusher *p, uint64_t position, uint32_t rows, uint6
     if (p->writing != NULL)
         out->parked += adds_at(p->writing->adds, p->writing->add_count, position, rows) +
                        sets_at(p->writing->sweeps, p->writing->sweep_count, position, rows);
-    for (uint32_t i = 0; i < CURSOR_LANES; i++) {
+    for (uint32_t i = 0; i < p->worker_top; i++) {
         const struct handed *h = &p->workers[i];
         if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->taken && h->first.position <= position &&
             position <= h->end.position)

@@ -80,6 +80,7 @@ struct handed {
     uint32_t lane;
     uint64_t replay; /* id, for HANDED_REPLAY */
     struct place from, first, end;
+    struct place to; /* as it was handed out */
     uint64_t limit;
     uint32_t rows; /* in the push */
     uint64_t bytes;
@@ -160,6 +161,7 @@ struct pusher_ops {
     struct journal_mark (*durable)(void *arg);
     const struct row_source *source;                                      /* for checkpoints, on worker threads */
     bool (*aside_full)(void *arg, enum aside_state state, uint64_t more); /* dead.max_bytes, park.max_bytes */
+    uint32_t (*running)(void *arg);                                       /* pushers with a host: they share the disk */
     void (*damage)(void *arg, struct pusher *p, uint64_t from, uint64_t to);
     void (*changed)(void *arg, struct pusher *p, const char *event, const char *text); /* worth a log line */
     void *arg;
@@ -222,6 +224,7 @@ struct pusher {
     uint32_t turn; /* the lane that is asked first */
     struct lane *lanes;
     struct handed *workers; /* CURSOR_LANES of them */
+    uint32_t worker_top;    /* no worker from this one on was ever handed anything */
     struct waiting waiting;
     struct aside aside;
     struct place suspect; /* the row that is a suspect now; position 0: none */
@@ -252,7 +255,7 @@ struct pusher {
     uint32_t ruling_count;
     struct checkpoint *writing; /* under way; borrowed by the table's function */
     bool write_failed;
-    int64_t checkpoint_at_ms;
+    int64_t checkpoint_at_ms, checkpoint_share_ms;
     uint64_t sequence;
     uint64_t durable_low; /* position that the durable cursor releases */
     uint64_t give_up_to;  /* forgotten: as in the cursor */
@@ -344,6 +347,8 @@ uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, en
 /* Take them for delivered, or give them up: durable with the next checkpoint, and carried out as they come back from
  * workers, or when the lane comes to them. ERR_LIMIT: there are as many rulings as can be. */
 int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind kind, const char *note) MUST_CHECK;
+/* Its rows that are dead letters here. */
+uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set);
 /* Rows of it that are settled, in whichever way. */
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
 /* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);

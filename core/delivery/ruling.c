@@ -66,7 +66,9 @@ static bool is_out(const struct pusher *p, const struct ruling *r)
     uint32_t lane = ruling_lane(p, r);
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];
-        if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->limit > r->c.position)
+        const struct place stop = h->to.position != 0 ? h->to : (struct place){h->limit, 0};
+        if (h->busy && h->what == HANDED_RANGE && h->lane == lane &&
+            place_before((struct place){r->c.position, 0}, stop))
             return true;
     }
     return false;
@@ -212,7 +214,7 @@ static struct pusher_view view_of(const struct pusher *p, const struct chosen_se
     return view;
 }
 
-static uint32_t dead_of(const struct pusher *p, const struct chosen_set *set)
+uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set)
 {
     size_t *numbers, count;
     uint32_t dead = 0;
@@ -235,7 +237,7 @@ uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, en
     struct pusher_view view = view_of(p, set);
     if (r != NULL && r->c.kind == kind)
         return 0;
-    return at_most(view.pending + view.ruled + view.waiting + view.parked + dead_of(p, set), set);
+    return at_most(view.pending + view.ruled + view.waiting + view.parked + pusher_dead_rows(p, set), set);
 }
 
 static bool note_add(struct pusher *p, const struct chosen_set *set, const char *json)
@@ -273,7 +275,8 @@ int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set)
 {
     struct pusher_view view = view_of(p, set);
-    return set->rows - at_most(view.pending + view.waiting + view.parked, set);
+    bool ruled = ruling_find(p, set->position, set->uuid_hash) != NULL; /* perhaps not on disk yet */
+    return set->rows - at_most((ruled ? 0 : view.pending) + view.waiting + view.parked, set);
 }
 
 /* --- sent again --- */

@@ -30,6 +30,7 @@ struct supervisor {
     uv_fs_event_t *watches;
     size_t watch_count;
     bool scanning, scan_again, stopping, stopped;
+    int64_t armed_ms; /* when `timer` rings; INT64_MAX: it does not */
     int64_t stop_by_ms;
     void (*stop_done)(void *arg);
     void *stop_arg;
@@ -43,8 +44,9 @@ struct supervisor {
     int closing; /* handles still open */
     struct mark marks[MARKS];
     size_t mark_first, mark_count;
-    uint64_t notices;   /* hash of the last ones */
-    int64_t secrets_ms; /* when secrets in files were looked at last */
+    struct steps processors; /* their instances, for those who look */
+    uint64_t notices;        /* hash of the last ones */
+    int64_t secrets_ms;      /* when secrets in files were looked at last */
     char blocked[256];
 };
 
@@ -155,7 +157,8 @@ void instances_rescan(struct supervisor *s);
 void instances_watch(struct supervisor *s);
 
 /* supervisor.c */
-void supervisor_arm(struct supervisor *s);
-void supervisor_settled(struct supervisor *s);
+void supervisor_arm(struct supervisor *s, int64_t wake_ms); /* step what is due then: at that time at the latest */
+void supervisor_settled(struct supervisor *s);              /* a cursor has moved on disk: what it releases may go */
+void supervisor_look(struct supervisor *s);                 /* verdicts are in: who waits for them may look */
 
 #endif

@@ -148,9 +148,13 @@ static void channel_ready(uv_poll_t *handle, int status, int events)
 {
     struct process *p = handle->data;
     CHECK_MAGIC(p, PROCESS_MAGIC);
-    int more = status < 0 ? -1 : 1;
-    for (int i = 0; more == 1 && i < MESSAGES_A_TURN && p->channel_open; i++)
+    int more = status < 0 ? -1 : 1, heard = 0;
+    while (more == 1 && heard < MESSAGES_A_TURN && p->channel_open) {
         more = receive(p);
+        heard += more == 1;
+    }
+    if (more >= 0 && heard > 0 && p->events->turn != NULL)
+        p->events->turn(p->arg);
     if (p->channel_open && more < 0) {
         channel_close(p);
         if (!p->exited) /* closed while it lives, or nonsense: it has to go */

@@ -16,6 +16,9 @@ struct process;
 struct process_events {
     /* A message, checked for magic and least size of its type. Not 0: the host is ended (protocol). */
     int (*message)(void *arg, const struct wire_head *head, size_t len);
+    /* The messages that were there, or as many as one turn of the loop takes, have been handled. Not called when its
+     * end follows at once. NULL: not wanted. */
+    void (*turn)(void *arg);
     void (*log)(void *arg, int level, struct slice text);
     /* It is dead and everything it said has been handled. `status` is the exit status, `signal` 0 or the signal. The
      * object must not be used any more. */

@@ -359,10 +359,8 @@ static int told_done(struct runner *r, const struct wire_done *m, size_t len)
         .reason = slice_make(at + m->state, m->reason),
     };
     int code = pusher_done(r->pusher, m->head.lane, m->head.token, &done, clock_ms());
-    if (code == ERR_OK) {
+    if (code == ERR_OK)
         runner_count_skips(r, m->head.lane);
-        supervisor_settled(r->owner);
-    }
     return code;
 }
 
@@ -421,10 +419,17 @@ static int on_message(void *arg, const struct wire_head *head, size_t len)
     if (code != ERR_OK) {
         log_runner(r, LOG_ERROR, "host.nonsense", "the host sent what was not expected of it; it is ended");
         runner_end_host(r, HOST_PROTOCOL);
-        return code;
     }
+    return code;
+}
+
+/* Once for all that a host has said meanwhile: mostly what it took, and that it is done with it. */
+static void on_turn(void *arg)
+{
+    struct runner *r = arg;
+    CHECK_MAGIC(r, RUNNER_MAGIC);
     runner_step(r);
-    return ERR_OK;
+    supervisor_look(r->owner);
 }
 
 static void on_log(void *arg, int level, struct slice text)
@@ -511,7 +516,7 @@ static void on_ended(void *arg, int64_t status, int signal)
     runner_step(r);
 }
 
-const struct process_events runner_events = {.message = on_message, .log = on_log, .ended = on_ended};
+const struct process_events runner_events = {.message = on_message, .turn = on_turn, .log = on_log, .ended = on_ended};
 
 /* --- the rest of the table --- */
 
@@ -547,6 +552,18 @@ static bool ask_aside_full(void *arg, enum aside_state state, uint64_t more)
                                : parked + more >= s->settings->park_max_bytes;
 }
 
+static uint32_t ask_running(void *arg)
+{
+    struct supervisor *s = arg;
+    uint32_t count = 0;
+    LIST_EACH(&s->runners, it)
+    {
+        const struct runner *r = container_of(it, struct runner, link);
+        count += r->pusher != NULL && r->process != NULL;
+    }
+    return count;
+}
+
 static void tell_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
 {
     struct supervisor *s = arg;
@@ -574,6 +591,7 @@ void runner_pusher_ops(struct pusher_ops *ops, struct supervisor *s)
         .durable = ask_durable,
         .source = &s->source,
         .aside_full = ask_aside_full,
+        .running = ask_running,
         .damage = tell_damage,
         .changed = tell_changed,
         .arg = s,
@@ -589,7 +607,7 @@ void runner_step(struct runner *r)
     else
         r->wake_ms = pusher_step(r->pusher, clock_ms());
     runner_note_passed(r);
-    supervisor_arm(r->owner);
+    supervisor_arm(r->owner, r->wake_ms);
 }
 
 void runner_note_passed(struct runner *r)

@@ -1,8 +1,8 @@
 /* The supervisor: brings up what is configured, passes on what is durable, keeps the clock for all pushers, lets
  * retention know what is settled, and brings everything to rest.
  *
- * One timer serves all pushers: it is armed for the earliest wake of any of them. A slower tick looks at what has no
- * event: memory, budgets, lag, folders. */
+ * One timer serves all pushers: it is armed for the earliest wake of any of them, or earlier, for a wake that was put
+ * off meanwhile is left to ring. A slower tick looks at what has no event: memory, budgets, lag, folders. */
 #include "supervise/internal.h"
 
 #include "base/log.h"
@@ -28,28 +28,23 @@ static void timer_due(uv_timer_t *timer)
 {
     struct supervisor *s = timer->data;
     int64_t now = clock_ms();
+    s->armed_ms = INT64_MAX;
     LIST_EACH_SAFE(&s->runners, it)
     {
         struct runner *r = runner_at(it);
         if (r->wake_ms <= now)
             runner_step(r);
+        else
+            supervisor_arm(s, r->wake_ms);
     }
-    supervisor_arm(s);
 }
 
-void supervisor_arm(struct supervisor *s)
+void supervisor_arm(struct supervisor *s, int64_t wake_ms)
 {
-    int64_t wake = INT64_MAX, now = clock_ms();
-    if (s->stopped)
+    if (s->stopped || wake_ms >= s->armed_ms)
         return;
-    LIST_EACH(&s->runners, it)
-    if (runner_at(it)->wake_ms < wake)
-        wake = runner_at(it)->wake_ms;
-    if (wake == INT64_MAX) {
-        uv_timer_stop(&s->timer);
-        return;
-    }
-    int64_t delay = wake > now ? wake - now : 0;
+    int64_t now = clock_ms(), delay = wake_ms > now ? wake_ms - now : 0;
+    s->armed_ms = wake_ms;
     uv_update_time(s->options.loop);
     CHECK(uv_timer_start(&s->timer, timer_due, (uint64_t)(delay < 3600000 ? delay : 3600000), 0) == 0);
 }
@@ -138,6 +133,11 @@ void supervisor_settled(struct supervisor *s)
     low = pulled < low ? pulled : low;
     if (low > 0)
         journal_release(s->options.journal, low);
+    supervisor_look(s);
+}
+
+void supervisor_look(struct supervisor *s)
+{
     if (s->options.drained != NULL)
         s->options.drained(s->options.arg);
 }
@@ -411,6 +411,7 @@ int supervisor_new(struct supervisor **out, const struct supervisor_options *opt
         return err_set(e, ERR_NOMEM, "no memory for the supervisor");
     s->magic = SUPERVISOR_MAGIC;
     s->options = *options;
+    s->armed_ms = INT64_MAX;
     s->conf = conf;
     s->settings = conf_settings(conf);
     s->source = source_of(options->journal);
@@ -470,6 +471,7 @@ void supervisor_free(struct supervisor **ss)
         runner_free(&r);
     }
     pullers_free(s);
+    steps_fini(&s->processors);
     folder_fini(&s->folder);
     for (size_t i = 0; s->dirs != NULL && s->dirs[i] != NULL; i++)
         free((char *)(uintptr_t)s->dirs[i]);
@@ -508,6 +510,11 @@ struct runner *supervisor_find(struct supervisor *s, struct slice name)
     if (slice_is(name, runner_at(it)->name))
         return runner_at(it);
     return NULL;
+}
+
+const struct steps *supervisor_processors(const struct supervisor *s)
+{
+    return &s->processors;
 }
 
 const struct folder *supervisor_folder(const struct supervisor *s)

@@ -295,6 +295,28 @@ def test_a_when_that_is_none(tmp_path):
     assert check(tmp_path, **{**env, "PLUGIN_FILE_WHEN": ".data.a"}).returncode == 0
 
 
+def test_they_stand_in_the_settings_in_force():
+    """Also those that no pusher names; with where each option comes from, and no secret."""
+    with Gateway({"PLUGIN_MASK_HASH": "name", "PLUGIN_MASK_HASH_KEY": "a long secret", "PLUGIN_MASK_USE": "fields",
+                  "PLUGIN_FILE_PROCESS": "mask"}, ini="[plugin jq]\nfilter = .\n") as g:
+        found = {p["name"]: p for p in g.get("/v1/config").json()["plugins"]}
+        assert [found[n]["kind"] for n in ("file", "mask", "jq")] == ["pusher", "processor", "processor"]
+        options = {o["name"]: o for o in found["mask"]["options"]}
+        assert found["mask"]["plugin"] == "fields" and set(options) == {"HASH", "HASH_KEY"}
+        assert options["HASH"] == {"name": "HASH", "value": "name", "origin": "environment PLUGIN_MASK_HASH", "secret": False}
+        assert options["HASH_KEY"]["value"] == "(hidden)" and options["HASH_KEY"]["secret"]
+        assert found["jq"]["options"][0]["origin"].endswith("headgate.ini:2")
+        plugins = g.get("/v1/plugins").json()
+        assert {p["name"]: p for p in plugins["processors"]} == {n: p for n, p in found.items() if p["kind"] == "processor"}
+        assert {f["name"]: f["kind"] for f in plugins["plugins"]}.items() >= {"fields": "processor", "exec": "puller", "null": "pusher"}.items()
+        shown = g.cli("config").stdout
+        assert "[plugin mask]  (processor)" in shown and "a long secret" not in shown + str(g.get("/v1/config").body)
+        g.config.write_text("[plugin jq]\nfilter = .a\n")
+        assert g.admin("POST", "/v1/reload").status == 200
+        again = {p["name"]: p for p in g.get("/v1/config").json()["plugins"]}
+        assert again["jq"]["options"][0]["value"] == ".a"
+
+
 # --- whole row sets, and batches that come again as they were
 
 

@@ -62,6 +62,12 @@ static bool aside_full(void *arg, enum aside_state state, uint64_t more)
     return more > 1 << 20;
 }
 
+static uint32_t running(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
 static void tell_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
 {
     (void)arg, (void)p, (void)from, (void)to;
@@ -81,6 +87,7 @@ static const struct pusher_ops ops = {.hand = order_hand,
                                       .segment_at = segment_at,
                                       .durable = durable,
                                       .aside_full = aside_full,
+                                      .running = running,
                                       .damage = tell_damage,
                                       .changed = tell_changed};
 

@@ -50,7 +50,7 @@ static struct process_state {
 
 struct pusher *pusher;
 struct pusher_settings daemon_settings;
-uint32_t daemon_flags, daemon_workers;
+uint32_t daemon_flags, daemon_workers, daemon_running;
 uint64_t daemon_dead_max, daemon_park_max;
 int64_t daemon_wake_ms;
 
@@ -278,6 +278,12 @@ static bool ask_full(void *arg, enum aside_state state, uint64_t more)
                                : pusher->aside.parked_bytes + more >= daemon_park_max;
 }
 
+static uint32_t ask_running(void *arg)
+{
+    (void)arg;
+    return daemon_running;
+}
+
 static void tell_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
 {
     (void)arg, (void)p;
@@ -302,6 +308,7 @@ static struct pusher_ops ops = {
     .durable = ask_durable,
     .source = &source,
     .aside_full = ask_full,
+    .running = ask_running,
     .damage = tell_damage,
     .changed = tell_changed,
 };
@@ -419,7 +426,8 @@ bool daemon_hear(void)
         sim_trace("the host is not understood: %s", err_text(code));
         order_kill(NULL, pusher, HOST_PROTOCOL);
     }
-    daemon_step();
+    if (proc.first == NULL || sim_chance(60)) /* several are often heard before a step */
+        daemon_step();
     return true;
 }
 

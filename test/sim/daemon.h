@@ -6,7 +6,7 @@
 
 extern struct pusher *pusher;
 extern struct pusher_settings daemon_settings;
-extern uint32_t daemon_flags, daemon_workers;
+extern uint32_t daemon_flags, daemon_workers, daemon_running;
 extern uint64_t daemon_dead_max, daemon_park_max;
 
 /* The pusher is made from what is on the disk, and wanted unless it was forgotten. */

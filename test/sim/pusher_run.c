@@ -101,6 +101,7 @@ static void settings_draw(void)
         .order = sim_chance(88) ? ORDER_UUID : ORDER_NONE,
     };
     daemon_workers = 1 + sim_below(3);
+    daemon_running = sim_chance(70) ? 1 : sim_below(30); /* others share the disk */
     model.may_expire |= daemon_settings.retry_for_ms > 0;
     model.order_lifted |= daemon_settings.order == ORDER_NONE;
 }

@@ -25,7 +25,7 @@ static struct {
     char *dir;
     struct pusher *p;
     struct pusher_settings settings;
-    uint32_t flags, workers;
+    uint32_t flags, workers, running;
     uint64_t register_at;
     bool lost;
     int64_t now;
@@ -110,6 +110,12 @@ static bool bed_full(void *arg, enum aside_state state, uint64_t more)
     return state == ASIDE_DEAD ? bed.dead_full : bed.park_full;
 }
 
+static uint32_t bed_running(void *arg)
+{
+    (void)arg;
+    return bed.running;
+}
+
 static void bed_damage(void *arg, struct pusher *p, uint64_t from, uint64_t to)
 {
     (void)arg, (void)p, (void)from, (void)to;
@@ -167,6 +173,7 @@ static const struct pusher_ops bed_ops = {.hand = bed_hand,
                                           .durable = bed_durable,
                                           .source = &bed_source,
                                           .aside_full = bed_full,
+                                          .running = bed_running,
                                           .damage = bed_damage,
                                           .changed = bed_changed};
 
@@ -179,7 +186,7 @@ static inline void bed_init(uint64_t sets)
     bed.dir = scratch_make();
     bed.settings = (struct pusher_settings){
         .batch_rows = 100, .batch_bytes = 1 << 20, .timeout_ms = 10000, .retry_min_ms = 1, .retry_max_ms = 1};
-    bed.workers = 1;
+    bed.workers = bed.running = 1;
     bed.now = 1000;
     bed.set_rows = 1;
     bed.row_bytes = 20;

@@ -26,7 +26,7 @@ struct bed {
     struct process *process;
     char text[32768]; /* what was logged, "level:line\n" each */
     size_t len;
-    int messages, ends;
+    int messages, turned, ends;
     int64_t status;
     int signal;
     int fds; /* open before the process was started */
@@ -69,7 +69,15 @@ static void on_ended(void *arg, int64_t status, int signal_number)
     b->process = NULL;
 }
 
-static const struct process_events events = {.message = on_message, .log = on_log, .ended = on_ended};
+static void on_turn(void *arg)
+{
+    struct bed *b = arg;
+    assert_int_equal(b->ends, 0);
+    assert_true(b->messages > b->turned); /* there was something */
+    b->turned = b->messages;
+}
+
+static const struct process_events events = {.message = on_message, .turn = on_turn, .log = on_log, .ended = on_ended};
 
 static int start(struct bed *b, const char *host, struct err *e)
 {
@@ -185,6 +193,21 @@ static struct wire_drop letter(uint64_t n)
     return (struct wire_drop){.head = {.type = WIRE_DROP, .token = n}, .base = n};
 }
 
+/* After what was there to be read, however many messages that were, it is told that this was all. */
+static void a_turn_follows_messages(void **state)
+{
+    struct bed *b = *state;
+    struct wire_drop m = {.head = {.magic = WIRE_MAGIC, .type = WIRE_DROPPED}};
+    scratch_write(scratch_path(b->folder, "message"), (const char *)&m, sizeof m);
+    start_script(b, "M=${F%go}message; for n in 1 2 3; do cat $M >&3; done; while [ ! -e $F ]; do sleep 0.01; done");
+    while (b->turned < 3)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(b->turned, b->messages);
+    scratch_write(scratch_path(b->folder, "go"), "", 0);
+    run(b);
+    assert_int_equal(b->messages, 3);
+}
+
 static void memory_is_known(void **state)
 {
     struct bed *b = *state;
@@ -293,6 +316,7 @@ int main(void)
         TEST(memory_is_known),          TEST(what_is_not_taken_waits),
         TEST(one_that_never_reads),     TEST(sending_to_the_dead),
         TEST(no_such_program),          TEST(no_descriptors_left),
+        TEST(a_turn_follows_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

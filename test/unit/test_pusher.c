@@ -650,6 +650,48 @@ static void test_a_checkpoint_that_fails(void **state)
     assert_int_equal(bed.p->aside.dead_count, 1); /* not twice */
 }
 
+/* Until a checkpoint begins. */
+static int64_t pause_before_it(void)
+{
+    for (int64_t ms = 0; ms < 10000; ms++) {
+        if (bed.cp != NULL) {
+            assert_int_equal(bed_write(), ERR_OK);
+            return ms;
+        }
+        bed.now++;
+        (void)pusher_step(bed.p, bed.now);
+    }
+    return -1;
+}
+
+/* Each cursor is a sync: with many pushers they share the disk. */
+static void test_many_cursors(void **state)
+{
+    static const struct {
+        uint32_t running;
+        int64_t pause;
+    } cases[] = {{0, 100}, {1, 100}, {2, 100}, {3, 150}, {8, 400}, {20, 1000}, {21, 1000}, {1000, 1000}};
+    (void)state;
+    begin();
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        bed.running = cases[i].running;
+        for (int round = 0; round < 3; round++) { /* the first pause was that of the number before */
+            bed_take(10);
+            bed_done_only(HG_ALL_OK);
+            int64_t pause = pause_before_it();
+            assert_true(round == 0 || pause == cases[i].pause);
+        }
+    }
+    bed_take(10); /* a row set aside can be found only after it, so it does not wait for its share */
+    bed_judge(1, HG_REJECT);
+    bed_done_only(HG_JUDGED);
+    assert_int_equal(pause_before_it(), 100);
+    bed_take(10); /* nor is an end waited for */
+    bed_done_only(HG_ALL_OK);
+    pusher_stop(bed.p);
+    assert_int_equal(pause_before_it(), 100);
+}
+
 static void test_both_slots_are_lost(void **state)
 {
     char junk[2 * CURSOR_SLOT];
@@ -693,6 +735,7 @@ int main(void)
         TEST(test_a_replay_has_no_room),
         TEST(test_refused_by_a_replay_too),
         TEST(test_a_checkpoint_that_fails),
+        TEST(test_many_cursors),
         TEST(test_both_slots_are_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
