@@ -376,7 +376,7 @@ static void sweep_drawn(const struct sweep *sweep)
         bool in = sweep->set ? s->position == sweep->from.position
                              : s->position >= sweep->from.position && s->position < sweep->to;
         for (uint32_t k = 0; s->state == SET_ACKED && in && k < s->rows; k++)
-            model_row(s->first + k)->outcomes |= 1 << sweep_outcome(sweep);
+            model_row(s->first + k)->outcomes |= (uint8_t)(1 << sweep_outcome(sweep));
     }
 }
 
