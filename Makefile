@@ -337,6 +337,12 @@ lint: all
 contract:
 	@$(PYTHON) test/lint/check_contract.py
 
+# What finds more and takes longer than lint: -fanalyzer and the clang analyzer, 20 minutes of one core. ONLY='FILE …'
+analyze:
+	@etc/install-deps.sh run test analyze
+	@$(PYTHON) test/lint/analyze.py --jobs $(JOBS) "-std=c11 $(subst ",\",$(CPPFLAGS))" \
+	    "-std=c11 -D_GNU_SOURCE -Isdk -Iplugins" $(ONLY)
+
 SAN_MAKE  = $(MAKE) --no-print-directory OPT='-O1 -g'
 ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined
 TSAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread

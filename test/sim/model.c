@@ -27,6 +27,7 @@ struct plan { /* rows that were pushed together and are not durably settled */
 struct model model;
 struct sim_row *model_rows;
 static struct plan plans[PLANS];
+static struct cursor_ahead written[CURSOR_LANES]; /* ahead, on the medium */
 static uint32_t plan_count;
 
 static void plan_drop(uint32_t i)
@@ -262,6 +263,16 @@ void model_pushing(uint32_t worker, const struct push *push)
         check_plans(worker, push);
 }
 
+void model_cut(const struct hand *hand)
+{
+    const struct cursor_ahead *a = &written[hand->lane];
+    bool there = false;
+    for (uint32_t i = 0; i < a->count; i++)
+        there = there || (a->ends[i] == hand->limit && a->rows == hand->max_rows && a->bytes == hand->max_bytes);
+    SIM_CHECK(there && !place_before(hand->from, a->from), "a batch from %" PRIu64 ".%u is not written down ahead",
+              hand->from.position, hand->from.row);
+}
+
 static void settle_row(const struct push_row *r, bool replay)
 {
     struct sim_row *row = model_row(r->n);
@@ -437,6 +448,7 @@ static bool plan_durable(const struct plan *plan)
 
 void model_written(const struct checkpoint *cp)
 {
+    memcpy(written, cp->cursor.aheads, sizeof written);
     rows_each(row_written);
     for (uint32_t i = plan_count; i-- > 0;)
         if (plans[i].heard && plan_durable(&plans[i]))
@@ -449,6 +461,8 @@ void model_restarted(struct pusher *p)
 {
     model.p = p;
     model.uncertain = p->counts.uncertain;
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        written[i] = p->lanes[i].ahead;
     model.registered = model.life++ == 0 ? p->registered : model.registered;
     SIM_CHECK(p->registered == model.registered || model.damaged, "it was registered at %" PRIu64 ", now at %" PRIu64,
               model.registered, p->registered);

@@ -54,6 +54,7 @@ static struct cursor *sample(uint64_t sequence)
     c->lanes[1] = (struct place){9000, 0};
     c->lane_rows[0] = 77;
     c->plans[1] = (struct cursor_plan){{9000, 0}, {9100, 2}, true};
+    c->aheads[1] = (struct cursor_ahead){{9100, 2}, {16384, 20480}, 2, 1000, 1 << 20};
     c->waiting = waits;
     c->waiting_count = 3;
     c->replay_count = 1;
@@ -86,7 +87,7 @@ static void put(uint64_t sequence)
 }
 
 static uint64_t replay_row; /* as it was read back last */
-static bool old_version;    /* it says nothing of rulings */
+static bool old_version;    /* it says nothing of rulings, and of nothing ahead */
 
 /* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
 static uint64_t get(int expected)
@@ -107,6 +108,12 @@ static uint64_t get(int expected)
             assert_int_equal(c->lane_rows[i], want->lane_rows[i]);
             assert_int_equal(c->plans[i].there, want->plans[i].there);
             assert_int_equal(place_cmp(c->plans[i].to, want->plans[i].to), 0);
+            assert_int_equal(c->aheads[i].count, old_version ? 0 : want->aheads[i].count);
+            for (uint32_t k = 0; k < c->aheads[i].count; k++)
+                assert_int_equal(c->aheads[i].ends[k], want->aheads[i].ends[k]);
+            if (c->aheads[i].count > 0)
+                assert_true(place_cmp(c->aheads[i].from, want->aheads[i].from) == 0 &&
+                            c->aheads[i].rows == want->aheads[i].rows && c->aheads[i].bytes == want->aheads[i].bytes);
         }
         assert_int_equal(c->waiting_count, 3);
         for (int i = 0; i < 3; i++) {
@@ -256,8 +263,8 @@ static void test_newer_version(void **state)
 }
 
 enum {
-    LANE = 45,  /* bytes, without what is written ahead */
-    AHEAD = 41, /* that */
+    LANE = 45,
+    AHEAD = 41, /* behind each lane */
     AT_LANES = 32 + 24,
     AT_WAITING = AT_LANES + 2 * (LANE + AHEAD),
     AT_REPLAYS = AT_WAITING + 4 + 3 * 37,
@@ -265,24 +272,27 @@ enum {
     RULINGS = 8 + 4 + 2 * 17
 };
 
-/* Version 2 knew no batches that are written ahead, and no rulings. */
-static void to_second(unsigned char *slot, uint32_t length)
+static void cut_out(unsigned char *slot, uint32_t *length, size_t at, size_t bytes)
 {
-    for (size_t lane = 2; lane-- > 0;) {
-        size_t at = AT_LANES + lane * (LANE + AHEAD) + LANE;
-        memmove(slot + at, slot + at + AHEAD, CURSOR_SLOT - at - AHEAD);
-    }
-    rehead(slot, 2, length - 2 * AHEAD - RULINGS);
+    memmove(slot + at, slot + at + bytes, 32 + *length - at - bytes);
+    *length -= (uint32_t)bytes;
 }
 
-/* Version 1 did not keep how many rows stand before a replay's next one and its end. */
+/* Version 2 wrote nothing down ahead, and knew no rulings. */
+static void to_second(unsigned char *slot, uint32_t length)
+{
+    cut_out(slot, &length, AT_LANES + LANE + AHEAD + LANE, AHEAD);
+    cut_out(slot, &length, AT_LANES + LANE, AHEAD);
+    rehead(slot, 2, length - RULINGS);
+}
+
+/* Version 1 nor did it keep how many rows stand before a replay's next one and its end. */
 static void to_first(unsigned char *slot, uint32_t length)
 {
-    const size_t at = AT_REPLAY_ROW - 2 * AHEAD;
+    assert_int_equal(slot[AT_REPLAY_ROW], 44);
+    cut_out(slot, &length, AT_REPLAY_ROW, 16);
     to_second(slot, length);
-    assert_int_equal(slot[at], 44);
-    memmove(slot + at, slot + at + 16, CURSOR_SLOT - at - 16);
-    rehead(slot, 1, length - 2 * AHEAD - RULINGS - 16);
+    rehead(slot, 1, length - 2 * AHEAD - RULINGS);
 }
 
 static void test_older_version(void **state)
@@ -292,13 +302,13 @@ static void test_older_version(void **state)
     assert_int_equal(get(ERR_OK), 1);
     assert_int_equal(replay_row, 44);
     old_version = true;
-    slot_change(to_second);
-    assert_int_equal(get(ERR_OK), 1);
-    assert_int_equal(replay_row, 44);
-    put(1);
     slot_change(to_first);
     assert_int_equal(get(ERR_OK), 1);
     assert_true(replay_row == 0); /* not known */
+    put(1);
+    slot_change(to_second);
+    assert_int_equal(get(ERR_OK), 1);
+    assert_int_equal(replay_row, 44);
     old_version = false;
 }
 
@@ -323,6 +333,7 @@ static void test_what_cannot_be(void **state)
 {
     enum {
         LANES = 52,
+        ENDS = AT_LANES + LANE,
         WAITING = AT_WAITING,
         KIND = AT_WAITING + 4 + 36,
         REPLAYS = AT_REPLAYS,
@@ -332,9 +343,9 @@ static void test_what_cannot_be(void **state)
     static const struct {
         size_t at;
         unsigned char to;
-    } changes[] = {{LANES, 0},       {LANES, 65},      {WAITING + 1, 0xff},       {KIND, 0},
-                   {KIND, 4},        {REPLAYS, 9},     {STATE + 1, 0xff},         {STATE, 0xf0},
-                   {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
+    } changes[] = {{LANES, 0},    {LANES, 65},      {ENDS, 3},        {WAITING + 1, 0xff},
+                   {KIND, 0},     {KIND, 4},        {REPLAYS, 9},     {STATE + 1, 0xff},
+                   {STATE, 0xf0}, {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         put(1);
