@@ -80,7 +80,6 @@ struct handed {
     uint32_t lane;
     uint64_t replay; /* id, for HANDED_REPLAY */
     struct place from, first, end;
-    struct place to; /* as it was handed out */
     uint64_t limit;
     uint32_t rows; /* in the push */
     uint64_t bytes;

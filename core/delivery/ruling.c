@@ -66,9 +66,7 @@ static bool is_out(const struct pusher *p, const struct ruling *r)
     uint32_t lane = ruling_lane(p, r);
     for (uint32_t i = 0; i < CURSOR_LANES; i++) {
         const struct handed *h = &p->workers[i];
-        const struct place stop = h->to.position != 0 ? h->to : (struct place){h->limit, 0};
-        if (h->busy && h->what == HANDED_RANGE && h->lane == lane &&
-            place_before((struct place){r->c.position, 0}, stop))
+        if (h->busy && h->what == HANDED_RANGE && h->lane == lane && h->limit > r->c.position)
             return true;
     }
     return false;

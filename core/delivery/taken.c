@@ -71,8 +71,7 @@ int pusher_taken(struct pusher *p, uint32_t worker, uint64_t token, struct place
     if (h == NULL || h->taken)
         return ERR_SYNTAX;
     if (handed_is_range(h)) {
-        if (place_before(end, h->from) || (h->to.position != 0 && place_before(h->to, end)) ||
-            end.position > h->limit || (end.position == h->limit && end.row != 0) ||
+        if (place_before(end, h->from) || end.position > h->limit || (end.position == h->limit && end.row != 0) ||
             (rows > 0 && (place_before(first, h->from) || !place_before(first, end))))
             return ERR_SYNTAX;
     } else if (rows > h->item_count && !handed_holds_sets(h)) {
