@@ -100,9 +100,9 @@ struct lane {
     struct place next;
     uint64_t row; /* rows of the journal before `next` */
     struct cursor_plan plan;
-    struct cursor_ahead ahead;                /* behind the plan; ahead.c */
-    uint32_t ahead_drawn, ahead_durable;      /* its ends that a checkpoint has, and the medium */
-    bool ahead_again;                         /* from an earlier life: some of its batches may have been pushed */
+    struct cursor_ahead ahead;           /* behind the plan; ahead.c */
+    uint32_t ahead_drawn, ahead_durable; /* its ends that a checkpoint has, and the medium */
+    bool ahead_again;                    /* from an earlier life: some of its batches may have been pushed */
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
     struct place alone;        /* the row of the next two */
