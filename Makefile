@@ -7,7 +7,7 @@
 #   make install    PREFIX= DESTDIR=
 #
 # Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers page fresh. Also:
-# coverage bench bench-pushers format, test-servers (pushers against every real server, with full counts).
+# coverage analyze bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # `make sim SIM_RUNS=1000000` simulates as often as that.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
@@ -287,7 +287,7 @@ $(BUILD)/sim: $(SIM_O) $(LIBCORE)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
+.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
         asan tsan servers test-servers page fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test

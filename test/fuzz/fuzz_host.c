@@ -13,6 +13,16 @@
 #include "supervise/internal.h"
 #include "wire_messages.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#endif
+#endif
+#ifndef ASAN_POISON_MEMORY_REGION
+#define ASAN_POISON_MEMORY_REGION(at, size)   ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,11 +42,15 @@ static uint64_t emission_at; /* bytes of the emission under way, as far as they 
 
 /* --- the system --- */
 
+/* The reader's buffer is larger than a message: what is behind may not be looked at. */
 static ssize_t fake_recvmsg(int fd, struct msghdr *m, int flags)
 {
     (void)fd, (void)flags;
-    size_t len = message_len < m->msg_iov->iov_len ? message_len : m->msg_iov->iov_len;
-    memcpy(m->msg_iov->iov_base, message, len);
+    char *to = m->msg_iov->iov_base;
+    size_t room = m->msg_iov->iov_len, len = message_len < room ? message_len : room;
+    ASAN_UNPOISON_MEMORY_REGION(to, room);
+    memcpy(to, message, len);
+    ASAN_POISON_MEMORY_REGION(to + len, room - len);
     m->msg_flags = 0;
     return (ssize_t)len;
 }
@@ -329,6 +343,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     CHECK(s != NULL && (s->scan = scan_new()) != NULL && uv_timer_init(&loop, &s->timer) == 0);
     s->magic = SUPERVISOR_MAGIC;
     s->options.loop = &loop;
+    CHECK((s->options.backlog = backlog_new()) != NULL);
     s->settings = &settings;
     s->emitted.wake = woken;
     link_init(&s->runners);
