@@ -199,6 +199,8 @@ static void refuse(struct http_request *r, int code, enum act act)
 {
     if (code == ERR_LIMIT && act == ACT_PENDING)
         api_problem(r, 409, "conflict", "there is no room for copies of its rows (park.max_bytes)");
+    else if (code == ERR_BUSY)
+        api_problem(r, 409, "conflict", "rows of it are being set aside at this moment; ask again in a second");
     else if (code == ERR_LIMIT)
         api_problem(r, 409, "conflict",
                     "this pusher has as many marked row sets before it as it can; let it go on first");

@@ -351,7 +351,7 @@ uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set);
 /* Rows of it that are settled, in whichever way. */
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
 /* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);
- * ERR_BUSY: it was forgotten. */
+ * ERR_BUSY: it was forgotten, or rows of it are about to be set aside. */
 int pusher_send_again(struct pusher *p, const struct chosen_set *set, const char *note, int64_t now) MUST_CHECK;
 /* The sequence of the cursor that will hold what was wished until now: on disk once `sequence` has reached it. */
 uint64_t pusher_written_by(const struct pusher *p);

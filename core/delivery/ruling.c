@@ -350,7 +350,7 @@ static int rows_again(struct pusher *p, const struct chosen_set *set, int64_t no
 
 int pusher_send_again(struct pusher *p, const struct chosen_set *set, const char *note, int64_t now)
 {
-    if (p->forgotten)
+    if (p->forgotten || coming(p, set->position)) /* what is not aside yet could not be sent again with the others */
         return ERR_BUSY;
     if (p->ops->aside_full(p->ops->arg, ASIDE_PARKED, set->bytes + (uint64_t)set->rows * ADD_OVERHEAD))
         return ERR_LIMIT;

@@ -348,7 +348,7 @@ static void wait_read(struct broker *b, size_t messages)
         pthread_mutex_lock(&b->end.lock);
         now = b->messages;
         pthread_mutex_unlock(&b->end.lock);
-        (void)poll(NULL, 0, now < messages);
+        (void)poll(NULL, 0, now < messages ? 1 : 0);
     }
     assert_int_equal(now, messages);
 }

@@ -36,6 +36,12 @@ def test_a_plan_of_waiting_rows_comes_whole_or_not_at_all():
     assert failed == 0, text
 
 
+def test_a_set_is_sent_again_with_all_its_rows():
+    """A rare one: one row was about to become a dead letter when its set was sent again, and was aside twice."""
+    failed, text = sim(1, 7006110)
+    assert failed == 0, text
+
+
 def test_a_seed_is_the_same_run_each_time():
     for seed in range(1, 20):
         runs = {sim(1, seed, "--trace")[1] for _ in range(2)}
