@@ -7,7 +7,7 @@
 #   make install    PREFIX= DESTDIR=
 #
 # Single groups of tests: unit sim flow hostile crash record cost fuzz lint contract asan tsan servers page fresh. Also:
-# coverage bench bench-pushers format, test-servers (pushers against every real server, with full counts).
+# coverage analyze bench bench-pushers format, test-servers (pushers against every real server, with full counts).
 # `make sim SIM_RUNS=1000000` simulates as often as that.
 # Everything that is built or written lies below BUILD, so two builds never mix: `make BUILD=/tmp/mine SANITIZE=address`.
 
@@ -287,7 +287,7 @@ $(BUILD)/sim: $(SIM_O) $(LIBCORE)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
+.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
         asan tsan servers test-servers page fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
@@ -336,6 +336,12 @@ lint: all
 	@BUILD=$(BUILD) $(PYTHON) test/lib/tally.py lint $(RESULT) test/lint
 contract:
 	@$(PYTHON) test/lint/check_contract.py
+
+# What finds more and takes longer than lint: -fanalyzer and the clang analyzer, 20 minutes of one core. ONLY='FILE …'
+analyze:
+	@etc/install-deps.sh run test analyze
+	@$(PYTHON) test/lint/analyze.py --jobs $(JOBS) "-std=c11 $(subst ",\",$(CPPFLAGS))" \
+	    "-std=c11 -D_GNU_SOURCE -Isdk -Iplugins" $(ONLY)
 
 SAN_MAKE  = $(MAKE) --no-print-directory OPT='-O1 -g'
 ASAN_MAKE = $(SAN_MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined

@@ -268,7 +268,7 @@ enum hg_pusher_flag {
     HG_STABLE_BATCH = 1, /* after a crash the same rows come again as the same batch */
     HG_WHOLE_SETS = 2,   /* never part of a row set: `unit` of delivery is the set */
     HG_MANUAL_START = 4, /* starts only with ENABLED=yes */
-    HG_PLAN_AHEAD = 8    /* with HG_STABLE_BATCH: many batches may come again, each as it was, not only the last. (1.1) */
+    HG_PLAN_AHEAD = 8 /* with HG_STABLE_BATCH: many batches may come again, each as it was, not only the last. (1.1) */
 };
 
 struct hg_pusher {

@@ -169,7 +169,7 @@ static enum jwt_result caller_of(const struct jwt_rules *rules, const json_t *cl
     struct jwt_caller caller = {.roles = roles_of(claim_at(claims, rules->roles_claim), rules->roles_prefix)};
     if (rules->client_claim != NULL) {
         struct slice client = text_of(claim_at(claims, rules->client_claim));
-        if (!client_valid(client))
+        if (client.ptr == NULL || !client_valid(client))
             return JWT_NO_CLIENT;
         memcpy(caller.client, client.ptr, client.len);
     }

@@ -145,7 +145,7 @@ int keyfile_sync_dir(const char *data_dir)
     return number;
 }
 
-static int file_replace(const char *data_dir, const char *name, struct slice text, bool durable, struct err *e)
+int keyfile_replace(const char *data_dir, const char *name, struct slice text, bool durable, struct err *e)
 {
     char path[PATH_MAX], fresh[PATH_MAX];
     int code = path_of(data_dir, name, path, e);
@@ -356,7 +356,7 @@ int keyfile_write(const char *data_dir, const struct keyfile *f, struct err *e)
     if (code == ERR_OK)
         code = buf_adds(&b, "  ]\n}\n");
     if (code == ERR_OK)
-        code = file_replace(data_dir, "keys", buf_slice(&b), true, e);
+        code = keyfile_replace(data_dir, "keys", buf_slice(&b), true, e);
     else
         err_set(e, code, "out of memory");
     buf_free(&b);
@@ -401,5 +401,5 @@ int keyfile_used_text(const struct keyfile *f, const int64_t *used, struct buf *
 
 int keyfile_used_write(const char *data_dir, struct slice text)
 {
-    return file_replace(data_dir, "keys.used", text, false, NULL);
+    return keyfile_replace(data_dir, "keys.used", text, false, NULL);
 }

@@ -32,6 +32,9 @@ void keyfile_used_read(const char *data_dir, const struct keyfile *f, int64_t *u
 int keyfile_used_text(const struct keyfile *f, const int64_t *used, struct buf *out) MUST_CHECK;
 int keyfile_used_write(const char *data_dir, struct slice text) MUST_CHECK;
 
+/* Put a small file of the data directory in the place of the one before; `durable`: it is on disk when it returns. */
+int keyfile_replace(const char *data_dir, const char *name, struct slice text, bool durable, struct err *e) MUST_CHECK;
+
 /* For files beside them. A file made by root becomes the directory's owner's; what was made or renamed there is on
  * disk. 0, or the number of the error. */
 int keyfile_give(const char *data_dir, int fd);

@@ -5,12 +5,14 @@
 #define HG_API_API_H
 
 #include "access/access.h"
+#include "api/shared.h"
 #include "http/http.h"
 #include "journal/journal.h"
 #include "supervise/supervisor.h"
 
 struct daemon; /* daemon.h */
 struct taps;
+struct alerts;
 struct history;
 struct recent;
 struct sessions;
@@ -27,10 +29,13 @@ struct api {
     unsigned rows_auth, admin_auth; /* bits of enum auth; as at the start */
     uint64_t generation;            /* of the settings: 1 at start, more with each reload */
     struct receipt_waiter *waiters;
+    struct steering *steerings; /* whose answers wait for a checkpoint */
     struct taps *taps;
     struct history *history;
+    struct alerts *alerts;
     struct recent *recent; /* the log's last lines */
     struct sessions *sessions;
+    struct shared shared;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };
@@ -120,7 +125,11 @@ void receipts_make(struct api *api, struct receipt_waiter *w);
 void receipts_look(struct api *api);
 
 /* steer.c */
-api_route api_batch_expedite;
+api_route api_batch_expedite, api_batch_mark_delivered, api_batch_mark_pending, api_batch_purge;
+/* A checkpoint was written, or time has passed. */
+void steer_look(struct api *api);
+/* alerts.c */
+api_route api_alerts;
 /* actions.c */
 api_route api_audit;
 

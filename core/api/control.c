@@ -118,14 +118,12 @@ static int add_settings(struct buf *b, const struct conf *conf)
     return code;
 }
 
-static int add_instance(struct buf *b, const struct runner *r)
+static int add_option_values(struct buf *b, const struct conf_value *values, size_t count, bool *more)
 {
-    bool more = false;
-    int code = buf_addf(b, "{\"name\":\"%s\",\"options\":[", r->name);
-    for (size_t i = 0; code == ERR_OK && i < r->instance.common_count + r->instance.count; i++) {
-        const struct conf_value *v = i < r->instance.common_count ? &r->instance.common_values[i]
-                                                                  : &r->instance.values[i - r->instance.common_count];
-        code = api_comma(b, &more);
+    int code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < count; i++) {
+        const struct conf_value *v = &values[i];
+        code = api_comma(b, more);
         if (code == ERR_OK)
             code = buf_addf(b, "{\"name\":\"%s\"", v->name);
         if (code == ERR_OK)
@@ -133,7 +131,35 @@ static int add_instance(struct buf *b, const struct runner *r)
         if (code == ERR_OK)
             code = buf_addf(b, ",\"secret\":%s}", v->secret ? "true" : "false");
     }
+    return code;
+}
+
+/* A processor has none of the common options. */
+static int add_instance(struct buf *b, const char *name, const char *kind, const struct instance *i)
+{
+    bool more = false;
+    int code = buf_addf(b, "{\"name\":\"%s\",\"kind\":\"%s\",\"plugin\":", name, kind);
+    if (code == ERR_OK)
+        code = buf_add_json(b, slice_of(i->use == NULL ? "" : i->use));
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"options\":[");
+    if (code == ERR_OK && strcmp(kind, "processor") != 0)
+        code = add_option_values(b, i->common_values, i->common_count, &more);
+    if (code == ERR_OK)
+        code = add_option_values(b, i->values, i->count, &more);
     return code == ERR_OK ? buf_adds(b, "]}") : code;
+}
+
+static int add_processors(struct buf *b, struct api *api, bool *more)
+{
+    const struct steps *all = supervisor_processors(api->supervisor);
+    int code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < all->count; i++) {
+        code = api_comma(b, more);
+        if (code == ERR_OK)
+            code = add_instance(b, all->all[i].name, "processor", &all->all[i].instance);
+    }
+    return code;
 }
 
 void api_config(struct api *api, struct http_request *r, const struct api_params *params)
@@ -151,9 +177,12 @@ void api_config(struct api *api, struct http_request *r, const struct api_params
     {
         if (code == ERR_OK)
             code = api_comma(&b, &more);
+        const struct runner *runner = container_of(it, struct runner, link);
         if (code == ERR_OK)
-            code = add_instance(&b, container_of(it, struct runner, link));
+            code = add_instance(&b, runner->name, api_is_puller(runner) ? "puller" : "pusher", &runner->instance);
     }
+    if (code == ERR_OK)
+        code = add_processors(&b, api, &more);
     if (code == ERR_OK)
         code = buf_addf(&b, "],\"generation\":%llu}\n", (unsigned long long)api->generation);
     api_json(r, 200, &b, code);
@@ -305,7 +334,10 @@ static int add_option(struct buf *b, const struct described_option *o)
 static int add_about(struct buf *b, const struct described *about)
 {
     bool more = false;
-    int code = buf_adds(b, ",\"summary\":");
+    int code = buf_addf(b, ",\"kind\":\"%s\",\"summary\":",
+                        about->kind == HG_PULLER      ? "puller"
+                        : about->kind == HG_PROCESSOR ? "processor"
+                                                      : "pusher");
     if (code == ERR_OK)
         code = buf_add_json(b, slice_of(about->summary == NULL ? "" : about->summary));
     if (code == ERR_OK)
@@ -379,6 +411,11 @@ void api_plugins(struct api *api, struct http_request *r, const struct api_param
         if (code == ERR_OK)
             code = buf_addc(&b, '}');
     }
+    if (code == ERR_OK)
+        code = buf_adds(&b, "],\"processors\":[");
+    more = false;
+    if (code == ERR_OK)
+        code = add_processors(&b, api, &more);
     if (code == ERR_OK)
         code = buf_adds(&b, "]");
     if (code == ERR_OK)

@@ -190,6 +190,7 @@ static void on_look(uv_timer_t *timer)
     daemon_look_tls(d);
     receipts_look(&d->api);
     history_look(d->history, d->supervisor, sum_counts, d, clock_ms());
+    alerts_look(d->api.alerts, d->settings, clock_ms());
 }
 
 /* --- reload --- */
@@ -297,8 +298,10 @@ static int bring_up(struct daemon *d)
                           .recent = d->recent,
                           .rows_auth = d->settings->http_auth,
                           .admin_auth = d->settings->admin_auth};
+    shared_init(&d->api.shared);
     d->api.sessions = sessions_new();
-    if (d->api.sessions == NULL)
+    d->api.alerts = alerts_new(&d->api, d->data_dir);
+    if (d->api.sessions == NULL || d->api.alerts == NULL)
         code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK && taps_open(&d->api.taps, &d->api) != ERR_OK)
         code = EXIT_INTERNAL_FAULT;
@@ -336,6 +339,8 @@ static int run(struct daemon *d)
     refusals_free(&d->refusals);
     history_free(&d->history);
     sessions_free(&d->api.sessions);
+    alerts_free(&d->api.alerts);
+    shared_fini(&d->api.shared);
     conf_free(&d->conf);
     CHECK(uv_loop_close(&d->loop) == 0);
     LOG(LOG_INFO, "stopped", "headgate has stopped");

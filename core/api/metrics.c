@@ -132,6 +132,12 @@ static double get_given_up(struct api *api, const struct runner *r)
     return (double)r->pusher->totals[TOTAL_GIVEN_UP];
 }
 
+static double get_by_hand(struct api *api, const struct runner *r)
+{
+    (void)api;
+    return (double)r->pusher->totals[TOTAL_BY_HAND];
+}
+
 static double get_retries(struct api *api, const struct runner *r)
 {
     (void)api;
@@ -221,6 +227,7 @@ static const struct pusher_value pusher_values[] = {
     {M_rows_dead, NULL, get_dead},
     {M_rows_skipped, "reason=\"plugin\"", get_skipped},
     {M_rows_skipped, "reason=\"client\"", get_skipped_client},
+    {M_rows_skipped, "reason=\"by-hand\"", get_by_hand},
     {M_rows_skipped, "reason=\"given-up\"", get_given_up},
     {M_retries, NULL, get_retries},
     {M_lag_rows, NULL, get_lag_rows},

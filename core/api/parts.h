@@ -5,6 +5,7 @@
 
 #include "access/audit.h"
 #include "access/sessions.h"
+#include "api/alerts.h"
 #include "api/api.h"
 #include "api/daemon.h"
 #include "api/history.h"

@@ -20,25 +20,28 @@ static int add_numbers(struct buf *b, struct supervisor *s, const struct runner 
     const struct pusher *p = r->pusher;
     uint64_t rows, bytes;
     pusher_lag(p, &rows, &bytes);
-    return buf_addf(b,
-                    ",\"lag\":{\"rows\":%llu,\"bytes\":%llu,\"seconds\":%.3f},\"delivered\":%llu,\"duplicate\":%llu,"
-                    "\"skipped\":%llu,\"other_clients\":%llu,\"dead\":%llu,\"given_up\":%llu,\"retries\":%llu,"
-                    "\"restarts\":%llu,\"dead_letters\":%zu,"
-                    "\"parked\":%zu,\"waiting\":%zu,\"workers\":%u",
-                    (unsigned long long)rows, (unsigned long long)bytes, supervisor_lag_seconds(s, r),
-                    (unsigned long long)p->totals[TOTAL_DELIVERED], (unsigned long long)p->totals[TOTAL_DUPLICATE],
-                    (unsigned long long)p->totals[TOTAL_SKIPPED], (unsigned long long)p->counts.skipped_client,
-                    (unsigned long long)p->totals[TOTAL_DEAD], (unsigned long long)p->totals[TOTAL_GIVEN_UP],
-                    (unsigned long long)p->totals[TOTAL_RETRIES], (unsigned long long)p->counts.restarts,
-                    p->aside.dead_count, p->aside.parked_count, p->waiting.count, p->worker_count);
+    return buf_addf(
+        b,
+        ",\"lag\":{\"rows\":%llu,\"bytes\":%llu,\"seconds\":%.3f},\"delivered\":%llu,\"duplicate\":%llu,"
+        "\"skipped\":%llu,\"other_clients\":%llu,\"dead\":%llu,\"given_up\":%llu,\"by_hand\":%llu,\"retries\":%llu,"
+        "\"restarts\":%llu,\"dead_letters\":%zu,"
+        "\"parked\":%zu,\"waiting\":%zu,\"workers\":%u",
+        (unsigned long long)rows, (unsigned long long)bytes, supervisor_lag_seconds(s, r),
+        (unsigned long long)p->totals[TOTAL_DELIVERED], (unsigned long long)p->totals[TOTAL_DUPLICATE],
+        (unsigned long long)p->totals[TOTAL_SKIPPED], (unsigned long long)p->counts.skipped_client,
+        (unsigned long long)p->totals[TOTAL_DEAD], (unsigned long long)p->totals[TOTAL_GIVEN_UP],
+        (unsigned long long)p->totals[TOTAL_BY_HAND], (unsigned long long)p->totals[TOTAL_RETRIES],
+        (unsigned long long)p->counts.restarts, p->aside.dead_count, p->aside.parked_count, p->waiting.count,
+        p->worker_count);
 }
 
 static int add_idle(struct buf *b)
 {
-    return buf_adds(b, ",\"lag\":{\"rows\":0,\"bytes\":0,\"seconds\":0},\"delivered\":0,\"duplicate\":0,\"skipped\":0,"
-                       "\"other_clients\":0,"
-                       "\"dead\":0,\"given_up\":0,\"retries\":0,\"restarts\":0,\"dead_letters\":0,\"parked\":0,"
-                       "\"waiting\":0,\"workers\":0");
+    return buf_adds(
+        b, ",\"lag\":{\"rows\":0,\"bytes\":0,\"seconds\":0},\"delivered\":0,\"duplicate\":0,\"skipped\":0,"
+           "\"other_clients\":0,"
+           "\"dead\":0,\"given_up\":0,\"by_hand\":0,\"retries\":0,\"restarts\":0,\"dead_letters\":0,\"parked\":0,"
+           "\"waiting\":0,\"workers\":0");
 }
 
 static int add_options(struct buf *b, const struct runner *r)
@@ -177,6 +180,8 @@ static int add_now(struct buf *b, const struct history *h)
 void api_pushers_list(struct api *api, struct http_request *r, const struct api_params *params)
 {
     (void)params;
+    if (shared_answer(&api->shared, SHARED_PUSHERS, r))
+        return;
     struct buf b;
     buf_init(&b, API_BODY_MAX);
     bool more = false;
@@ -217,6 +222,8 @@ void api_pushers_list(struct api *api, struct http_request *r, const struct api_
         code = buf_add_json(&b, slice_of(ready ? "" : why));
     if (code == ERR_OK)
         code = buf_adds(&b, "}\n");
+    if (code == ERR_OK)
+        shared_keep(&api->shared, SHARED_PUSHERS, r, buf_slice(&b));
     api_json(r, 200, &b, code);
 }
 

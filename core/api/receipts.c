@@ -17,6 +17,7 @@ enum {
     PAGE = 20,
     RECORD_MAX = 80 << 20,
     TAGS_BYTES = 32 << 10,
+    NOTES_BYTES = 1 << 20,
     SETS_LOOK = 100000, /* entries of the index that one request looks at */
 };
 
@@ -46,6 +47,7 @@ struct picture {
     uint32_t counts[OUTCOME_COUNT], attempts;
     struct settle_entry *settles;
     size_t settle_count;
+    struct buf notes; /* what operators said, as elements of a JSON array */
 };
 
 struct receipt_job {
@@ -56,6 +58,7 @@ struct receipt_job {
     struct picture *pictures; /* of batch `done` */
     size_t picture_count;
     bool by_uuid, by_time;
+    bool tells_who; /* who steered what */
     int64_t from_us, to_us;
     uint32_t limit;
     char client[CLIENT_MAX + 1]; /* "": of whomever they are */
@@ -188,6 +191,7 @@ static void pictures_free(struct receipt_job *job)
         free(p->dir);
         free(p->error);
         free(p->settles);
+        buf_free(&p->notes);
     }
     free(job->pictures);
     job->pictures = NULL;
@@ -211,6 +215,7 @@ static int take_picture(struct receipt_job *job, const struct batch *b)
         p->name = strdup(r->name);
         p->dir = strdup(r->pusher->dir);
         p->error = strdup(r->pusher->error);
+        buf_init(&p->notes, NOTES_BYTES);
         p->state = r->pusher->state;
         p->since_us = r->pusher->state_since_us;
         pusher_view(r->pusher, b->position, b->rows, b->uuid_hash, &p->view);
@@ -256,6 +261,9 @@ static int count_settled(const struct batch *b, struct picture *p)
     for (uint32_t row = 0; row < b->rows; row++)
         p->counts[c.outcomes[row]]++;
     p->attempts = c.attempts;
+    uint32_t ruled = p->view.ruled < p->counts[OUTCOME_DELIVERED] ? p->view.ruled : p->counts[OUTCOME_DELIVERED];
+    p->counts[OUTCOME_DELIVERED] -= ruled;
+    p->counts[p->view.ruling == RULING_DELIVERED ? OUTCOME_BY_HAND : OUTCOME_GIVEN_UP] += ruled;
     uint32_t open = p->view.pending + p->view.waiting + p->view.parked;
     p->counts[OUTCOME_DELIVERED] -= open < p->counts[OUTCOME_DELIVERED] ? open : p->counts[OUTCOME_DELIVERED];
     free(c.outcomes);
@@ -278,11 +286,16 @@ static const char *state_word(const struct picture *p)
 static int add_picture(struct buf *out, const struct picture *p)
 {
     bool settled = strcmp(state_word(p), "settled") == 0;
+    uint32_t by_hand = p->counts[OUTCOME_BY_HAND], given_up = p->counts[OUTCOME_GIVEN_UP];
     int code = buf_add_json(out, slice_of(p->name));
     if (code == ERR_OK)
         code = buf_addf(out, ":{\"state\":\"%s\",\"delivered\":%u,\"duplicate\":%u,\"skipped\":%u,\"dead\":%u",
-                        state_word(p), p->counts[OUTCOME_DELIVERED], p->counts[OUTCOME_DUPLICATE],
-                        p->counts[OUTCOME_SKIPPED] + p->counts[OUTCOME_GIVEN_UP], p->counts[OUTCOME_DEAD]);
+                        state_word(p), p->counts[OUTCOME_DELIVERED] + by_hand, p->counts[OUTCOME_DUPLICATE],
+                        p->counts[OUTCOME_SKIPPED] + given_up, p->counts[OUTCOME_DEAD]);
+    if (code == ERR_OK && by_hand > 0)
+        code = buf_addf(out, ",\"by_hand\":%u", by_hand);
+    if (code == ERR_OK && given_up > 0)
+        code = buf_addf(out, ",\"given_up\":%u", given_up);
     if (code == ERR_OK)
         code = buf_addf(out, ",\"attempts\":%u", p->attempts);
     if (code == ERR_OK && !settled && p->error[0] != '\0') {
@@ -295,6 +308,13 @@ static int add_picture(struct buf *out, const struct picture *p)
         if (code == ERR_OK)
             code = api_time(out, p->since_us);
     }
+    if (code == ERR_OK && p->notes.len > 0) {
+        code = buf_adds(out, ",\"steered\":[");
+        if (code == ERR_OK)
+            code = buf_add(out, p->notes.ptr, p->notes.len);
+        if (code == ERR_OK)
+            code = buf_addc(out, ']');
+    }
     return code == ERR_OK ? buf_addc(out, '}') : code;
 }
 
@@ -305,7 +325,9 @@ static const char *outcome_of(const struct receipt_job *job)
         const struct picture *p = &job->pictures[i];
         open = open || strcmp(state_word(p), "settled") != 0;
         dead = dead || p->counts[OUTCOME_DEAD] + p->counts[OUTCOME_GIVEN_UP] > 0;
-        good = good || p->counts[OUTCOME_DELIVERED] + p->counts[OUTCOME_DUPLICATE] + p->counts[OUTCOME_SKIPPED] > 0;
+        good = good || p->counts[OUTCOME_DELIVERED] + p->counts[OUTCOME_BY_HAND] + p->counts[OUTCOME_DUPLICATE] +
+                               p->counts[OUTCOME_SKIPPED] >
+                           0;
     }
     return open ? "pending" : dead && good ? "mixed" : dead ? "dead" : "delivered";
 }
@@ -379,6 +401,8 @@ static void run_count(uv_work_t *work)
     const struct batch *b = &job->batches[job->done];
     for (size_t i = 0; job->code == ERR_OK && i < job->picture_count; i++)
         job->code = count_settled(b, &job->pictures[i]);
+    for (size_t i = 0; job->code == ERR_OK && job->tells_who && i < job->picture_count; i++)
+        job->code = note_find(job->pictures[i].dir, b->segment.base, b->position, &job->pictures[i].notes);
     if (job->code == ERR_OK)
         job->code = api_comma(&job->out, &job->more);
     if (job->code == ERR_OK)
@@ -435,8 +459,10 @@ static struct receipt_job *job_new(struct api *api, void (*answer)(struct receip
 static struct receipt_job *job_for(struct api *api, void (*answer)(struct receipt_job *job), struct http_request *r)
 {
     struct receipt_job *job = job_new(api, answer, r);
-    if (job != NULL)
+    if (job != NULL) {
         memcpy(job->client, r->caller.client, sizeof job->client);
+        job->tells_who = r->listener == LISTENER_ADMIN && job->client[0] == '\0';
+    }
     return job;
 }
 
@@ -637,6 +663,7 @@ void receipts_make(struct api *api, struct receipt_waiter *w)
 void receipts_look(struct api *api)
 {
     int64_t now = clock_ms();
+    steer_look(api);
     for (struct receipt_waiter **at = &api->waiters; *at != NULL;) {
         struct receipt_waiter *w = *at;
         bool settled = settled_everywhere(api, w);

@@ -111,7 +111,8 @@ int api_time_parse(const char *text, int64_t *wall_us)
 {
     int64_t ms;
     if (value_duration(text, &ms, NULL) == ERR_OK) {
-        *wall_us = clock_wall_us() - ms * 1000;
+        const int64_t now = clock_wall_us();
+        *wall_us = ms < now / 1000 ? now - ms * 1000 : 0; /* before 1970 there was nothing */
         return ERR_OK;
     }
     struct tm parts = {0};

@@ -43,6 +43,7 @@ static void on_rest(uv_timer_t *timer)
         if (http_server_connections(d->rows) + loops_connections(d->loops) > 0 && now < d->phase_until_ms)
             return;
         d->phase = PHASE_HOSTS;
+        alerts_stop(d->api.alerts);
         supervisor_stop(d->supervisor, d->settings->stop_timeout, hosts_at_rest, d);
         return;
     case PHASE_HOSTS:

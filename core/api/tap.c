@@ -5,9 +5,9 @@
  * is looked at with every tick, as it stands in memory. `missed`: what this reader did not get: rows that were passed
  * over because they came too fast, events that its connection was too slow for.
  *
- * Everything for a reader is gathered in a bounded buffer and sent once a tick, so a hundred of them cost a few hundred
- * writes a second and nothing else. Whether its caller may still look is asked again now and then: a key that is taken
- * back ends its taps. */
+ * Everything for a reader is gathered in a bounded buffer and sent once a tick, and a tick is longer where many read,
+ * so a hundred of them cost about a hundred writes a second and nothing else. Whether its caller may still look is
+ * asked again now and then: a key that is taken back ends its taps. */
 #include "api/tap.h"
 
 #include "api/tap_read.h"
@@ -19,6 +19,7 @@
 
 enum {
     TICK_MS = 200,
+    READER_MS = 8,        /* a tick is so much longer for each reader: a hundred of them are told once a second */
     TELL_MAX = 320,       /* of one look, to all readers together: where many watch, each sees fewer */
     OUT_BYTES = 64 << 10, /* waiting for one reader */
     WATCH_MAX = 128,
@@ -335,6 +336,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct taps *all = timer->data;
     int64_t now = clock_ms();
+    uv_timer_set_repeat(timer, TICK_MS + READER_MS * (uint64_t)all->count);
     LIST_EACH_SAFE(&all->watches, it)
     watch_tick(container_of(it, struct watch, link), now);
     LIST_EACH_SAFE(&all->taps, it)

@@ -1,4 +1,5 @@
 /* Error codes: texts from one table, detail formatted into the caller's struct. Any thread; no state. */
+#define ERR_FUNCTIONS
 #include "base/err.h"
 
 #include <errno.h>

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRIES = 20, WAIT_LEAST_MS = 10, WAIT_MOST_MS = 250, GRACE_MS = 2000, FAR_MS = 30000, STATUS_LOST = 127 };
+enum { TRIES = 20, WAIT_LEAST_MS = 10, WAIT_MOST_MS = 250, GRACE_MS = 2000, FAR_MS = 120000, STATUS_LOST = 127 };
 
 /* --- findings --- */
 
@@ -281,13 +281,18 @@ static int far_run(struct conform *c, const char *command, char *out, size_t siz
         far_exec(c, command, file);
     int64_t deadline = clock_ms() + FAR_MS;
     pid_t ended = pid < 0 ? pid : 0;
+    bool late = false;
     while (ended == 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0) {
         nap_ms(1);
-        if (clock_ms() > deadline)
-            (void)kill(pid, SIGKILL);
+        if (clock_ms() <= deadline)
+            continue;
+        late = true;
+        (void)kill(pid, SIGKILL);
     }
     ssize_t n = file < 0 ? -1 : sys->pread(file, out, size - 1, 0);
     out[n > 0 ? n : 0] = '\0';
+    if (late)
+        snprintf(out, size, "it took more than %d s", FAR_MS / 1000);
     if (file >= 0)
         sys->close(file);
     return status;

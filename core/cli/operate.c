@@ -187,7 +187,8 @@ static void config_show(const json_t *answer)
     const json_t *plugins = json_object_get(answer, "plugins");
     for (size_t i = 0; i < json_array_size(plugins); i++) {
         const json_t *plugin = json_array_get(plugins, i);
-        printf("\n[plugin %s]\n", js_text(plugin, "name"));
+        bool processor = strcmp(js_text(plugin, "kind"), "processor") == 0;
+        printf("\n[plugin %s]%s\n", js_text(plugin, "name"), processor ? "  (processor)" : "");
         config_rows(json_object_get(plugin, "options"), "name");
     }
     if (json_object_get(answer, "generation") != NULL)

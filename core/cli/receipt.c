@@ -62,7 +62,7 @@ static int receipt_page(const json_t *page)
     }
     const char *next = js_text(page, "next");
     if (json_array_size(batches) == 0 && next[0] == '\0')
-        return say_error(EXIT_REFUSED, "no such row set is there (or none is there any more)");
+        return say_error(EXIT_REFUSED, "no row set of this kind is there (or none is there any more)");
     if (next[0] != '\0')
         printf("\nThere are older ones: --after %s\n", next);
     return exit;

@@ -1,10 +1,13 @@
 /* The daemon's half of the control channel, for one process that somebody watches. What crosses is the same as in
  * operation (descriptors, ranges, verdicts), so that what a plugin does here it does there; what is missing is all that
- * delivery makes of the verdicts. Everything the host says is waited for with a deadline, its log is read meanwhile. */
+ * delivery makes of the verdicts. Everything the host says is waited for with a deadline, its log is read meanwhile.
+ * Time in which the host waited for a processor does not count (starved.h): who is late is the plugin, not the machine.
+ */
 #include "cli/solo.h"
 
 #include "base/check.h"
 #include "base/sys.h"
+#include "cli/starved.h"
 #include "delivery/place.h"
 
 #include <errno.h>
@@ -468,10 +471,17 @@ static bool solo_reaped(struct solo *s)
     return s->pid == 0 || waitpid(s->pid, &s->status, WNOHANG) == s->pid;
 }
 
+/* What is left of `ms` since `began`; the host had waited so long for a processor by then. */
+static int64_t solo_left(const struct solo *s, int64_t ms, int64_t began, int64_t starved)
+{
+    int64_t spent = clock_ms() - began;
+    return spent < ms ? ms - spent : ms - starved_less(spent, starved_ms(s->pid) - starved);
+}
+
 /* Until a message of this type for this lane has come. */
 static enum solo_wait solo_await(struct solo *s, int type, uint16_t lane, int64_t ms)
 {
-    int64_t deadline = clock_ms() + ms;
+    int64_t began = clock_ms(), starved = s->pid > 0 ? starved_ms(s->pid) : 0;
     while (s->pid > 0) {
         int got = s->channel < 0 ? 0 : solo_receive(s);
         if (got == type && (type == WIRE_READY || type == WIRE_PROBED || type == WIRE_PULLED || s->lanes[lane].done ||
@@ -488,7 +498,7 @@ static enum solo_wait solo_await(struct solo *s, int type, uint16_t lane, int64_
             solo_close(s);
             return s->result != 0 && !s->ready ? SOLO_FAILED : SOLO_ENDED;
         }
-        int64_t left = deadline - clock_ms();
+        int64_t left = solo_left(s, ms, began, starved);
         if (left <= 0)
             return SOLO_LATE;
         /* A process that ends closes its ends of both; where something else holds them, it is looked at now and then.

@@ -40,7 +40,8 @@ static bool ahead_allowed(const struct pusher *p, const struct lane *lane)
 {
     const uint32_t flags = HG_STABLE_BATCH | HG_PLAN_AHEAD;
     return (p->flags & flags) == flags && p->clients == NULL && p->waiting.count == 0 && p->ruling_count == 0 &&
-           p->reshard_at == 0 && lane->give_up == 0 && !lane->sweeping && !pusher_suspects(lane) && lane->max_rows == p->settings.batch_rows;
+           p->reshard_at == 0 && lane->give_up == 0 && !lane->sweeping && !pusher_suspects(lane) &&
+           lane->max_rows == p->settings.batch_rows;
 }
 
 void ahead_extend(struct pusher *p, struct lane *lane)

@@ -11,7 +11,16 @@
 #include "delivery/note.h"
 #include "delivery/settle.h"
 
-enum checkpoint_stage { STAGE_NOTES, STAGE_SWEEP, STAGE_SWEPT, STAGE_JUDGED, STAGE_ASIDE, STAGE_SETTLE, STAGE_CURSOR, STAGE_DONE };
+enum checkpoint_stage {
+    STAGE_NOTES,
+    STAGE_SWEEP,
+    STAGE_SWEPT,
+    STAGE_JUDGED,
+    STAGE_ASIDE,
+    STAGE_SETTLE,
+    STAGE_CURSOR,
+    STAGE_DONE
+};
 
 struct checkpoint {
     char *dir; /* the pusher's folder */
@@ -45,8 +54,8 @@ struct sweep {
     bool set;          /* only the row set at `from`; the lane stays where it is */
     uint32_t attempts; /* of a set */
     uint32_t lane, shard, shard_count;
-    bool spread; /* shard by position, not by uuid */
-    bool dead;   /* set aside as dead letters; else given up, or */
+    bool spread;  /* shard by position, not by uuid */
+    bool dead;    /* set aside as dead letters; else given up, or */
     bool by_hand; /* taken for delivered */
     struct place from;
     uint64_t limit; /* how far can be read: a group's end, in the segment `base` */

@@ -29,7 +29,16 @@ enum waiting_kind {
 };
 
 /* totals[] */
-enum { TOTAL_DELIVERED, TOTAL_DUPLICATE, TOTAL_SKIPPED, TOTAL_DEAD, TOTAL_RETRIES, TOTAL_GIVEN_UP, TOTAL_BY_HAND, TOTALS };
+enum {
+    TOTAL_DELIVERED,
+    TOTAL_DUPLICATE,
+    TOTAL_SKIPPED,
+    TOTAL_DEAD,
+    TOTAL_RETRIES,
+    TOTAL_GIVEN_UP,
+    TOTAL_BY_HAND,
+    TOTALS
+};
 
 struct cursor_waiting {
     struct place place; /* row PLACE_SET: the whole row set */
@@ -45,8 +54,8 @@ struct cursor_plan { /* a repeatable batch that was handed out and not settled *
     bool there;
 };
 
-/* How repeatable batches that are still to come are cut: as many rows and bytes as these, from `from` on, none across one
- * of the ends. So each of them is known before a host has looked at it, and many are written down at once. */
+/* How repeatable batches that are still to come are cut: as many rows and bytes as these, from `from` on, none across
+ * one of the ends. So each of them is known before a host has looked at it, and many are written down at once. */
 struct cursor_ahead {
     struct place from;
     uint64_t ends[CURSOR_ENDS]; /* positions, rising */

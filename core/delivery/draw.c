@@ -140,8 +140,8 @@ static int draw_changes(struct pusher *p, struct checkpoint *cp)
     return ERR_OK;
 }
 
-/* One lane's rows that are given up, up to the end of the segment its cursor is in; or the row set that it stands at and
- * that an operator has settled. */
+/* One lane's rows that are given up, up to the end of the segment its cursor is in; or the row set that it stands at
+ * and that an operator has settled. */
 static void draw_sweep(struct pusher *p, struct checkpoint *cp, uint32_t index, const struct ruling *ruling)
 {
     struct lane *lane = &p->lanes[index];

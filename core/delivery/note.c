@@ -1,7 +1,7 @@
 /* Notes on disk. Operators are slow, so a file is opened for each note, and read as a whole.
  *
- * A line torn by a crash ends where the next one begins: whoever appends writes a newline first. The checkpoint that was
- * writing it is drawn up again, or was never answered for. */
+ * A line torn by a crash ends where the next one begins: whoever appends writes a newline first. The checkpoint that
+ * was writing it is drawn up again, or was never answered for. */
 #include "delivery/note.h"
 
 #include "base/sys.h"

@@ -1,6 +1,6 @@
-/* What operators said of single row sets at one pusher, for receipts: who, when, why. A file beside the settle stream of
- * each journal segment, `dir`/settle/<base>.notes, a line each: the position, a blank, a JSON object. It goes with the
- * segment.
+/* What operators said of single row sets at one pusher, for receipts: who, when, why. A file beside the settle stream
+ * of each journal segment, `dir`/settle/<base>.notes, a line each: the position, a blank, a JSON object. It goes with
+ * the segment.
  *
  * Written inside a checkpoint, before anything else of it: what was done by hand never stands without its note. */
 #ifndef HG_DELIVERY_NOTE_H

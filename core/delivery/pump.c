@@ -118,7 +118,7 @@ static void send(struct pusher *p, uint32_t worker, struct hand *hand, struct ha
     h->what = hand->what;
     h->lane = hand->lane;
     h->from = h->first = h->end = hand->from;
-    h->limit = hand->to.position != 0 && !hand->exact ? hand->to.position : hand->limit;
+    h->limit = hand->to.position != 0 && !hand->exact ? hand->to.position + (hand->to.row > 0) : hand->limit;
     h->rows = 0;
     h->bytes = 0;
     h->began_ms = now;

@@ -100,9 +100,9 @@ struct lane {
     struct place next;
     uint64_t row; /* rows of the journal before `next` */
     struct cursor_plan plan;
-    struct cursor_ahead ahead;                /* behind the plan; ahead.c */
-    uint32_t ahead_drawn, ahead_durable;      /* its ends that a checkpoint has, and the medium */
-    bool ahead_again;                         /* from an earlier life: some of its batches may have been pushed */
+    struct cursor_ahead ahead;           /* behind the plan; ahead.c */
+    uint32_t ahead_drawn, ahead_durable; /* its ends that a checkpoint has, and the medium */
+    bool ahead_again;                    /* from an earlier life: some of its batches may have been pushed */
     uint32_t max_rows;         /* halved after a deadline, 1 while suspects are tried, doubled after success */
     struct place suspects_end; /* rows before this are tried one at a time; position 0: none */
     struct place alone;        /* the row of the next two */
@@ -346,6 +346,8 @@ uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, en
 /* Take them for delivered, or give them up: durable with the next checkpoint, and carried out as they come back from
  * workers, or when the lane comes to them. ERR_LIMIT: there are as many rulings as can be. */
 int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind kind, const char *note) MUST_CHECK;
+/* Its rows that are dead letters here. */
+uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set);
 /* Rows of it that are settled, in whichever way. */
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set);
 /* They are to be delivered again, with their ids. ERR_LIMIT: there is no room for copies of them (park.max_bytes);

@@ -6,8 +6,8 @@
  * the set: the range before it ends where it begins, and the checkpoint settles it. So a ruling costs nothing while it
  * waits, and after a crash is carried out again from where it was.
  *
- * To be sent again, settled rows are copied out of the journal, and tried as dead letters are that were sent again: each
- * on its own, without holding anything back, and what is said of it then is what its receipt says. */
+ * To be sent again, settled rows are copied out of the journal, and tried as dead letters are that were sent again:
+ * each on its own, without holding anything back, and what is said of it then is what its receipt says. */
 #include "delivery/internal.h"
 
 #include "base/sys.h"
@@ -80,7 +80,8 @@ const struct ruling *pusher_ruled(const struct pusher *p, uint64_t position, uin
 
 /* --- carrying out --- */
 
-/* It must not be pushed along with a plan that comes again; and where the lane stands at it, a checkpoint settles it. */
+/* It must not be pushed along with a plan that comes again; and where the lane stands at it, a checkpoint settles it.
+ */
 static void rule_lane(struct pusher *p, const struct ruling *r)
 {
     struct lane *lane = &p->lanes[ruling_lane(p, r)];
@@ -211,7 +212,7 @@ static struct pusher_view view_of(const struct pusher *p, const struct chosen_se
     return view;
 }
 
-static uint32_t dead_of(const struct pusher *p, const struct chosen_set *set)
+uint32_t pusher_dead_rows(const struct pusher *p, const struct chosen_set *set)
 {
     size_t *numbers, count;
     uint32_t dead = 0;
@@ -234,7 +235,7 @@ uint32_t pusher_rulable(const struct pusher *p, const struct chosen_set *set, en
     struct pusher_view view = view_of(p, set);
     if (r != NULL && r->c.kind == kind)
         return 0;
-    return at_most(view.pending + view.ruled + view.waiting + view.parked + dead_of(p, set), set);
+    return at_most(view.pending + view.ruled + view.waiting + view.parked + pusher_dead_rows(p, set), set);
 }
 
 static bool note_add(struct pusher *p, const struct chosen_set *set, const char *json)
@@ -272,7 +273,8 @@ int pusher_rule(struct pusher *p, const struct chosen_set *set, enum ruling_kind
 uint32_t pusher_settled_rows(const struct pusher *p, const struct chosen_set *set)
 {
     struct pusher_view view = view_of(p, set);
-    return set->rows - at_most(view.pending + view.waiting + view.parked, set);
+    bool ruled = ruling_find(p, set->position, set->uuid_hash) != NULL; /* perhaps not on disk yet */
+    return set->rows - at_most((ruled ? 0 : view.pending) + view.waiting + view.parked, set);
 }
 
 /* --- sent again --- */
@@ -307,8 +309,8 @@ static void copy_again(struct pusher *p, const struct chosen_set *set, uint32_t 
     };
 }
 
-/* Where the set is the unit it goes as one, and takes its dead letters with it; if some of it is on its way already, they
- * go after it. */
+/* Where the set is the unit it goes as one, and takes its dead letters with it; if some of it is on its way already,
+ * they go after it. */
 static void set_again(struct pusher *p, const struct chosen_set *set, int64_t now)
 {
     bool whole = settled(p, set, 0);

@@ -339,9 +339,13 @@ static int verify_option(const struct described *d, size_t at, struct err *e)
     if (o->type == HG_CHOICE && (o->limits == NULL || o->limits[0] == '\0'))
         return err_set(e, ERR_MISSING, "the plugin's option %s has nothing to choose from", o->name);
     if (has_measure(o->type) && check_value(o, "0", &why) == ERR_INTERNAL)
-        return err_set(e, ERR_SYNTAX, "the plugin's option %s has limits that cannot be read", o->name);
+        return err_set(e, ERR_SYNTAX,
+                       "option %s: limits: expected min..max in the writing of its type, found \"%.200s\"", o->name,
+                       o->limits == NULL ? "" : o->limits);
     if (o->fallback != NULL && o->fallback[0] != '\0' && check_value(o, o->fallback, &why) != ERR_OK)
-        return err_set(e, ERR_SYNTAX, "the default of the plugin's option %s is not valid: %.300s", o->name, why.text);
+        return err_set(e, ERR_SYNTAX,
+                       "option %s: fallback: expected a value that its type and limits allow, found %.300s", o->name,
+                       why.text);
     return ERR_OK;
 }
 

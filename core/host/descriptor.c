@@ -107,8 +107,11 @@ static int versions_check(const struct hg_plugin *p, struct err *e)
     if (p->kind < HG_PUSHER || p->kind > HG_PROCESSOR)
         return err_set(e, ERR_DENIED, "kind: expected %d (a pusher), %d (a puller) or %d (a processor), found %u",
                        HG_PUSHER, HG_PULLER, HG_PROCESSOR, p->kind);
-    if (p->option_size < option_1_0 || p->option_size % alignof(struct hg_option) != 0)
+    if (p->option_size < option_1_0)
         return refuse_small(e, "option_size", option_1_0, p->option_size);
+    if (p->option_size % alignof(struct hg_option) != 0)
+        return err_set(e, ERR_DENIED, "option_size: expected a multiple of %zu, found %zu", alignof(struct hg_option),
+                       p->option_size);
     return ERR_OK;
 }
 
@@ -174,7 +177,8 @@ static int option_name_check(const struct hg_plugin *p, size_t n, const struct h
                        "options[%zu].name: expected [A-Z][A-Z0-9_]* of at most %d bytes, found \"%.80s\"", n,
                        NAME_MAX_BYTES, shown(o->name));
     if (conf_option_taken(o->name))
-        return err_set(e, ERR_DENIED, "option %s: every pusher has one of this name from headgate", o->name);
+        return err_set(e, ERR_DENIED, "options[%zu].name: expected none that headgate gives every pusher, found \"%s\"",
+                       n, o->name);
     for (size_t i = 0; i < n; i++)
         if (strcmp(descriptor_option(p, i)->name, o->name) == 0)
             return err_set(e, ERR_DENIED, "option %s: expected once, found twice", o->name);
@@ -271,7 +275,7 @@ static int kind_check(const struct hg_plugin *p, struct err *e)
 int descriptor_check(const struct hg_plugin *p, struct err *e)
 {
     if (p == NULL)
-        return err_set(e, ERR_DENIED, "hg_plugin() returned no description");
+        return err_set(e, ERR_DENIED, "hg_plugin(): expected a description, found none");
     int code = versions_check(p, e);
     if (code == ERR_OK)
         code = names_check(p, e);

@@ -75,11 +75,11 @@ enum hand_kind {
 };
 
 enum hand_flag {
-    HAND_REPLAY = 1,   /* origin is replay */
-    HAND_STABLE = 2,   /* wait for GO between TAKEN and push(); held rows are told alone, never amid a batch */
-    HAND_SPREAD = 8,   /* the shard is chosen by the record's position (shard_takes), not by its uuid */
-    HAND_CUT = 32,     /* a batch that was written down ahead: as many rows as max_rows and max_bytes let in, or, while the
-                        * uuid of one of them is held, none at all */
+    HAND_REPLAY = 1, /* origin is replay */
+    HAND_STABLE = 2, /* wait for GO between TAKEN and push(); held rows are told alone, never amid a batch */
+    HAND_SPREAD = 8, /* the shard is chosen by the record's position (shard_takes), not by its uuid */
+    HAND_CUT = 32, /* a batch that was written down ahead: as many rows as max_rows and max_bytes let in, or, while the
+                    * uuid of one of them is held, none at all */
     HAND_NEW_IDS = 16, /* row ids are formed with `epoch` instead of the segment's */
     HAND_EXACT = 4,    /* a plan is being repeated: take everything from `from` to `to`, ignoring max_rows/max_bytes; or
                         * the whole list, or nothing while some of it cannot be read */

@@ -392,6 +392,17 @@ static size_t pushers_first(const struct step_places *places, char **names, char
     return pushers;
 }
 
+static int note_processors(struct supervisor *s, const struct step_places *places, size_t first)
+{
+    struct steps found;
+    int code = steps_all(places, first, &found);
+    if (code != ERR_OK)
+        return code;
+    steps_fini(&s->processors);
+    s->processors = found;
+    return ERR_OK;
+}
+
 int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *changed, struct buf *faults,
                     uint32_t *running)
 {
@@ -431,6 +442,8 @@ int instances_apply(struct supervisor *s, const struct conf *conf, struct buf *c
         code = find_orphans(s, names, pushers);
     if (code == ERR_OK)
         drop_unknown(s, names, pushers);
+    if (code == ERR_OK)
+        code = note_processors(s, &places, pushers);
     conf_names_free(names, count);
     conf_names_free(uses, count);
     free(plugins);

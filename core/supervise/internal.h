@@ -44,8 +44,9 @@ struct supervisor {
     int closing; /* handles still open */
     struct mark marks[MARKS];
     size_t mark_first, mark_count;
-    uint64_t notices;   /* hash of the last ones */
-    int64_t secrets_ms; /* when secrets in files were looked at last */
+    struct steps processors; /* their instances, for those who look */
+    uint64_t notices;        /* hash of the last ones */
+    int64_t secrets_ms;      /* when secrets in files were looked at last */
     char blocked[256];
 };
 

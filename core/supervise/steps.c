@@ -182,6 +182,24 @@ int steps_find(const struct step_places *places, const struct instance *pusher, 
     return code == ERR_OK && lines.count > 0 ? ERR_CONFIG : code;
 }
 
+int steps_all(const struct step_places *places, size_t first, struct steps *out)
+{
+    struct steps s = {.all = calloc(places->count - first + 1, sizeof *s.all)};
+    int code = s.all == NULL ? ERR_NOMEM : ERR_OK;
+    for (size_t i = first; code == ERR_OK && i < places->count; i++) {
+        struct plugin_file *file = folder_file(places->folder, places->uses[i]);
+        code = step_begin(&s, places->names[i], file);
+        if (code == ERR_OK && file_instance(file, places->names[i], places->uses[i], places->conf,
+                                            &s.all[s.count - 1].instance, NULL) == ERR_NOMEM)
+            code = ERR_NOMEM;
+    }
+    if (code == ERR_OK)
+        *out = s;
+    else
+        steps_fini(&s);
+    return code;
+}
+
 void steps_fini(struct steps *s)
 {
     for (size_t i = 0; i < s->count; i++) {

@@ -38,6 +38,9 @@ bool processor_faults(const struct plugin_file *file, const struct instance *i, 
 int steps_find(const struct step_places *places, const struct instance *pusher, struct steps *out,
                struct buf *faults) MUST_CHECK;
 void steps_fini(struct steps *s);
+/* All instances from number `first` on, which are processors', for those who look: also what no pusher names, and what
+ * has faults. ERR_NOMEM. */
+int steps_all(const struct step_places *places, size_t first, struct steps *out) MUST_CHECK;
 /* The same files with the same settings, in the same order? */
 bool steps_equal(const struct steps *a, const struct steps *b);
 

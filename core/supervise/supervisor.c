@@ -471,6 +471,7 @@ void supervisor_free(struct supervisor **ss)
         runner_free(&r);
     }
     pullers_free(s);
+    steps_fini(&s->processors);
     folder_fini(&s->folder);
     for (size_t i = 0; s->dirs != NULL && s->dirs[i] != NULL; i++)
         free((char *)(uintptr_t)s->dirs[i]);
@@ -509,6 +510,11 @@ struct runner *supervisor_find(struct supervisor *s, struct slice name)
     if (slice_is(name, runner_at(it)->name))
         return runner_at(it);
     return NULL;
+}
+
+const struct steps *supervisor_processors(const struct supervisor *s)
+{
+    return &s->processors;
 }
 
 const struct folder *supervisor_folder(const struct supervisor *s)

@@ -84,6 +84,7 @@ void supervisor_free(struct supervisor **s); /* after `done`, and after the loop
 
 struct link *supervisor_runners(struct supervisor *s); /* list of struct runner by `link` */
 struct runner *supervisor_find(struct supervisor *s, struct slice name);
+const struct steps *supervisor_processors(const struct supervisor *s); /* all processors' instances */
 const struct folder *supervisor_folder(const struct supervisor *s);
 /* Step a runner now, after an operator changed its pusher. */
 void supervisor_step(struct supervisor *s, struct runner *r);

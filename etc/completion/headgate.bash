@@ -15,6 +15,7 @@ _headgate_options() {
     status) echo --watch --json --ca --admin ;;
     send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
     receipt) echo --json --after --ca --admin ;;
+    rowsets) echo --client --from --to --limit --after --json --ca --admin ;;
     'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
     'dead show') echo --json --ca --admin ;;
     'dead retry') echo --pusher --reason --uuid --since --all --dry-run --edit --why --ca --admin ;;
@@ -26,6 +27,9 @@ _headgate_options() {
     'replay list') echo --json --ca --admin ;;
     'replay stop') echo --why --ca --admin ;;
     expedite) echo --pusher --why --ca --admin ;;
+    'mark delivered') echo --pusher --dry-run --json --why --ca --admin ;;
+    'mark pending') echo --pusher --dry-run --json --why --ca --admin ;;
+    purge) echo --pusher --dry-run --json --why --ca --admin ;;
     pause) echo --why --ca --admin ;;
     resume) echo --why --ca --admin ;;
     reload) echo --json --why --ca --admin ;;
@@ -47,13 +51,14 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite pause \
-        resume reload drain probe refusals doctor audit journal key ;;
-    help) echo run check config plugin status tap send receipt dead export replay expedite pause resume reload drain \
-        probe refusals doctor audit journal key ;;
+    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite mark purge \
+        pause resume reload drain probe refusals doctor audit journal key ;;
+    help) echo run check config plugin status tap send receipt dead export replay expedite mark purge pause resume reload \
+        drain probe refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
     replay) echo list stop ;;
+    mark) echo delivered pending ;;
     journal) echo verify dump repair ;;
     key) echo add list revoke ;;
     probe) echo live ready ;;

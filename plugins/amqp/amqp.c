@@ -7,8 +7,10 @@
 
 #include "channel.h"
 
+#include "common/pushtime.h"
 #include "common/rowline.h"
 #include "common/template.h"
+#include "common/tlsfiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,10 +233,8 @@ static int rows_send(struct amqp *q, size_t count)
 {
     size_t most = WINDOW_ROWS;
     for (size_t at = 0; at < count;) {
-        if (q->api->stopping(q->host))
-            return q->api->not_now(q->rows, 0, "stopping");
-        if (q->api->time_left(q->host) < PUSH_MIN_MS)
-            return q->api->not_now(q->rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(q->api, q->host, q->rows, PUSH_MIN_MS))
+            return HG_NOT_NOW;
         if (window_send(q, &at, count, most) == 0)
             continue;
         if (q->channel.close_code != CHANNEL_TOO_LARGE || too_large(q, &at, &most) != 0)
@@ -270,15 +270,6 @@ static void amqp_close(void *state)
     free(q);
 }
 
-static const char *config_fault(const struct config *c)
-{
-    if (!c->tls && (c->ca || c->cert || c->key))
-        return "certificates are given, but TLS is off";
-    if ((c->cert != NULL) != (c->key != NULL))
-        return "a client certificate needs both its files";
-    return NULL;
-}
-
 static struct channel_settings settings_of(const struct config *c)
 {
     return (struct channel_settings){.host = c->host,
@@ -312,7 +303,7 @@ static int templates_make(struct amqp *q, const struct config *c, char *why)
 /* enum hg_open_result, with a sentence. */
 static int amqp_fill(struct amqp *q, const struct config *c, char *why)
 {
-    const char *fault = config_fault(c);
+    const char *fault = tlsfiles_fault(c->tls, c->ca, c->cert, c->key);
     struct channel_settings settings = settings_of(c);
     channel_init(&q->channel, &settings, q->host, q->api);
     q->channel.confirmed = row_confirmed;

@@ -108,9 +108,11 @@ static int failed(struct worker *w, const char *what, int error)
 
 /* --- names --- */
 
-/* Rows of a set that come without the others are a file of their own, named after the first and the last of them. */
-static int stem_make(struct worker *w, const struct hg_row *first, const struct hg_row *last, int whole)
+/* Rows of a set that come without the others are a file of their own, named after the first and the last of them, and
+ * where some between these are left out, after which they are. */
+static int stem_make(struct worker *w, const struct hg_rows *rows, struct rowset set)
 {
+    const struct hg_row *first = w->api->row(rows, set.from), *last = w->api->row(rows, set.to - 1);
     char id[HG_BATCH_ID_SIZE];
     size_t len = strlen(w->config->path);
     strbuf_clear(&w->raw);
@@ -118,8 +120,10 @@ static int stem_make(struct worker *w, const struct hg_row *first, const struct 
     template_expand(w->template, w->api, first, &w->raw);
     w->api->batch_id(first, id);
     strbuf_addf(&w->raw, "%s%s", len == 0 || w->config->path[len - 1] == '/' ? "" : "-", id);
-    if (!whole)
+    if (!set.whole)
         strbuf_addf(&w->raw, "-%u-%u", (unsigned)w->api->number(first), (unsigned)w->api->number(last));
+    if (set.gaps)
+        strbuf_addf(&w->raw, "-%08x", (unsigned)set.mark);
     path_shorten(strbuf_str(&w->raw), &w->stem);
     if (!w->raw.failed && !w->stem.failed)
         return 0;
@@ -227,8 +231,7 @@ static int set_put(struct worker *w, const struct hg_rows *rows, struct rowset s
 static int set_keep(struct worker *w, const struct hg_rows *rows, struct rowset set)
 {
     struct stat st;
-    if (stem_make(w, w->api->row(rows, set.from), w->api->row(rows, set.to - 1), set.whole) != 0 ||
-        path_make(w, suffix_of(w)) != 0)
+    if (stem_make(w, rows, set) != 0 || path_make(w, suffix_of(w)) != 0)
         return -1;
     if (lstat(strbuf_str(&w->path), &st) != 0)
         return set_put(w, rows, set);

@@ -7,13 +7,15 @@
 
 #include <openssl/evp.h>
 
-enum { BATCH_KEY_SIZE = 2 * HG_ROW_ID_SIZE + 64, BATCH_DIGEST_SIZE = 17 };
+enum { BATCH_KEY_SIZE = 2 * HG_ROW_ID_SIZE + 64, BATCH_DIGEST_SIZE = 17, BATCH_KEY_PIECE = 4096 };
 
 struct batch_key {
     EVP_MD_CTX *md;
     int failed;
     size_t count;
     char first[HG_ROW_ID_SIZE], last[HG_ROW_ID_SIZE];
+    char piece[BATCH_KEY_PIECE]; /* not digested yet */
+    size_t piece_len;
 };
 
 void batch_key_start(struct batch_key *k);

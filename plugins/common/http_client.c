@@ -2,19 +2,18 @@
  * control character in a setting could otherwise forge fields. */
 #include "common/http_client.h"
 
+#include "common/curlhandle.h"
 #include "common/http_status.h"
 #include "common/retry_after.h"
+#include "common/tlsfiles.h"
 
-#include <curl/curl.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { STOP_GRACE_MS = 2000, MARGIN_MS = 100, REASON_BODY_MAX = 500 };
+enum { REASON_BODY_MAX = 500 };
 
 /* What belongs to the client, or to the frame of the message. */
 static const char *const own_fields[] = {
@@ -22,32 +21,11 @@ static const char *const own_fields[] = {
     "upgrade"};
 
 struct http_client {
-    CURL *curl;
-    const struct hg_api *api;
-    struct hg_host *host;
+    struct curlhandle handle;
     struct http_settings settings;
     struct curl_slist *fields; /* of every request */
     struct http_answer *answer;
-    int64_t stop_seen; /* clock when a stop was first seen during this request; 0: not yet */
-    char error[CURL_ERROR_SIZE];
 };
-
-int http_global_start(void)
-{
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
-}
-
-void http_global_stop(void)
-{
-    curl_global_cleanup();
-}
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The settings' own field `name` of `len` bytes. */
 static int fields_have(const struct hg_map *fields, const char *name, size_t len)
@@ -59,14 +37,6 @@ static int fields_have(const struct hg_map *fields, const char *name, size_t len
 }
 
 /* --- checks of settings --- */
-
-static int has_control(const char *text)
-{
-    for (; text && *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return 1;
-    return 0;
-}
 
 static int field_allowed(const char *name)
 {
@@ -82,10 +52,10 @@ static int field_allowed(const char *name)
 static int fields_check(const struct hg_map *fields, char *why, size_t size)
 {
     for (size_t i = 0; fields && i < fields->count; i++) {
-        if (field_allowed(fields->names[i]) && !has_control(fields->values[i]))
+        if (field_allowed(fields->names[i]) && !curlhandle_has_control(fields->values[i]))
             continue;
         snprintf(why, size, "the header field '%.40s' has a name or value that cannot be sent",
-                 has_control(fields->names[i]) ? "?" : fields->names[i]);
+                 curlhandle_has_control(fields->names[i]) ? "?" : fields->names[i]);
         return -1;
     }
     return 0;
@@ -95,8 +65,8 @@ static int url_check(const char *url, char *why, size_t size)
 {
     char *user = NULL;
     CURLU *parsed = curl_url();
-    int rc =
-        !parsed || has_control(url) || strchr(url, ' ') || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK;
+    int rc = !parsed || curlhandle_has_control(url) || strchr(url, ' ') ||
+             curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK;
     if (rc)
         snprintf(why, size, "the address is not a URL");
     else if (curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK) {
@@ -110,7 +80,8 @@ static int url_check(const char *url, char *why, size_t size)
 
 static int settings_check(const struct http_settings *s, char *why, size_t size)
 {
-    if (has_control(s->proxy) || has_control(s->user) || has_control(s->password) || has_control(s->token)) {
+    if (curlhandle_has_control(s->proxy) || curlhandle_has_control(s->user) || curlhandle_has_control(s->password) ||
+        curlhandle_has_control(s->token)) {
         snprintf(why, size, "a proxy, user, password or token must not hold control characters");
         return -1;
     }
@@ -123,23 +94,12 @@ static int settings_check(const struct http_settings *s, char *why, size_t size)
         snprintf(why, size, "a token or user, or a header field Authorization, not both");
         return -1;
     }
-    if ((s->cert != NULL) != (s->key != NULL)) {
-        snprintf(why, size, "a client certificate needs both its files");
+    const char *fault = tlsfiles_fault(1, s->ca, s->cert, s->key);
+    if (fault) {
+        snprintf(why, size, "%s", fault);
         return -1;
     }
     return url_check(s->url, why, size) != 0 || fields_check(s->fields, why, size) != 0 ? -1 : 0;
-}
-
-static int files_check(const struct http_settings *s, char *why, size_t size)
-{
-    const char *const files[] = {s->ca, s->cert, s->key};
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        if (!files[i] || access(files[i], R_OK) == 0)
-            continue;
-        snprintf(why, size, "%.300s cannot be read: %s", files[i], strerror(errno));
-        return -1;
-    }
-    return 0;
 }
 
 /* --- what comes back --- */
@@ -182,75 +142,40 @@ static size_t on_field(char *ptr, size_t size, size_t count, void *arg)
     return len;
 }
 
-/* Non-zero ends the transfer. A stop leaves what was begun a short while: its answer saves a repeat. */
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
-{
-    struct http_client *c = arg;
-    (void)a, (void)b, (void)d, (void)e;
-    if (!c->api->stopping(c->host))
-        return 0;
-    if (c->stop_seen == 0)
-        c->stop_seen = clock_ms();
-    return clock_ms() - c->stop_seen >= STOP_GRACE_MS;
-}
-
 /* --- the handle --- */
 
 /* All options take: an unknown one is a libcurl that cannot be trusted with the rest. */
 #define SET(c, option, value)                                                                                          \
     do {                                                                                                               \
-        if (curl_easy_setopt((c)->curl, option, value) != CURLE_OK)                                                    \
+        if (curl_easy_setopt((c)->handle.curl, option, value) != CURLE_OK)                                             \
             return -1;                                                                                                 \
     } while (0)
 
-static int handle_route(struct http_client *c)
+static int handle_open(struct http_client *c, struct hg_host *host, const struct hg_api *api)
 {
     const struct http_settings *s = &c->settings;
-    SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    const struct curlhandle_settings settings = {.protocols = "http,https",
+                                                 .proxy = s->proxy,
+                                                 .ca = s->ca,
+                                                 .cert = s->cert,
+                                                 .key = s->key,
+                                                 .user = s->user,
+                                                 .password = s->password,
+                                                 .verify = s->verify,
+                                                 .connect_ms = s->connect_ms,
+                                                 .request_ms = s->request_ms};
+    if (curlhandle_open(&c->handle, &settings, host, api) != 0)
+        return -1;
     SET(c, CURLOPT_PATH_AS_IS, 1L);
     SET(c, CURLOPT_FOLLOWLOCATION, 0L);
-    SET(c, CURLOPT_PROXY, s->proxy ? s->proxy : ""); /* "" also turns the environment's off */
-    SET(c, CURLOPT_NOPROXY, "");
     SET(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy is not given the token */
-    SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_ms);
-    SET(c, CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(c, CURLOPT_NOSIGNAL, 1L);
     SET(c, CURLOPT_USERAGENT, "headgate");
-    return 0;
-}
-
-static int handle_trust(struct http_client *c)
-{
-    const struct http_settings *s = &c->settings;
-    SET(c, CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
-    SET(c, CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
-    SET(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (s->ca)
-        SET(c, CURLOPT_CAINFO, s->ca);
-    if (s->cert) {
-        SET(c, CURLOPT_SSLCERT, s->cert);
-        SET(c, CURLOPT_SSLKEY, s->key);
-    }
-    if (s->user) {
-        SET(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-        SET(c, CURLOPT_USERNAME, s->user);
-        SET(c, CURLOPT_PASSWORD, s->password ? s->password : "");
-    }
-    return 0;
-}
-
-static int handle_calls(struct http_client *c)
-{
+    SET(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
     SET(c, CURLOPT_WRITEFUNCTION, on_body);
     SET(c, CURLOPT_WRITEDATA, c);
     SET(c, CURLOPT_HEADERFUNCTION, on_field);
     SET(c, CURLOPT_HEADERDATA, c);
-    SET(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    SET(c, CURLOPT_XFERINFODATA, c);
-    SET(c, CURLOPT_NOPROGRESS, 0L);
-    SET(c, CURLOPT_ERRORBUFFER, c->error);
     return 0;
 }
 
@@ -294,17 +219,12 @@ struct http_client *http_client_new(const struct http_settings *settings, struct
                                     const struct hg_api *api, char *why, size_t why_size, int *broken)
 {
     *broken = settings_check(settings, why, why_size) != 0;
-    if (*broken || files_check(settings, why, why_size) != 0)
+    if (*broken || tlsfiles_check(settings->ca, settings->cert, settings->key, why, why_size) != 0)
         return NULL;
     struct http_client *c = calloc(1, sizeof(*c));
-    if (c) {
-        c->api = api;
-        c->host = host;
+    if (c)
         c->settings = *settings;
-        c->curl = curl_easy_init();
-    }
-    if (!c || !c->curl || handle_route(c) != 0 || handle_trust(c) != 0 || handle_calls(c) != 0 ||
-        client_fields(c) != 0) {
+    if (!c || handle_open(c, host, api) != 0 || client_fields(c) != 0) {
         snprintf(why, why_size, "libcurl refuses the settings, or there is no memory");
         http_client_free(&c);
     }
@@ -315,7 +235,7 @@ void http_client_free(struct http_client **c)
 {
     if (!*c)
         return;
-    curl_easy_cleanup((*c)->curl);
+    curlhandle_close(&(*c)->handle);
     curl_slist_free_all((*c)->fields);
     free(*c);
     *c = NULL;
@@ -396,18 +316,13 @@ static struct curl_slist *request_fields(const struct http_client *c, const stru
 
 static int send_perform(struct http_client *c, struct http_answer *answer)
 {
-    c->error[0] = '\0';
-    c->stop_seen = 0;
     c->answer = answer;
-    CURLcode code = curl_easy_perform(c->curl);
+    CURLcode code = curlhandle_perform(&c->handle);
     c->answer = NULL;
-    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    curl_easy_getinfo(c->handle.curl, CURLINFO_RESPONSE_CODE, &answer->status);
     if (code == CURLE_OK)
         return 0;
-    snprintf(answer->error, sizeof(answer->error), "%s",
-             code == CURLE_ABORTED_BY_CALLBACK ? "stopping"
-             : c->error[0]                     ? c->error
-                                               : curl_easy_strerror(code));
+    snprintf(answer->error, sizeof(answer->error), "%s", curlhandle_said(&c->handle, code));
     return -1;
 }
 
@@ -421,8 +336,7 @@ static int request_send(struct http_client *c, const struct http_request *reques
     struct curl_slist *fields = request_fields(c, request, answer);
     if (!fields)
         return -1;
-    int64_t left = c->api->time_left(c->host) - MARGIN_MS;
-    int64_t ms = left < c->settings.request_ms ? left : c->settings.request_ms;
+    int64_t ms = curlhandle_ms(&c->handle);
     int rc = -1;
     if (ms <= 0)
         snprintf(answer->error, sizeof(answer->error), "no time left for a request");
@@ -430,7 +344,7 @@ static int request_send(struct http_client *c, const struct http_request *reques
         snprintf(answer->error, sizeof(answer->error), "no memory");
     else
         rc = send_perform(c, answer);
-    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(c->handle.curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(fields);
     return rc;
 }

@@ -50,9 +50,6 @@ struct http_answer {
 
 struct http_client;
 
-int http_global_start(void); /* once a process, before the first client: 0, or -1 */
-void http_global_stop(void);
-
 /* NULL with a sentence in `why`; `*broken` is 1 when only another setting can help. */
 struct http_client *http_client_new(const struct http_settings *settings, struct hg_host *host,
                                     const struct hg_api *api, char *why, size_t why_size, int *broken);

@@ -2,6 +2,8 @@
  * is OpenSSL on the same socket; its wish to read or to write is waited for in the same place. */
 #include "common/peer.h"
 
+#include "common/tlsfiles.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -209,15 +211,10 @@ static int files_check(const struct peer_settings *s, char *why, size_t size)
 
 static int settings_check(const struct peer_settings *s, char *why, size_t size)
 {
-    if (!s->tls && (s->ca || s->cert || s->key)) {
-        snprintf(why, size, "certificates are given, but TLS is off");
-        return -1;
-    }
-    if ((s->cert != NULL) != (s->key != NULL)) {
-        snprintf(why, size, "a client certificate needs both its files");
-        return -1;
-    }
-    return 0;
+    const char *fault = tlsfiles_fault(s->tls, s->ca, s->cert, s->key);
+    if (fault)
+        snprintf(why, size, "%s", fault);
+    return fault ? -1 : 0;
 }
 
 struct peer *peer_open(const struct peer_settings *s, struct hg_host *host, const struct hg_api *api, int64_t deadline,

@@ -18,10 +18,7 @@ struct transfer_settings {
     int64_t connect_ms, request_ms;
 };
 
-struct transfer;
-
-int transfer_global_start(void); /* once a process: 0, or -1 */
-void transfer_global_stop(void);
+struct transfer; /* after curlhandle_global_start() */
 
 /* NULL with a sentence in `why`; `*broken` is 1 when only another setting can help. */
 struct transfer *transfer_new(const struct transfer_settings *settings, struct hg_host *host, const struct hg_api *api,
@@ -41,7 +38,5 @@ const char *transfer_reason(const struct transfer *t);
 
 /* The code of the server's last line, 0: there was none. */
 long transfer_code(const struct transfer *t);
-
-int transfer_has_control(const char *text); /* NULL has none */
 
 #endif

@@ -7,9 +7,11 @@
 #include "bulk.h"
 #include "place.h"
 
+#include "common/curlhandle.h"
 #include "common/gzip.h"
 #include "common/http_status.h"
 #include "common/oauth.h"
+#include "common/pushtime.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,10 +136,8 @@ static int slice_deliver(struct elastic *e, struct hg_rows *rows, size_t from, s
     int result = HG_JUDGED;
     ranges_start(&ranges, from, to);
     while (result == HG_JUDGED && ranges_next(&ranges, &r)) {
-        if (e->api->stopping(e->host))
-            return e->api->not_now(rows, 0, "stopping");
-        if (e->api->time_left(e->host) < REQUEST_MIN_MS)
-            return e->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(e->api, e->host, rows, REQUEST_MIN_MS))
+            return HG_NOT_NOW;
         if (range_send(e, rows, r) != 0)
             return e->api->not_now(rows, 0, e->answer.error);
         result = range_judge(e, rows, &ranges, r);
@@ -176,7 +176,7 @@ static void elastic_close(void *state)
 static int elastic_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (http_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -290,7 +290,7 @@ static const struct hg_pusher pusher = {
     .size = sizeof(struct hg_pusher),
     .max_parallel = 0,
     .start = elastic_start,
-    .stop = http_global_stop,
+    .stop = curlhandle_global_stop,
     .open = elastic_open,
     .close = elastic_close,
     .push = elastic_push,

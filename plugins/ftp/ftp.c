@@ -6,6 +6,8 @@
 
 #include "place.h"
 
+#include "common/curlhandle.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,7 @@ struct ftp {
 static int ftp_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (transfer_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -153,7 +155,7 @@ static const struct hg_pusher pusher = {
     .flags = HG_STABLE_BATCH | HG_PLAN_AHEAD,
     .max_parallel = 0,
     .start = ftp_start,
-    .stop = transfer_global_stop,
+    .stop = curlhandle_global_stop,
     .open = ftp_open,
     .close = ftp_close,
     .push = ftp_push,

@@ -6,6 +6,7 @@
  * known not to have stored anything. */
 #include "place.h"
 
+#include "common/curlhandle.h"
 #include "common/paths.h"
 #include "common/percent.h"
 
@@ -30,7 +31,7 @@ static int url_check(const char *url, char *why, size_t size)
 {
     CURLU *u = curl_url();
     char *user = NULL, *path = NULL, *scheme = NULL, *query = NULL;
-    int ok = u && !transfer_has_control(url) && !strchr(url, ' ') &&
+    int ok = u && !curlhandle_has_control(url) && !strchr(url, ' ') &&
              curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
              curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
              (strcmp(scheme, "ftp") == 0 || strcmp(scheme, "ftps") == 0 || strcmp(scheme, "sftp") == 0);
@@ -62,7 +63,7 @@ static int settings_check(const struct place_settings *s, int sftp, char *why, s
         snprintf(why, size, "sftp needs USER");
     else if (!sftp && (s->known_hosts || s->key_password))
         snprintf(why, size, "KNOWN_HOSTS and KEY_PASSWORD are for sftp alone");
-    else if (transfer_has_control(s->key_password))
+    else if (curlhandle_has_control(s->key_password))
         snprintf(why, size, "KEY_PASSWORD must not hold control characters");
     else if (sftp && (s->transfer.cert || s->transfer.ca))
         snprintf(why, size, "CA and CERT are for ftp and ftps alone");

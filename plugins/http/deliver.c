@@ -7,6 +7,7 @@
 
 #include "common/gzip.h"
 #include "common/http_status.h"
+#include "common/pushtime.h"
 #include "common/ranges.h"
 
 #include <stdio.h>
@@ -86,10 +87,8 @@ static int range_deliver(struct deliver *d, struct hg_rows *rows, struct range w
     char reason[REASON_SIZE];
     ranges_start(&ranges, whole.from, whole.to);
     while (ranges_next(&ranges, &r)) {
-        if (d->api->stopping(d->host))
-            return d->api->not_now(rows, 0, "stopping");
-        if (d->api->time_left(d->host) < REQUEST_MIN_MS)
-            return d->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(d->api, d->host, rows, REQUEST_MIN_MS))
+            return HG_NOT_NOW;
         if (range_send(d, rows, r) != 0)
             return d->api->not_now(rows, 0, d->answer.error);
         http_answer_reason(&d->answer, reason, sizeof(reason));

@@ -7,6 +7,7 @@
 
 #include "deliver.h"
 
+#include "common/curlhandle.h"
 #include "common/http_client.h"
 #include "common/oauth.h"
 
@@ -56,7 +57,7 @@ static const size_t text_max = (size_t)1 << 30;
 static int http_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (http_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -145,7 +146,7 @@ static const struct hg_pusher pusher = {
     .flags = HG_STABLE_BATCH | HG_PLAN_AHEAD,
     .max_parallel = 0,
     .start = http_start,
-    .stop = http_global_stop,
+    .stop = curlhandle_global_stop,
     .open = http_open,
     .close = http_close,
     .push = http_push,

@@ -10,7 +10,9 @@
 
 #include "producer.h"
 
+#include "common/pushtime.h"
 #include "common/ranges.h"
+#include "common/tlsfiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,10 +128,8 @@ static int rest_send(struct kafka *k, struct hg_rows *rows, const char *id, size
     struct range r;
     ranges_start(&ranges, before, k->api->row_count(rows));
     while (ranges_next(&ranges, &r)) {
-        if (k->api->stopping(k->host))
-            return k->api->not_now(rows, 0, "stopping");
-        if (k->api->time_left(k->host) < REQUEST_MIN_MS)
-            return k->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(k->api, k->host, rows, REQUEST_MIN_MS))
+            return HG_NOT_NOW;
         if (marker_set(m, k->api, rows, r.to) != 0)
             return k->api->not_now(rows, 0, "no memory");
         if (producer_start(&k->producer, id) != 0)
@@ -177,11 +177,8 @@ static const char *config_fault(const struct config *c)
 {
     if ((c->sasl != 0) != (c->user != NULL) || (c->user != NULL) != (c->password != NULL))
         return "SASL, USER and PASSWORD go together";
-    if (!c->tls && (c->ca || c->cert || c->key))
-        return "certificates are given, but TLS is off";
-    if ((c->cert != NULL) != (c->key != NULL))
-        return "a client certificate needs both its files";
-    return c->transactional_id ? id_fault(c->transactional_id) : NULL;
+    const char *fault = tlsfiles_fault(c->tls, c->ca, c->cert, c->key);
+    return fault || !c->transactional_id ? fault : id_fault(c->transactional_id);
 }
 
 static struct producer_settings settings_of(const struct config *c)

@@ -1,5 +1,6 @@
 /* The kafka pusher against librdkafka's own small cluster: the producer's name, what errors mean for the rows, and the
  * marker after a restart. What a real broker does is in test/servers. */
+#include "pushed.h"
 #include "testkit.h"
 
 #include <librdkafka/rdkafka.h>
@@ -55,22 +56,12 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
 }
 
 static void push_gives(struct box *b, size_t first, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
-    int rc = testkit_push(b->kit, first, count);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, first + n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    pushed_gives(b->kit, first, result, verdicts);
 }
 
 static void four_rows(struct box *b)

@@ -7,9 +7,11 @@
 
 #include "session.h"
 
+#include "common/pushtime.h"
 #include "common/rowline.h"
 #include "common/stamp.h"
 #include "common/template.h"
+#include "common/tlsfiles.h"
 
 #include <mqtt_protocol.h>
 #include <stdio.h>
@@ -206,10 +208,8 @@ static int mqtt_push(void *state, struct hg_rows *rows)
     if (session_ready(&q->session) != 0)
         return q->api->not_now(rows, 0, q->session.error);
     for (size_t at = 0; at < count;) {
-        if (q->api->stopping(q->host))
-            return q->api->not_now(rows, 0, "stopping");
-        if (q->api->time_left(q->host) < PUSH_MIN_MS)
-            return q->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(q->api, q->host, rows, PUSH_MIN_MS))
+            return HG_NOT_NOW;
         if (window_send(q, &at, count) != 0)
             return q->api->not_now(rows, 0, q->session.error);
     }
@@ -248,13 +248,9 @@ static const char *config_fault(const struct config *c)
 {
     if (c->password && !c->user)
         return "a PASSWORD needs a USER";
-    if (!c->tls && (c->ca || c->cert || c->key))
-        return "certificates are given, but TLS is off";
-    if ((c->cert != NULL) != (c->key != NULL))
-        return "a client certificate needs both its files";
     if (mosquitto_pub_topic_check(c->topic) != MOSQ_ERR_SUCCESS)
         return "TOPIC is no topic to publish to: '+' and '#' are for subscribers";
-    return NULL;
+    return tlsfiles_fault(c->tls, c->ca, c->cert, c->key);
 }
 
 static struct session_settings settings_of(const struct config *c)

@@ -1,10 +1,10 @@
 /* The mqtt pusher against a small broker of this file, which answers each message as it was told: what an
  * acknowledgement, a refusal and a lost connection mean for the rows. What a real broker does is in test/servers. */
 #include "common/strbuf.h"
+#include "farend.h"
+#include "pushed.h"
 #include "testkit.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,12 +25,10 @@ enum { NOT_AUTHORIZED = 0x87, TOO_LARGE = 0x95 };
 /* `script`: what becomes of each message in turn: a(cknowledged), x (too large), r (not authorized), s(ilence), c (the
  * connection is cut). Behind its end all are acknowledged. */
 struct broker {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    int listener;
+    struct farend end;
     const char *script;
     int refuse; /* the reason for every CONNECT */
-    size_t messages, connections;
+    size_t messages;
     unsigned char under_way[1 << 16]; /* QoS 2: ids whose exchange is not over */
     size_t reused;                    /* messages under such an id */
     unsigned last_id;
@@ -44,14 +41,6 @@ struct box {
     struct testkit *kit;
     struct broker broker;
 };
-
-/* The broker and the test take turns, which sockets bring about and a sanitizer cannot see: each says so by this,
- * before it lets the other go on and when it goes on itself. */
-static void turn(struct broker *b)
-{
-    pthread_mutex_lock(&b->lock);
-    pthread_mutex_unlock(&b->lock);
-}
 
 static int read_all(int fd, unsigned char *out, size_t len)
 {
@@ -85,14 +74,14 @@ static int packet_read(int fd, unsigned char *body, size_t *len)
 static int message_take(struct broker *b, int fd, const unsigned char *body, size_t len)
 {
     size_t topic = (size_t)body[0] << 8 | body[1];
-    turn(b);
+    farend_turn(&b->end);
     char act = *b->script ? *b->script++ : 'a';
     unsigned char ack[] = {PUBACK, 3, body[2 + topic], body[3 + topic], 0};
     snprintf(b->topic, sizeof(b->topic), "%.*s", (int)topic, (const char *)body + 2);
     memcpy(b->last, body, len);
     b->last_len = len;
     b->messages++;
-    turn(b);
+    farend_turn(&b->end);
     ack[4] = act == 'x' ? TOO_LARGE : act == 'r' ? NOT_AUTHORIZED : 0;
     if (act == 'c')
         return -1;
@@ -113,12 +102,13 @@ static int second_step(struct broker *b, int fd, int kind, const unsigned char *
     return send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) ? 0 : -1;
 }
 
-static void connection_serve(struct broker *b, int fd)
+static void connection_serve(void *arg, int fd)
 {
+    struct broker *b = arg;
     static unsigned char body[PACKET_MAX];
     size_t len;
     for (int kind, going = 1; going && (kind = packet_read(fd, body, &len)) >= 0;) {
-        turn(b);
+        farend_turn(&b->end);
         unsigned char answer[] = {CONNACK, 3, 0, (unsigned char)b->refuse, 0};
         if (kind == CONNECT)
             going = send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) && !b->refuse;
@@ -129,41 +119,19 @@ static void connection_serve(struct broker *b, int fd)
         else if (kind == PUBREL)
             going = second_step(b, fd, kind, body) == 0;
     }
-    shutdown(fd, SHUT_WR); /* closed with bytes unread, the other end could lose answers that it has not read yet */
-    while (recv(fd, body, sizeof(body), 0) > 0)
-        ;
-    close(fd);
-}
-
-static void *broker_run(void *arg)
-{
-    struct broker *b = arg;
-    for (int fd; (fd = accept(b->listener, NULL, NULL)) >= 0;) {
-        b->connections++;
-        turn(b);
-        connection_serve(b, fd);
-    }
-    return NULL;
+    farend_close(fd);
 }
 
 static int box_make(void **state)
 {
     struct box *b = calloc(1, sizeof(*b));
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(at);
-    char port[16];
     *state = b;
-    pthread_mutex_init(&b->broker.lock, NULL);
     b->broker.script = "";
-    b->broker.listener = socket(AF_INET, SOCK_STREAM, 0);
     b->kit = testkit_load(plugin);
-    if (!b->kit || bind(b->broker.listener, (struct sockaddr *)&at, size) != 0 || listen(b->broker.listener, 8) != 0 ||
-        getsockname(b->broker.listener, (struct sockaddr *)&at, &size) != 0 ||
-        pthread_create(&b->broker.thread, NULL, broker_run, &b->broker) != 0)
+    if (!b->kit || farend_start(&b->broker.end, connection_serve, &b->broker) != 0)
         return -1;
-    snprintf(port, sizeof(port), "%d", ntohs(at.sin_port));
     testkit_set(b->kit, "HOST", "127.0.0.1");
-    testkit_set(b->kit, "PORT", port);
+    testkit_set(b->kit, "PORT", b->broker.end.port);
     testkit_set(b->kit, "TOPIC", "at/%Y/{line}/{uuid}");
     return 0;
 }
@@ -172,37 +140,25 @@ static int box_drop(void **state)
 {
     struct box *b = *state;
     testkit_free(&b->kit);
-    shutdown(b->broker.listener, SHUT_RDWR);
-    pthread_join(b->broker.thread, NULL);
-    close(b->broker.listener);
+    farend_stop(&b->broker.end);
     free(b);
     return 0;
 }
 
 static void start(struct box *b)
 {
-    turn(&b->broker);
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    farend_turn(&b->broker.end);
+    pushed_start(b->kit);
     testkit_rows(b->kit, "{\"uuid\":\"u/+\",\"tags\":{\"line\":\"L1\"},\"rows\":[{\"index\":7,\"data\":{\"k\":1.50}},"
                          "{\"data\":{\"k\":2}},{\"data\":{\"k\":3}},{\"data\":{\"k\":4}}]}");
 }
 
 static void push_gives(struct box *b, const char *script, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
     b->broker.script = script;
-    turn(&b->broker);
-    int rc = testkit_push(b->kit, 0, count);
-    turn(&b->broker);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    farend_turn(&b->broker.end);
+    pushed_gives(b->kit, 0, result, verdicts);
+    farend_turn(&b->broker.end);
 }
 
 static int holds(const struct broker *b, const char *text)
@@ -219,7 +175,7 @@ static void test_message(void **state)
     assert_true(holds(&b->broker, "\"data\":{\"k\":1.50}}") && holds(&b->broker, "received"));
     assert_true(holds(&b->broker, testkit_row_id(b->kit, 0)));
     push_gives(b, "", HG_JUDGED, "oooo");
-    assert_int_equal(b->broker.connections, 1);
+    assert_int_equal(b->broker.end.connections, 1);
 }
 
 static void test_data_alone(void **state)
@@ -249,7 +205,7 @@ static void test_cut(void **state)
     start(b);
     push_gives(b, "aac", HG_NOT_NOW, "oo--");
     push_gives(b, "", HG_JUDGED, "oooo");
-    assert_int_equal(b->broker.connections, 2);
+    assert_int_equal(b->broker.end.connections, 2);
 }
 
 static void test_silence(void **state)
@@ -276,18 +232,17 @@ static void test_more_messages_than_there_are_ids(void **state)
     testkit_set(b->kit, "QOS", "2");
     testkit_set(b->kit, "FORM", "data");
     testkit_set(b->kit, "VERSION", "3.1.1");
-    turn(&b->broker);
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    farend_turn(&b->broker.end);
+    pushed_start(b->kit);
     testkit_rows(b->kit, strbuf_str(&text));
     strbuf_fini(&text);
     for (int i = 0; i < 20; i++)
         assert_int_equal(testkit_push(b->kit, 0, 3500), HG_JUDGED);
-    turn(&b->broker);
+    farend_turn(&b->broker.end);
     assert_int_equal(b->broker.messages, 70000);
     assert_int_equal(b->broker.last_id, 70000 - 65535);
     assert_int_equal(b->broker.reused, 0);
-    assert_int_equal(b->broker.connections, 1);
+    assert_int_equal(b->broker.end.connections, 1);
 }
 
 static void test_refused_at_the_door(void **state)

@@ -7,9 +7,11 @@
 
 #include "stream.h"
 
+#include "common/pushtime.h"
 #include "common/reason.h"
 #include "common/rowline.h"
 #include "common/template.h"
+#include "common/tlsfiles.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -184,10 +186,8 @@ static int nats_push(void *state, struct hg_rows *rows)
     if (stream_ready(&q->stream) != 0)
         return q->api->not_now(rows, 0, q->stream.error);
     for (size_t at = 0; at < count;) {
-        if (q->api->stopping(q->host))
-            return q->api->not_now(rows, 0, "stopping");
-        if (q->api->time_left(q->host) < PUSH_MIN_MS)
-            return q->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(q->api, q->host, rows, PUSH_MIN_MS))
+            return HG_NOT_NOW;
         if (window_send(q, &at, count) != 0)
             return q->api->not_now(rows, 0, q->stream.error);
     }
@@ -219,13 +219,9 @@ static const char *config_fault(const struct config *c)
         return "a PASSWORD needs a USER";
     if ((c->user != NULL) + (c->token != NULL) + (c->credentials != NULL) > 1)
         return "USER, TOKEN and CREDENTIALS exclude each other";
-    if (!c->tls && (c->ca || c->cert || c->key))
-        return "certificates are given, but TLS is off";
-    if ((c->cert != NULL) != (c->key != NULL))
-        return "a client certificate needs both its files";
     if (strpbrk(c->subject, "*> ") || c->subject[0] == '.' || strstr(c->subject, "..") || c->subject[len - 1] == '.')
         return "SUBJECT is no subject to publish to: no wildcard, no space, no empty part";
-    return NULL;
+    return tlsfiles_fault(c->tls, c->ca, c->cert, c->key);
 }
 
 static struct stream_settings settings_of(const struct config *c)

@@ -1,9 +1,9 @@
 /* The nats pusher against a small server of this file, which answers each message as it was told: what JetStream's
  * answers, a missing one and a lost connection mean for the rows. What a real server does is in test/servers. */
+#include "farend.h"
+#include "pushed.h"
 #include "testkit.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,12 +24,10 @@ enum { LINE_MAX_BYTES = 4096, DATA_MAX = 1 << 16 };
  * error that passes), n (nobody takes it), g (no answer of JetStream), s(ilence), c (the connection is cut). Behind its
  * end all are acknowledged. */
 struct broker {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    int listener;
+    struct farend end;
     const char *script;
     int refuse; /* everybody who logs in */
-    size_t messages, connections;
+    size_t messages;
     char subject[LINE_MAX_BYTES];
     char last[DATA_MAX]; /* headers and data */
 };
@@ -38,14 +36,6 @@ struct box {
     struct testkit *kit;
     struct broker broker;
 };
-
-/* The broker and the test take turns, which sockets bring about and a sanitizer cannot see: each says so by this,
- * before it lets the other go on and when it goes on itself. */
-static void turn(struct broker *b)
-{
-    pthread_mutex_lock(&b->lock);
-    pthread_mutex_unlock(&b->lock);
-}
 
 static int say(FILE *far, const char *text)
 {
@@ -69,14 +59,14 @@ static int message_take(struct broker *b, FILE *far, const char *line)
 {
     char reply[LINE_MAX_BYTES], text[LINE_MAX_BYTES * 2];
     size_t head, all;
-    turn(b);
+    farend_turn(&b->end);
     if (sscanf(line, "HPUB %4095s %4095s %zu %zu", b->subject, reply, &head, &all) != 4 || all + 2 >= DATA_MAX ||
         fread(b->last, 1, all + 2, far) != all + 2)
         return -1;
     b->last[all] = '\0';
     b->messages++;
     char act = *b->script ? *b->script++ : 'a';
-    turn(b);
+    farend_turn(&b->end);
     if (act == 'c')
         return -1;
     if (act == 's')
@@ -90,54 +80,34 @@ static int message_take(struct broker *b, FILE *far, const char *line)
     return say(far, text);
 }
 
-static void connection_serve(struct broker *b, FILE *far)
+static void connection_serve(void *arg, int fd)
 {
+    struct broker *b = arg;
+    FILE *far = fdopen(dup(fd), "r");
     char line[LINE_MAX_BYTES];
     int rc = say(
         far, "INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"headers\":true,\"max_payload\":20000,\"proto\":1}\r\n");
     while (rc == 0 && fgets(line, sizeof(line), far)) {
-        turn(b);
+        farend_turn(&b->end);
         if (strncmp(line, "PING", 4) == 0)
             rc = b->refuse ? say(far, "-ERR 'Authorization Violation'\r\n") - 1 : say(far, "PONG\r\n");
         else if (strncmp(line, "HPUB", 4) == 0)
             rc = message_take(b, far, line);
     }
-}
-
-static void *broker_run(void *arg)
-{
-    struct broker *b = arg;
-    for (int fd; (fd = accept(b->listener, NULL, NULL)) >= 0;) {
-        FILE *far = fdopen(fd, "r");
-        b->connections++;
-        turn(b);
-        connection_serve(b, far);
-        shutdown(fd, SHUT_WR); /* closed with bytes unread, the other end could lose answers that it has not read yet */
-        while (fgetc(far) != EOF)
-            ;
-        fclose(far);
-    }
-    return NULL;
+    fclose(far);
+    farend_close(fd);
 }
 
 static int box_make(void **state)
 {
     struct box *b = calloc(1, sizeof(*b));
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(at);
-    char port[16];
     *state = b;
-    pthread_mutex_init(&b->broker.lock, NULL);
     b->broker.script = "";
-    b->broker.listener = socket(AF_INET, SOCK_STREAM, 0);
     b->kit = testkit_load(plugin);
-    if (!b->kit || bind(b->broker.listener, (struct sockaddr *)&at, size) != 0 || listen(b->broker.listener, 8) != 0 ||
-        getsockname(b->broker.listener, (struct sockaddr *)&at, &size) != 0 ||
-        pthread_create(&b->broker.thread, NULL, broker_run, &b->broker) != 0)
+    if (!b->kit || farend_start(&b->broker.end, connection_serve, &b->broker) != 0)
         return -1;
-    snprintf(port, sizeof(port), "%d", ntohs(at.sin_port));
     testkit_set(b->kit, "HOST", "127.0.0.1");
-    testkit_set(b->kit, "PORT", port);
+    testkit_set(b->kit, "PORT", b->broker.end.port);
     testkit_set(b->kit, "SUBJECT", "at.%Y.{line}.{uuid}");
     return 0;
 }
@@ -146,37 +116,25 @@ static int box_drop(void **state)
 {
     struct box *b = *state;
     testkit_free(&b->kit);
-    shutdown(b->broker.listener, SHUT_RDWR);
-    pthread_join(b->broker.thread, NULL);
-    close(b->broker.listener);
+    farend_stop(&b->broker.end);
     free(b);
     return 0;
 }
 
 static void start(struct box *b)
 {
-    turn(&b->broker);
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    farend_turn(&b->broker.end);
+    pushed_start(b->kit);
     testkit_rows(b->kit, "{\"uuid\":\"u.*\",\"tags\":{\"line\":\"L1\"},\"rows\":[{\"index\":7,\"data\":{\"k\":1.50}},"
                          "{\"data\":{\"k\":2}},{\"data\":{\"k\":3}},{\"data\":{\"k\":4}}]}");
 }
 
 static void push_gives(struct box *b, const char *script, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
     b->broker.script = script;
-    turn(&b->broker);
-    int rc = testkit_push(b->kit, 0, count);
-    turn(&b->broker);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    farend_turn(&b->broker.end);
+    pushed_gives(b->kit, 0, result, verdicts);
+    farend_turn(&b->broker.end);
 }
 
 static void test_message(void **state)
@@ -190,7 +148,7 @@ static void test_message(void **state)
     assert_non_null(strstr(b->broker.last, id));
     assert_non_null(strstr(b->broker.last, "\"data\":{\"k\":1.50}}"));
     push_gives(b, "", HG_JUDGED, "oooo");
-    assert_int_equal(b->broker.connections, 1);
+    assert_int_equal(b->broker.end.connections, 1);
 }
 
 static void test_data_alone(void **state)
@@ -225,7 +183,7 @@ static void test_silence_and_cut(void **state)
     push_gives(b, "", HG_JUDGED, "oooo");
     push_gives(b, "sssc", HG_NOT_NOW, "----");
     push_gives(b, "", HG_JUDGED, "oooo");
-    assert_int_equal(b->broker.connections, 3);
+    assert_int_equal(b->broker.end.connections, 3);
     testkit_stopping(b->kit, 1);
     push_gives(b, "", HG_NOT_NOW, "----");
 }
@@ -245,8 +203,7 @@ static void test_larger_than_allowed(void **state)
     memset(pad, 'x', sizeof(pad));
     pad[sizeof(pad) - 1] = '\0';
     snprintf(text, sizeof(text), "{\"uuid\":\"v\",\"rows\":[{\"data\":{\"k\":\"%s\"}},{\"data\":{}}]}", pad);
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
     testkit_rows(b->kit, text);
     push_gives(b, "", HG_JUDGED, "xo");
     assert_non_null(strstr(testkit_reason(b->kit, 0), "max_payload"));

@@ -1,5 +1,6 @@
 /* The redis pusher against a server of our own that answers as it is told: what a command looks like, and what each
  * answer means for the rows. What a real Redis does is in test/servers. */
+#include "pushed.h"
 #include "testkit.h"
 
 #include <arpa/inet.h>
@@ -158,23 +159,13 @@ static size_t commands(struct box *b)
 
 static void start(struct box *b)
 {
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
 }
 
 /* o d r x for OK DUPLICATE RETRY REJECT, - for none. */
 static void push_gives(struct box *b, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
-    int rc = testkit_push(b->kit, 0, count);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    pushed_gives(b->kit, 0, result, verdicts);
 }
 
 static const char two_rows[] =

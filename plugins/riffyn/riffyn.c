@@ -9,9 +9,11 @@
 #include "place.h"
 
 #include "common/batch_key.h"
+#include "common/curlhandle.h"
 #include "common/http_client.h"
 #include "common/http_status.h"
 #include "common/oauth.h"
+#include "common/pushtime.h"
 #include "common/ranges.h"
 #include "common/trigger.h"
 
@@ -156,10 +158,8 @@ static int run_deliver(struct riffyn *r, struct hg_rows *rows, size_t from, size
     int result = HG_JUDGED;
     ranges_start(&ranges, from, to);
     while (result == HG_JUDGED && ranges_next(&ranges, &range)) {
-        if (r->api->stopping(r->host))
-            return r->api->not_now(rows, 0, "stopping");
-        if (r->api->time_left(r->host) < REQUEST_MIN_MS)
-            return r->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(r->api, r->host, rows, REQUEST_MIN_MS))
+            return HG_NOT_NOW;
         result = range_deliver(r, rows, &ranges, range);
     }
     return result;
@@ -266,7 +266,7 @@ static void riffyn_close(void *state)
 static int riffyn_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (http_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -351,7 +351,7 @@ static const struct hg_pusher pusher = {
     .flags = HG_WHOLE_SETS,
     .max_parallel = 0,
     .start = riffyn_start,
-    .stop = http_global_stop,
+    .stop = curlhandle_global_stop,
     .open = riffyn_open,
     .close = riffyn_close,
     .push = riffyn_push,

@@ -1,6 +1,7 @@
 /* The riffyn pusher between a control tower and a Riffyn of our own: what is asked and posted, and what every answer of
  * either means for the rows. */
 #include "common/strbuf.h"
+#include "pushed.h"
 #include "testkit.h"
 #include "webserver.h"
 
@@ -81,25 +82,15 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
 }
 
 /* Verdicts as letters: o s r x for OK SKIP RETRY REJECT, - for none. Row `first` and those behind it. */
 static void push_gives(struct box *b, size_t first, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    char got[64];
-    size_t count = strlen(verdicts);
     web_count(b->tower), web_count(b->far); /* what was set until here is seen there */
-    int rc = testkit_push(b->kit, first, count);
+    pushed_gives(b->kit, first, result, verdicts);
     web_count(b->tower), web_count(b->far);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, first + n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
 }
 
 static void posted(struct box *b, size_t n, const char *path, const char *body)

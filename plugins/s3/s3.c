@@ -6,6 +6,8 @@
 
 #include "bucket.h"
 
+#include "common/curlhandle.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +56,7 @@ struct s3 {
 static int s3_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (http_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -153,7 +155,7 @@ static const struct hg_pusher pusher = {
     .flags = HG_STABLE_BATCH | HG_PLAN_AHEAD,
     .max_parallel = 0,
     .start = s3_start,
-    .stop = http_global_stop,
+    .stop = curlhandle_global_stop,
     .open = s3_open,
     .close = s3_close,
     .push = s3_push,

@@ -1,5 +1,6 @@
 /* The s3 pusher against a server of our own: signatures by the examples of the specification, what a request looks
  * like, and what each answer means for the rows. Real servers are in test/servers. */
+#include "pushed.h"
 #include "testkit.h"
 #include "webserver.h"
 
@@ -112,23 +113,13 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
 }
 
 static void push_gives(struct box *b, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
     web_count(b->web);
-    int rc = testkit_push(b->kit, 0, count);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    pushed_gives(b->kit, 0, result, verdicts);
 }
 
 /* Method and path of the n-th request, without its query's values. */

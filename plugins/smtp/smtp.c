@@ -8,6 +8,8 @@
 
 #include "mail.h"
 
+#include "common/curlhandle.h"
+#include "common/pushtime.h"
 #include "common/rowset.h"
 #include "common/template.h"
 #include "common/transfer.h"
@@ -143,10 +145,8 @@ static int range_deliver(struct smtp *s, struct hg_rows *rows, struct range whol
     struct range range;
     ranges_start(&ranges, whole.from, whole.to);
     while (ranges_next(&ranges, &range)) {
-        if (s->api->stopping(s->host))
-            return s->api->not_now(rows, 0, "stopping");
-        if (s->api->time_left(s->host) < MAIL_MIN_MS)
-            return s->api->not_now(rows, 1, "the time of this push is over; the rest comes with the next");
+        if (pushtime_over(s->api, s->host, rows, MAIL_MIN_MS))
+            return HG_NOT_NOW;
         switch (mail_send(s, rows, range)) {
         case MAIL_TAKEN: rows_judge(s, rows, range, HG_OK, NULL); break;
         case MAIL_GUILTY:
@@ -217,7 +217,7 @@ static int smtp_push(void *state, struct hg_rows *rows)
 static int smtp_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (transfer_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "libcurl cannot be started");
     return HG_OPEN_NOT_NOW;
@@ -279,7 +279,7 @@ static int transfer_make(struct smtp *s, int *broken)
     int len = snprintf(s->url, sizeof(s->url), "%s://%s:%d", settings.protocols, c->host,
                        c->port ? (int)c->port : ports[c->tls]);
     *broken = 1;
-    if (len >= (int)sizeof(s->url) || transfer_has_control(c->host) || strpbrk(c->host, "/@?# "))
+    if (len >= (int)sizeof(s->url) || curlhandle_has_control(c->host) || strpbrk(c->host, "/@?# "))
         return snprintf(s->why, sizeof(s->why), "HOST is no name of a host"), -1;
     if (c->tls == TLS_NO && (c->ca || c->cert || c->key))
         return snprintf(s->why, sizeof(s->why), "certificates are given, but TLS is off"), -1;
@@ -329,7 +329,7 @@ static const struct hg_pusher pusher = {
     .flags = HG_WHOLE_SETS,
     .max_parallel = 0,
     .start = smtp_start,
-    .stop = transfer_global_stop,
+    .stop = curlhandle_global_stop,
     .open = smtp_open,
     .close = smtp_close,
     .push = smtp_push,

@@ -1,10 +1,10 @@
 /* The smtp pusher against a small mail server of this file, which answers each command as it was told: what a mail
  * looks like, and what every answer means for the rows. A real server with TLS is in test/servers. */
+#include "farend.h"
+#include "pushed.h"
 #include "testkit.h"
 
-#include <arpa/inet.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,12 +22,10 @@ enum { LINE_SIZE = 4096, MAIL_SIZE = 1 << 16 };
 
 /* Answers that are NULL are those of a server that takes everything; "" cuts the connection. */
 struct server {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    int listener;
+    struct farend far;
     const char *mail, *rcpt, *data, *end; /* to MAIL, RCPT, DATA, and the mail itself */
     const char *guilty;                   /* `end` only to mails with this text in them */
-    size_t mails, connections;
+    size_t mails;
     char commands[LINE_SIZE];              /* of the last mail: MAIL and RCPT, as they came */
     char head[MAIL_SIZE], body[MAIL_SIZE]; /* the last mail, its body unpacked */
 };
@@ -37,14 +34,6 @@ struct box {
     struct testkit *kit;
     struct server server;
 };
-
-/* The server and the test take turns, which sockets bring about and a sanitizer cannot see: each says so by this,
- * before it lets the other go on and when it goes on itself. */
-static void turn(struct server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    pthread_mutex_unlock(&s->lock);
-}
 
 /* 0, or -1: the connection ends. */
 static int say(FILE *far, const char *text)
@@ -72,11 +61,11 @@ static int mail_take(struct server *s, FILE *far)
     size_t len = 0;
     while (fgets(line, sizeof(line), far) && strcmp(line, ".\r\n") != 0 && len + sizeof(line) < sizeof(text))
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", line);
-    turn(s);
+    farend_turn(&s->far);
     mail_unpack(s, text);
     int refused = s->end && (!s->guilty || strstr(s->body, s->guilty));
     s->mails += !refused;
-    turn(s);
+    farend_turn(&s->far);
     return say(far, refused ? s->end : "250 kept");
 }
 
@@ -98,42 +87,29 @@ static int command_take(struct server *s, FILE *far, const char *line)
     return say(far, strncmp(line, "QUIT", 4) == 0 ? "221 bye" : "250 ok");
 }
 
-static void *server_run(void *arg)
+static void connection_serve(void *arg, int fd)
 {
     struct server *s = arg;
     char line[LINE_SIZE];
-    for (int fd; (fd = accept(s->listener, NULL, NULL)) >= 0;) {
-        FILE *far = fdopen(fd, "r");
-        s->connections++;
-        turn(s);
-        int rc = say(far, "220 mail.test");
-        while (rc == 0 && fgets(line, sizeof(line), far)) {
-            turn(s);
-            rc = command_take(s, far, line);
-            turn(s);
-        }
-        fclose(far);
+    FILE *far = fdopen(fd, "r");
+    int rc = say(far, "220 mail.test");
+    while (rc == 0 && fgets(line, sizeof(line), far)) {
+        farend_turn(&s->far);
+        rc = command_take(s, far, line);
+        farend_turn(&s->far);
     }
-    return NULL;
+    fclose(far);
 }
 
 static int box_make(void **state)
 {
     struct box *b = calloc(1, sizeof(*b));
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(at);
-    char port[16];
     *state = b;
-    pthread_mutex_init(&b->server.lock, NULL);
-    b->server.listener = socket(AF_INET, SOCK_STREAM, 0);
     b->kit = testkit_load(plugin);
-    if (!b->kit || bind(b->server.listener, (struct sockaddr *)&at, size) != 0 || listen(b->server.listener, 8) != 0 ||
-        getsockname(b->server.listener, (struct sockaddr *)&at, &size) != 0 ||
-        pthread_create(&b->server.thread, NULL, server_run, &b->server) != 0)
+    if (!b->kit || farend_start(&b->server.far, connection_serve, &b->server) != 0)
         return -1;
-    snprintf(port, sizeof(port), "%d", ntohs(at.sin_port));
     testkit_set(b->kit, "HOST", "127.0.0.1");
-    testkit_set(b->kit, "PORT", port);
+    testkit_set(b->kit, "PORT", b->server.far.port);
     testkit_set(b->kit, "TLS", "no");
     testkit_set(b->kit, "SENDER", "gw@lab.test");
     testkit_set(b->kit, "TO", "a@lab.test, {who}@lab.test");
@@ -144,18 +120,15 @@ static int box_drop(void **state)
 {
     struct box *b = *state;
     testkit_free(&b->kit);
-    shutdown(b->server.listener, SHUT_RDWR);
-    pthread_join(b->server.thread, NULL);
-    close(b->server.listener);
+    farend_stop(&b->server.far);
     free(b);
     return 0;
 }
 
 static void start(struct box *b)
 {
-    turn(&b->server);
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    farend_turn(&b->server.far);
+    pushed_start(b->kit);
 }
 
 /* A set of three rows, and one of one. */
@@ -168,18 +141,9 @@ static void two_sets(struct box *b)
 
 static void push_gives(struct box *b, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
-    char got[64];
-    turn(&b->server);
-    int rc = testkit_push(b->kit, 0, count);
-    turn(&b->server);
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
+    farend_turn(&b->server.far);
+    pushed_gives(b->kit, 0, result, verdicts);
+    farend_turn(&b->server.far);
 }
 
 static void test_a_mail_for_each_set(void **state)
@@ -199,7 +163,7 @@ static void test_a_mail_for_each_set(void **state)
     snprintf(id, sizeof(id), "%.200s", strstr(b->server.head, "Message-ID: "));
     push_gives(b, HG_JUDGED, "oooo");
     assert_int_equal(b->server.mails, 3);
-    assert_int_equal(b->server.connections, 1);
+    assert_int_equal(b->server.far.connections, 1);
     push_gives(b, HG_JUDGED, "ooo");
     assert_memory_equal(strstr(b->server.head, "Message-ID: "), id, 60);
 }

@@ -1,4 +1,5 @@
 """The plugin ABI: what moves is noticed, what was built against a released header runs, what cannot be loaded is named."""
+import re
 import sys
 
 import pytest
@@ -35,6 +36,19 @@ def test_what_grows_at_the_end_is_no_move():
     now = check_abi.abi_of(grown.replace("#define HG_ABI_MINOR 1", "#define HG_ABI_MINOR 2"))
     assert "HG_ABI_MINOR 2" in now and not check_abi.moved(check_abi.abi_of(HEADER), now)
     assert check_abi.differences(check_abi.GOLDEN.read_text().splitlines(), now)
+
+
+def test_every_released_header_has_its_fixture():
+    """And says itself which one it is. The header of now is not below any of them."""
+    assert "1.0" in RELEASED
+    numbers = [tuple(map(int, v.split("."))) for v in RELEASED]
+    for version, (major, minor) in zip(RELEASED, numbers, strict=True):
+        text = (check_abi.RELEASED / f"headgate-{version}.h").read_text()
+        assert f"#define HG_ABI_MAJOR {major}\n" in text and f"#define HG_ABI_MINOR {minor}\n" in text
+        assert (BUILD / f"fixture/released-{version}.so").exists()
+    now = tuple(int(re.search(rf"#define HG_ABI_{part} (\d+)", HEADER)[1]) for part in ("MAJOR", "MINOR"))
+    assert now >= max(numbers)
+    assert f"| {now[0]}.{now[1]} |" in (ROOT / "docs/abi.md").read_text(), "the change log has the ABI of now"
 
 
 @pytest.mark.parametrize("version", RELEASED)

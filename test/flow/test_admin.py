@@ -80,7 +80,8 @@ def test_a_probe_that_hangs():
         assert sorted(t["text"] for t in told) == ["a probe is under way", "the plugin's host ended meanwhile"]
         assert not any(t["reachable"] for t in told)
         assert wait_until(lambda: g.pusher("chaos").get("pid") not in (0, before))  # a worker that hangs is of no use
-        assert g.metrics()['headgate_plugin_restarts_total{pusher="chaos",reason="deadline"}'] == 1
+        # (On a busy machine the next host may be late to open, too.)
+        assert g.metrics()['headgate_plugin_restarts_total{pusher="chaos",reason="deadline"}'] >= 1
 
 
 def test_plugins_as_the_daemon_sees_them():

@@ -1,8 +1,9 @@
 """Processors through the whole daemon: rows changed, skipped, refused and held on their way to one pusher."""
+import json
 import os
 import shutil
 
-from gateway import BUILD, Gateway, command, row, wait_until
+from gateway import BUILD, Gateway, command, row, wait_until, whole_lines
 
 QUICK = {"PLUGIN_FILE_RETRY_MIN": "20ms", "PLUGIN_FILE_RETRY_MAX": "100ms"}
 
@@ -292,3 +293,135 @@ def test_a_when_that_is_none(tmp_path):
     bad = check(tmp_path, "jq", **env)
     assert bad.returncode == 78 and "plugin file: when: SELECT is no jq program: syntax error" in bad.stdout, bad
     assert check(tmp_path, **{**env, "PLUGIN_FILE_WHEN": ".data.a"}).returncode == 0
+
+
+def test_they_stand_in_the_settings_in_force():
+    """Also those that no pusher names; with where each option comes from, and no secret."""
+    with Gateway({"PLUGIN_MASK_HASH": "name", "PLUGIN_MASK_HASH_KEY": "a long secret", "PLUGIN_MASK_USE": "fields",
+                  "PLUGIN_FILE_PROCESS": "mask"}, ini="[plugin jq]\nfilter = .\n") as g:
+        found = {p["name"]: p for p in g.get("/v1/config").json()["plugins"]}
+        assert [found[n]["kind"] for n in ("file", "mask", "jq")] == ["pusher", "processor", "processor"]
+        options = {o["name"]: o for o in found["mask"]["options"]}
+        assert found["mask"]["plugin"] == "fields" and set(options) == {"HASH", "HASH_KEY"}
+        assert options["HASH"] == {"name": "HASH", "value": "name", "origin": "environment PLUGIN_MASK_HASH", "secret": False}
+        assert options["HASH_KEY"]["value"] == "(hidden)" and options["HASH_KEY"]["secret"]
+        assert found["jq"]["options"][0]["origin"].endswith("headgate.ini:2")
+        plugins = g.get("/v1/plugins").json()
+        assert {p["name"]: p for p in plugins["processors"]} == {n: p for n, p in found.items() if p["kind"] == "processor"}
+        assert {f["name"]: f["kind"] for f in plugins["plugins"]}.items() >= {"fields": "processor", "exec": "puller", "null": "pusher"}.items()
+        shown = g.cli("config").stdout
+        assert "[plugin mask]  (processor)" in shown and "a long secret" not in shown + str(g.get("/v1/config").body)
+        g.config.write_text("[plugin jq]\nfilter = .a\n")
+        assert g.admin("POST", "/v1/reload").status == 200
+        again = {p["name"]: p for p in g.get("/v1/config").json()["plugins"]}
+        assert again["jq"]["options"][0]["value"] == ".a"
+
+
+# --- whole row sets, and batches that come again as they were
+
+
+def steered(plugin, mode="good", match=None, down=False, ini=None, **options):
+    """A gateway with the chaos pusher `plugin`; its far end is down while g.gate exists."""
+    options = {"MODE": mode, "RETRY_MIN": "20ms", "RETRY_MAX": "100ms", **({"MATCH": match} if match else {}), **options}
+    g = Gateway({f"PLUGIN_{plugin.upper()}_{k}": v for k, v in options.items()}, plugins=[plugin, "mangle"], start=False)
+    g.gate = g.work / "gate"
+    if down:
+        g.gate.touch()
+    if ini:
+        g.config.write_text(ini)
+    g.env[f"PLUGIN_{plugin.upper()}_GATE"] = str(g.gate)
+    return g.start()
+
+
+def got(g, plugin):
+    """[(uuid, number, attempt, data)] in the order in which they were delivered."""
+    found = []
+    for line in whole_lines(g.got_path(plugin)):
+        _, attempt, _, uuid, number, data = line.split(" ", 5)
+        found.append((uuid, int(number.rstrip(".")), int(attempt), json.loads(data)))
+    return found
+
+
+def of(g, plugin, batch):
+    return wait_until(lambda: (p := g.receipt(batch).json()["pushers"][plugin])["state"] == "settled" and p, 30,
+                      lambda: f"{g.receipt(batch)} {g.pusher(plugin)}")
+
+
+def test_what_is_left_of_a_whole_set_is_one_set(tmp_path):
+    """WHEN and a processor leave some rows: one document, whatever BATCH_ROWS is. The refused row comes alone when it is mended,
+    and takes no other's place."""
+    out = tmp_path / "sets"
+    env = {"PLUGIN_ARCHIVE_PATH": f"{out}/", "PLUGIN_ARCHIVE_BATCH_ROWS": "2", "PLUGIN_ARCHIVE_WHEN": ".data.n != 2",
+           "PLUGIN_ARCHIVE_PROCESS": "mangle", "PLUGIN_ARCHIVE_RETRY_MIN": "20ms"}
+    with Gateway(env, plugins=["mangle"]) as g:
+        batch = g.take(marked("u", "", "skip", "", "reject", "change", ""))["id"]
+        what = of(g, "archive", batch)
+        assert (what["delivered"], what["skipped"], what["dead"]) == (3, 2, 1), what
+        [name] = [p.name for p in out.glob("*.json")]
+        assert name.startswith(f"{batch}-0-5-"), name
+        written = json.loads((out / name).read_text())
+        assert [r.get("index") for r in written["rows"]] == [0, 4, 5], written
+        assert written["rows"][1]["data"] == {"changed": 12345678901234567.10}
+        none = g.take(marked("v", "skip", "skip"))["id"]
+        assert of(g, "archive", none)["skipped"] == 2
+        assert len(list(out.glob("*.json"))) == 1, "of a set of which nothing is left there is no document"
+        letter = g.dead()[0]
+        assert letter["reason"] == "mangle: marked so"
+        fixed = json.dumps({"data": {"mark": "", "n": 3}})
+        again = g.admin("POST", f"/v1/dead-letters/{letter['id']}/retry", fixed.encode())
+        assert again.status in (200, 202), again
+        wait_until(lambda: not g.dead() and len(list(out.glob("*.json"))) == 2, 30, lambda: (g.dead(), list(out.iterdir())))
+        assert json.loads((out / name).read_text()) == written
+
+
+def test_a_row_that_a_processor_wants_again_keeps_its_whole_set_back():
+    with steered("whole", PROCESS="mangle", BATCH_ROWS=2) as g:
+        batch = g.take(marked("u", "", "", "retry", "skip", ""))["id"]
+        other = g.take(marked("v", "", ""))["id"]
+        assert (of(g, "whole", batch)["delivered"], of(g, "whole", other)["delivered"]) == (4, 2)
+        mine_ = [r for r in got(g, "whole") if r[0] == "u"]
+        assert [(n, attempt >= 3) for _, n, attempt, _ in mine_] == [(0, True), (1, True), (2, True), (4, True)], mine_
+
+
+def test_a_row_that_a_whole_set_pusher_wants_again_brings_back_what_when_left():
+    with steered("whole", "retryonce", "bad", WHEN=".data.n != 1", BATCH_ROWS=2) as g:
+        rows_ = [{"data": {"n": n, **({"bad": 1} if n == 3 else {})}} for n in range(4)]
+        batch = g.take({"uuid": "u", "rows": rows_})["id"]
+        what = of(g, "whole", batch)
+        assert (what["delivered"], what["skipped"]) == (3, 1), what
+        assert [r[1] for r in got(g, "whole") if r[2] == 2] == [0, 2, 3], got(g, "whole")
+
+
+def test_a_batch_that_waits_is_what_the_program_of_now_makes_of_it():
+    """The far end is down; the processor's program and WHEN change by a reload. The batch comes again with the same rows as the
+    new ones leave them: each once, none as the old program made it."""
+    ini = "[plugin stable]\nwhen = {}\nprocess = jq\n[plugin jq]\nfilter = {}\n"
+    with steered("stable", "notnow", down=True, ini=ini.format(".data.n != 1", '.data | .by = "old"')) as g:
+        batch = g.take({"uuid": "u", "rows": [{"data": {"n": n}} for n in range(6)]})["id"]
+        wait_until(lambda: "503" in g.pusher("stable")["error"], 30, lambda: g.pusher("stable"))
+        g.config.write_text(ini.format(".data.n > 1", '.data | .by = "new"'))
+        before = g.host("stable")
+        assert g.admin("POST", "/v1/reload").status == 200
+        wait_until(lambda: g.host("stable") not in (None, before), 30, lambda: g.pusher("stable"))
+        g.gate.unlink()
+        what = of(g, "stable", batch)
+        assert (what["delivered"], what["skipped"]) == (4, 2), what
+        assert [(n, data) for _, n, _, data in got(g, "stable")] == [(n, {"n": n, "by": "new"}) for n in range(2, 6)]
+
+
+def test_a_stable_batch_with_a_processor_comes_again_after_a_kill():
+    """Killed while the far end is down: the same rows, in their order, as the processor made them before, each once."""
+    with steered("stable", "notnow", down=True, PROCESS="mangle", WHEN=".data.n != 0", BATCH_ROWS=50) as g:
+        batches = [g.take(marked(f"u{k}", *["change" if n % 2 else "" for n in range(20)]))["id"] for k in range(5)]
+        wait_until(lambda: "503" in g.pusher("stable")["error"], 30, lambda: g.pusher("stable"))
+        for both in (False, True):
+            g.kill9(hosts=both)
+            g.start()
+            wait_until(lambda: "503" in g.pusher("stable")["error"], 30, lambda: g.pusher("stable"))
+        g.gate.unlink()
+        assert [of(g, "stable", b)["delivered"] for b in batches] == [19] * 5
+        found = got(g, "stable")
+        assert len({r[:2] for r in found}) == len(found) == 95
+        for k in range(5):
+            assert [(n, data) for uuid, n, _, data in found if uuid == f"u{k}"] == [
+                (n, {"changed": 12345678901234567.10} if n % 2 else {"mark": "", "n": n}) for n in range(1, 20)]

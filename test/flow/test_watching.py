@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from gateway import ROOT, Gateway, rows, wait_until
+from gateway import ROOT, Gateway, row, rows, wait_until
 from test_delivery import chaos
 
 RULES, BOARD = ROOT / "etc/prometheus/headgate.rules.yml", ROOT / "etc/grafana/headgate.json"
@@ -80,3 +80,20 @@ def test_watching_fits_a_terminal():
             watch.stdout.close()
         assert any(line.startswith("chaos") and "retrying" in line for line in lines) and any("ROWS/S" in x for x in lines)
         assert max(map(len, lines)) <= 80
+
+
+def test_open_pages_share_an_answer():
+    """Who says how old it may be gets what was made for another; who does not gets what is so now."""
+    old = {"Cache-Control": "max-age=5"}
+    with Gateway() as g:
+        first = g.get("/v1/pushers", headers=old).json()
+        again = g.get("/v1/pushers", headers=old).json()
+        assert again["uptime"] == first["uptime"] or again["uptime"] >= first["uptime"] + 5
+        g.take(row("x"))
+        g.wait_rows(1)
+        assert g.get("/v1/pushers").json()["rows_received"] == 1
+        assert wait_until(lambda: g.get("/v1/pushers", headers=old).json()["rows_received"] == 1)  # not for ever
+        spans = [g.get(f"/v1/history?span={s}", headers=old).json()["step"] for s in ("minute", "hour", "minute", "day")]
+        assert spans[0] == spans[2] and len(set(spans)) == 3
+        for other in ("max-age=0", "max-age=x", "no-cache", ""):
+            assert g.get("/v1/pushers", headers={"Cache-Control": other}).json()["uptime"] > again["uptime"]

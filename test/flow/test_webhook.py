@@ -1,11 +1,13 @@
 """The `http` pusher against a far end that misbehaves."""
 import hashlib
 import hmac
+import itertools
 import json
+import threading
 import time
 
 import pytest
-from gateway import Gateway, row, rows, wait_until
+from gateway import SLOW, Gateway, row, rows, wait_until
 from webhook import Webhook
 
 
@@ -18,12 +20,15 @@ def gateway(hook, **options):
 @pytest.mark.parametrize("body", ["single", "array", "ndjson"])
 def test_bodies(body):
     with Webhook() as hook, gateway(hook, BODY=body) as g:
-        taken = g.take(rows("u", 5))
-        found = hook.wait_documents(5)
-        assert [d["data"]["n"] for d in found] == list(range(5)) and {d["uuid"] for d in found} == {"u"}
-        assert [d["id"] for d in found] == [r["id"] for r in g.wait_rows(5)]
+        taken = g.take(rows("u", 200))
+        found = hook.wait_documents(200)
+        assert [d["data"]["n"] for d in found] == list(range(200)) and {d["uuid"] for d in found} == {"u"}
+        assert [d["id"] for d in found] == [r["id"] for r in g.wait_rows(200)]
         assert all(d["id"].startswith(taken["id"]) for d in found)
-        assert all(r.headers.get("idempotency-key") for r in hook.taken)
+        for request in hook.taken:
+            ids = [d["id"] for d in request.documents()]
+            digest = hashlib.sha256("".join(f"{i}\n" for i in ids).encode()).hexdigest()[:16]
+            assert request.headers["idempotency-key"] == f"{ids[0]}.{ids[-1]}.{len(ids)}.{digest}"
 
 
 def test_headers_and_signature():
@@ -104,6 +109,33 @@ def test_the_same_batch_after_a_crash():
         hook.wait_documents(60)
         again = hook.requests[1]
         assert again.body == first.body and again.headers["idempotency-key"] == first.headers["idempotency-key"]
+
+
+def test_many_batches_that_come_again_after_crashes_are_the_same():
+    """Written down ahead, pushed, and perhaps not settled on disk: whichever of them comes again is what it was."""
+    crash, numbers = threading.Event(), itertools.count(1)
+
+    def answer(_):
+        if next(numbers) not in (5, 12, 13, 30):
+            return 200
+        crash.set()
+        return "hang"
+    with Webhook(answer) as hook, gateway(hook, BATCH_ROWS="20", BODY="ndjson") as g:
+        assert g.admin("POST", "/v1/pushers/http/pause").status == 200
+        g.wait_state("http", "paused")
+        taken = [g.take(rows(f"u{n}", 7))["id"] for n in range(120)]
+        assert g.admin("POST", "/v1/pushers/http/resume").status == 200
+        for batch_rows in ("33", "20", "50", "14"):  # what was pushed by another number must not be cut by this one
+            assert crash.wait(60 * SLOW)
+            g.kill9(hosts=True)
+            crash.clear()
+            g.start({"PLUGIN_HTTP_BATCH_ROWS": batch_rows})
+        wait_until(lambda: g.pusher("http").get("lag", {}).get("rows") == 0, 60)
+    bodies = {}
+    for request in hook.requests:
+        assert bodies.setdefault(request.headers["idempotency-key"], request.body) == request.body
+    ids = [json.loads(line)["id"] for body in bodies.values() for line in body.splitlines()]
+    assert len(ids) == len(set(ids)) == 120 * 7 and {i.rsplit("-", 1)[0] for i in ids} == set(taken)
 
 
 def test_a_dead_far_end_does_not_touch_the_others():

@@ -27,7 +27,7 @@ FAULT = re.compile(r"internal fault|Sanitizer|runtime error:|CHECK\(")
 PLAIN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": "/nonexistent",
          **{k: os.environ[k] for k in ("TSAN_OPTIONS",) if k in os.environ}}
 CLIENT_VERBS = {"status", "receipt", "dead", "replay", "pause", "resume", "reload", "drain", "probe", "refusals", "config",
-                "send", "rowsets", "audit", "export", "doctor", "expedite", "tap"}
+                "send", "rowsets", "audit", "export", "doctor", "expedite", "tap", "mark", "purge"}
 
 
 def wait_until(predicate, timeout=15.0, what=None):

@@ -11,7 +11,7 @@ from source import LAYERS, ROOT, blanked, files, name, report
 LIBRARIES = {
     "uv.h": ["core/http", "core/supervise", "core/api", "core/cli"],
     "jansson.h": ["core/access", "core/api", "core/cli", "sdk/headgate_jansson.h", "plugins"],
-    "curl/": ["core/access", "core/cli", "plugins"],
+    "curl/": ["core/access", "core/api", "core/cli", "plugins"],
     "sqlite3.h": ["plugins"],
     "postgresql/": ["plugins"],
     "mariadb/": ["plugins"],

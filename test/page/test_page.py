@@ -64,6 +64,9 @@ def test_overview_tells_of_a_pusher_that_is_down(watch, shot):
         expect(card.locator(".error")).to_contain_text("503")
         expect(page.locator("svg.chart")).to_have_count(6, timeout=30000)
         shot(page, "overview")
+        g.config.write_text("[alerts]\nfailing = 1ms\n")
+        assert g.cli("reload").returncode == 0
+        expect(page.locator("section.card", has=page.get_by_role("heading", name="Alerts"))).to_contain_text("http has not worked for a while", timeout=30000)
         g.hook.answer = judge
         expect(verdict).to_contain_text("Everything is all right")
         page.get_by_role("button", name="last day").click()
@@ -107,6 +110,35 @@ def test_row_sets(watch, shot):
         expect(page.locator(".group")).to_contain_text("volume must be positive")
         w.open("sets?find=nobody")
         expect(page.locator(".error")).to_contain_text("no row set of this uuid")
+
+
+def test_a_row_set_is_marked_by_hand(watch):
+    with lab() as g:
+        taken = g.take(plate(1, bad=[2, 3]))
+        wait_until(lambda: g.receipt(taken["id"])["outcome"] == "mixed")
+        page = watch(g).open(f"sets?find={taken['id']}")
+        lane, dialog = page.locator(".lane", has_text="http"), page.get_by_role("dialog")
+
+        lane.get_by_role("button", name="Mark as delivered").click()
+        expect(dialog).to_contain_text("2 rows will be taken for delivered")
+        dialog.get_by_role("button", name="Leave it").click()
+        expect(dialog).to_have_count(0)
+        assert g.receipt(taken["id"])["pushers"]["http"]["dead"] == 2
+        lane.get_by_role("button", name="Mark as delivered").click()
+        dialog.get_by_label("Why").fill("brought there on paper")
+        dialog.get_by_role("button", name="Mark 2 rows").click()
+        expect(lane).to_contain_text("6 delivered, 2 marked as delivered")
+        expect(lane).to_contain_text("2 rows marked as delivered by anybody (brought there on paper)")
+        assert g.receipt(taken["id"])["pushers"]["http"]["by_hand"] == 2
+
+        lane.get_by_role("button", name="Give up").click()
+        expect(page.locator("#said")).to_contain_text("no row that this would change")
+        g.hook.answer = 200
+        lane.get_by_role("button", name="Deliver again").click()
+        expect(dialog).to_contain_text("8 rows will go to http again")
+        dialog.get_by_role("button", name="Send 8 rows").click()
+        wait_until(lambda: g.receipt(taken["id"])["pushers"]["http"]["delivered"] == 8
+                   and "by_hand" not in g.receipt(taken["id"])["pushers"]["http"])
 
 
 def test_dead_letters(watch, shot):

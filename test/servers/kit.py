@@ -197,6 +197,15 @@ class Server:
     def first(self):
         pass
 
+    # For standing.py.
+
+    def stand(self):
+        """It is to stay up between commands: what is other then."""
+
+    def different_rows(self):
+        """How many rows it has that are not the same row."""
+        raise NotImplementedError
+
     # Installing.
 
     @classmethod

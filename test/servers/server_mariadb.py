@@ -48,6 +48,9 @@ class MariaDB(kit.Server):
                  + (" REQUIRE SSL" if self.tls else ""), database=None)
         self.sql("GRANT ALL ON hgtest.* TO hgtest@'127.0.0.1'", database=None)
 
+    def different_rows(self):
+        return self.sql("SELECT count(DISTINCT _id) FROM `rows`")[0][0]
+
     def sql(self, text, *values, database="hgtest"):
         """Runs it; the rows, where it gives any."""
         connection = self.connect(database)

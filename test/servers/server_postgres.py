@@ -50,6 +50,9 @@ class Postgres(kit.Server):
         self.sql("CREATE USER hgtest PASSWORD 'hgtest'", database="postgres")
         self.sql("CREATE DATABASE hgtest OWNER hgtest", database="postgres")
 
+    def different_rows(self):
+        return self.sql("SELECT count(DISTINCT _id) FROM rows")[0][0]
+
     def sql(self, text, *values, database="hgtest"):
         """Runs it; the rows, where it gives any."""
         connection = self.connect(database=database)

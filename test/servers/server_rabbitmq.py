@@ -6,11 +6,12 @@ import kit
 
 
 class RabbitMQ(kit.Server):
-    """User `hgtest` may do everything; messages may have 500,000 bytes. With `tls` it also listens on `tls_port`."""
+    """User `hgtest` may do everything; messages may have `largest` bytes. With `tls` it also listens on `tls_port`."""
 
     name, version, packages = "rabbitmq", "3", True
     user = "rabbitmq"
     start_seconds = 180
+    largest = 500_000  # bytes of a message
 
     def new_ports(self):
         self.port, self.tls_port, self.inner, self.epmd = (kit.free_port() for _ in range(4))
@@ -30,7 +31,7 @@ class RabbitMQ(kit.Server):
     def command(self):
         conf, plugins = self.dir / "conf.conf", self.dir / "plugins"
         lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "default_user = hgtest", "default_pass = hgtest-secret",
-                 "max_message_size = 500000", "log.console.level = warning", "disk_free_limit.absolute = 1MB",
+                 f"max_message_size = {self.largest}", "log.console.level = warning", "disk_free_limit.absolute = 1MB",
                  "vm_memory_high_watermark.absolute = 1GB"]
         if self.tls:
             lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}", f"ssl_options.cacertfile = {self.cert}",
@@ -53,6 +54,18 @@ class RabbitMQ(kit.Server):
 
     def channel(self):
         return Channel(self)
+
+    def stand(self):
+        self.largest = 2000
+
+    def first(self):
+        if self.lasting:
+            with self.channel() as c:
+                c.queue()
+
+    def different_rows(self):
+        with self.channel() as c:
+            return len({properties.message_id for _, properties, _ in c.take(keep=True)})
 
 
 class Channel:
@@ -80,15 +93,17 @@ class Channel:
     def count(self, name="rows"):
         return self.amqp.queue_declare(name, passive=True).method.message_count
 
-    def take(self, name="rows"):
-        """[(delivery, properties, body)] of all that the queue has, which is empty then."""
+    def take(self, name="rows", keep=False):
+        """[(delivery, properties, body)] of all that the queue has, which is empty then, unless they are to be kept: until
+        the connection ends."""
         number = self.count(name)
         found = []
         if number:
-            for message in self.amqp.consume(name, auto_ack=True):
+            for message in self.amqp.consume(name, auto_ack=not keep):
                 found.append(message)
                 if len(found) == number:
                     break
-            self.amqp.cancel()
+            if not keep:
+                self.amqp.cancel()
         return found
 

@@ -1,4 +1,5 @@
-"""A mail server, aiosmtpd from the distribution: it takes mails from `hgtest` alone, over TLS (`way`: starttls or smtps)."""
+"""A mail server, aiosmtpd from the distribution: it takes mails from `hgtest` alone, over TLS (`way`: starttls, smtps,
+none)."""
 import email
 import json
 from pathlib import Path
@@ -17,9 +18,15 @@ class Mail(kit.Server):
         self.folder.mkdir()
         self.give(self.folder)
 
+    def stand(self):
+        self.folder, self.way = self.dir / "mails", "none"
+
+    def different_rows(self):
+        return len({json.loads(line)["id"] for _, _, _, lines in self.mails() for line in lines})
+
     def command(self):
         return ["/usr/bin/python3", Path(__file__).with_name("smtpd.py"), self.port, self.folder, "hgtest", "hgtest-secret",
-                self.cert, self.key, self.way]
+                self.cert or "", self.key or "", self.way]
 
     def answer(self, text):
         path = self.folder / "answer"

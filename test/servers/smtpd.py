@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A mail server on aiosmtpd, which keeps each mail as a file: what server_smtp.py starts.
 
-usage: smtpd.py PORT FOLDER USER PASSWORD CERTIFICATE KEY starttls|smtps
+usage: smtpd.py PORT FOLDER USER PASSWORD CERTIFICATE KEY starttls|smtps|none
 
-What it refuses: recipients whose name before the @ says so, mails with `poison` in them, and everything with the answer in
+None: without TLS. What it refuses: recipients whose name before the @ says so, mails with `poison` in them, and everything with the answer in
 FOLDER/answer, if there is one.
 """
 import asyncio
@@ -46,8 +46,10 @@ class Keeper:
 
 
 async def main(port, folder, user, password, certificate, key, way):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context = None
+    if way != "none":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
 
     def known(_server, _session, _envelope, _mechanism, data):
         good = (data.login, data.password) == (user.encode(), password.encode())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A server that stays up between commands: what plugins/*/check.ini brings up and down, and looks into.
 
-usage: standing.py NAME up | down | count TABLE | end
+usage: standing.py NAME up | down | count | end
 
 It listens on HEADGATE_CHECK_PORT (15432 unless set) and keeps its data in a folder below /tmp that belongs to that port; `end` stops it
 and removes the folder.
@@ -25,7 +25,10 @@ def standing(name):
     shutil.rmtree(server.dir)
     server.dir = Path(f"/tmp/headgate-check-{name}-{PORT}")
     server.log = server.dir / "log"
-    server.port, server.lasting = PORT, True
+    server.lasting = True
+    server.new_ports()
+    server.port = PORT
+    server.stand()
     return server, (server.dir / "made").exists()
 
 
@@ -47,9 +50,16 @@ def up(server, made):
         server.dir.mkdir()
         server.give(server.dir)
         server.prepare()
+    spawn = server.spawn
+
+    def noted():
+        """Before it is waited for: this command may be ended meanwhile."""
+        spawn()
+        pid = server.process.pid
+        (server.dir / "pid").write_text(f"{pid} {kit.stat_of(pid)[2]}")
+
+    server.spawn = noted
     server.start()
-    pid = server.process.pid
-    (server.dir / "pid").write_text(f"{pid} {kit.stat_of(pid)[2]}")
     if not made:
         server.first()
         (server.dir / "made").touch()
@@ -60,10 +70,12 @@ def down(server):
     if pid:
         below = kit.offspring(pid)
         os.kill(pid, signal.SIGINT if server.name == "postgres" else server.stop_signal)
+        kit.wait_until(lambda: not server.left(below[:1]), 60, f"the end of {server.name}")
+        server.signal(below, signal.SIGTERM)  # what it leaves behind
         server.gone(below)
 
 
-def main(name, act, table="rows"):
+def main(name, act):
     server, made = standing(name)
     if act == "up":
         up(server, made)
@@ -72,8 +84,7 @@ def main(name, act, table="rows"):
         if act == "end":
             shutil.rmtree(server.dir, ignore_errors=True)
     else:
-        quote = "`" if name == "mariadb" else '"'
-        print(server.sql(f"SELECT count(DISTINCT _id) FROM {quote}{table}{quote}")[0][0])
+        print(server.different_rows())
 
 
 if __name__ == "__main__":

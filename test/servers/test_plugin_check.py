@@ -1,4 +1,4 @@
-"""`headgate plugin check` on the pushers to databases, each with its check.ini and its real far end."""
+"""`headgate plugin check` on pushers, each with its check.ini and its real far end: every item is exercised."""
 import os
 import shutil
 import subprocess
@@ -18,12 +18,16 @@ def check(name, ini, *more, env=None):
     assert ", 0 failed, 0 not exercised" in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize("name,server", [("postgres", "postgres"), ("mysql", "mariadb")])
+@pytest.mark.parametrize("name,server", [("postgres", "postgres"), ("mysql", "mariadb"), ("amqp", "rabbitmq"), ("smtp", "smtp"),
+                                         ("riffyn", "riffyn")])
 def test_with_a_server(name, server):
     port = str(kit.free_port())
     env = {"HEADGATE_CHECK_PORT": port, "PATH": os.environ["PATH"]}
+    far = f"http://127.0.0.1:{port}"
+    more = [f"PORT={port}"] if name != "riffyn" else [f"CONTROL_TOWER_URL={far}/tower", f"OAUTH_URL={far}/token",
+                                                      f"URL={far}/runs/{{experimentId}}/{{activityId}}/{{runId}}"]
     try:
-        check(name, ROOT / "plugins" / name / "check.ini", "--set", f"PORT={port}", env=env)
+        check(name, ROOT / "plugins" / name / "check.ini", *(word for one in more for word in ("--set", one)), env=env)
     finally:
         subprocess.run([STANDING, server, "end"], env={**os.environ, **env}, check=True)
 

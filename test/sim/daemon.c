@@ -198,9 +198,11 @@ static void order_hand(void *arg, struct pusher *p, const struct hand *hand)
         .timeout_ms = (int32_t)p->settings.timeout_ms,
     };
     memcpy(out.head.epoch, hand->epoch.bytes, sizeof out.head.epoch);
-    if (hand->cut)
+    if (hand->cut) {
         sim_trace("worker %u is handed a batch that was written down ahead, from %" PRIu64 ".%u to %" PRIu64 " at most",
                   hand->worker, hand->from.position, hand->from.row, hand->limit);
+        model_cut(hand);
+    }
     if (sim_bug == BUG_HALF_PLAN && hand->exact && hand->to.row > 0)
         out.head.to.row--;
     if (sim_bug == BUG_FORGETS_HELD)

@@ -27,6 +27,7 @@ struct plan { /* rows that were pushed together and are not durably settled */
 struct model model;
 struct sim_row *model_rows;
 static struct plan plans[PLANS];
+static struct cursor_ahead written[CURSOR_LANES]; /* ahead, on the medium */
 static uint32_t plan_count;
 
 static void plan_drop(uint32_t i)
@@ -262,6 +263,16 @@ void model_pushing(uint32_t worker, const struct push *push)
         check_plans(worker, push);
 }
 
+void model_cut(const struct hand *hand)
+{
+    const struct cursor_ahead *a = &written[hand->lane];
+    bool there = false;
+    for (uint32_t i = 0; i < a->count; i++)
+        there = there || (a->ends[i] == hand->limit && a->rows == hand->max_rows && a->bytes == hand->max_bytes);
+    SIM_CHECK(there && !place_before(hand->from, a->from), "a batch from %" PRIu64 ".%u is not written down ahead",
+              hand->from.position, hand->from.row);
+}
+
 static void settle_row(const struct push_row *r, bool replay)
 {
     struct sim_row *row = model_row(r->n);
@@ -291,8 +302,7 @@ static void settle_row(const struct push_row *r, bool replay)
 static bool all_through(const struct push *push)
 {
     for (uint32_t i = 0; i < push->count; i++)
-        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE &&
-            push->rows[i].verdict != HG_SKIP)
+        if (push->rows[i].verdict != HG_OK && push->rows[i].verdict != HG_DUPLICATE && push->rows[i].verdict != HG_SKIP)
             return false;
     return true;
 }
@@ -366,7 +376,7 @@ static void sweep_drawn(const struct sweep *sweep)
         bool in = sweep->set ? s->position == sweep->from.position
                              : s->position >= sweep->from.position && s->position < sweep->to;
         for (uint32_t k = 0; s->state == SET_ACKED && in && k < s->rows; k++)
-            model_row(s->first + k)->outcomes |= 1 << sweep_outcome(sweep);
+            model_row(s->first + k)->outcomes |= (uint8_t)(1 << sweep_outcome(sweep));
     }
 }
 
@@ -419,10 +429,10 @@ static void adds_check(const struct aside_add *adds, size_t count)
         const struct sim_set *s = set_at(add->place.position);
         if (add->state == ASIDE_DEAD && !add->lost && s != NULL && (add->reason[0] != '\0' || add->from_file == 0))
             check_reason(add, s);
-        bool may =
-            model.damaged || s == NULL ||
-            model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))->replayed || /* that pins nothing */
-            add->state == ASIDE_RETRYING;
+        bool may = model.damaged || s == NULL ||
+                   model_row(s->first + (add->place.row == PLACE_SET ? 0 : add->place.row))
+                       ->replayed || /* that pins nothing */
+                   add->state == ASIDE_RETRYING;
         SIM_CHECK(!add->lost || may, "row %u at %" PRIu64 " is lost while it is set aside", add->place.row,
                   add->place.position);
     }
@@ -438,6 +448,7 @@ static bool plan_durable(const struct plan *plan)
 
 void model_written(const struct checkpoint *cp)
 {
+    memcpy(written, cp->cursor.aheads, sizeof written);
     rows_each(row_written);
     for (uint32_t i = plan_count; i-- > 0;)
         if (plans[i].heard && plan_durable(&plans[i]))
@@ -450,6 +461,8 @@ void model_restarted(struct pusher *p)
 {
     model.p = p;
     model.uncertain = p->counts.uncertain;
+    for (uint32_t i = 0; i < CURSOR_LANES; i++)
+        written[i] = p->lanes[i].ahead;
     model.registered = model.life++ == 0 ? p->registered : model.registered;
     SIM_CHECK(p->registered == model.registered || model.damaged, "it was registered at %" PRIu64 ", now at %" PRIu64,
               model.registered, p->registered);
@@ -474,8 +487,8 @@ void model_check(void)
     for (size_t i = 1; i < p->waiting.count; i++)
         SIM_CHECK(place_before(p->waiting.rows[i - 1].c.place, p->waiting.rows[i].c.place),
                   "waiting rows out of order");
-    SIM_CHECK(model.damaged || model.replayed || model.copied || p->counts.lost == 0, "%" PRIu64 " rows are counted as lost",
-              p->counts.lost);
+    SIM_CHECK(model.damaged || model.replayed || model.copied || p->counts.lost == 0,
+              "%" PRIu64 " rows are counted as lost", p->counts.lost);
 }
 
 /* --- receipts, put together as the API does it --- */

@@ -50,6 +50,7 @@ struct sim_row *model_row(uint64_t n);
 
 /* --- what happens --- */
 void model_restarted(struct pusher *p);
+void model_cut(const struct hand *hand); /* handed out as it was written down ahead */
 void model_pushing(uint32_t worker, const struct push *push);
 void model_heard(uint32_t worker, const struct push *push); /* DONE was taken */
 void model_crashed(const struct push *push);                /* evidence */

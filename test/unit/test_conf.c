@@ -459,7 +459,15 @@ static void test_reloadable(void **state)
                                          "log.format",
                                          "clients.rows_per_second",
                                          "clients.bytes_per_second",
-                                         "audit.max_bytes"};
+                                         "audit.max_bytes",
+                                         "alerts.webhook",
+                                         "alerts.webhook_file",
+                                         "alerts.token_file",
+                                         "alerts.ca",
+                                         "alerts.failing",
+                                         "alerts.dead_letters",
+                                         "alerts.lag",
+                                         "alerts.budget"};
     struct loaded l;
     struct conf_line line;
     size_t count = 0;

@@ -54,6 +54,7 @@ static struct cursor *sample(uint64_t sequence)
     c->lanes[1] = (struct place){9000, 0};
     c->lane_rows[0] = 77;
     c->plans[1] = (struct cursor_plan){{9000, 0}, {9100, 2}, true};
+    c->aheads[1] = (struct cursor_ahead){{9100, 2}, {16384, 20480}, 2, 1000, 1 << 20};
     c->waiting = waits;
     c->waiting_count = 3;
     c->replay_count = 1;
@@ -86,7 +87,7 @@ static void put(uint64_t sequence)
 }
 
 static uint64_t replay_row; /* as it was read back last */
-static bool old_version;    /* it says nothing of rulings */
+static bool old_version;    /* it says nothing of rulings, and of nothing ahead */
 
 /* The sequence that is read back, 0 when none can be; everything in it must be as it was written. */
 static uint64_t get(int expected)
@@ -107,6 +108,12 @@ static uint64_t get(int expected)
             assert_int_equal(c->lane_rows[i], want->lane_rows[i]);
             assert_int_equal(c->plans[i].there, want->plans[i].there);
             assert_int_equal(place_cmp(c->plans[i].to, want->plans[i].to), 0);
+            assert_int_equal(c->aheads[i].count, old_version ? 0 : want->aheads[i].count);
+            for (uint32_t k = 0; k < c->aheads[i].count; k++)
+                assert_int_equal(c->aheads[i].ends[k], want->aheads[i].ends[k]);
+            if (c->aheads[i].count > 0)
+                assert_true(place_cmp(c->aheads[i].from, want->aheads[i].from) == 0 &&
+                            c->aheads[i].rows == want->aheads[i].rows && c->aheads[i].bytes == want->aheads[i].bytes);
         }
         assert_int_equal(c->waiting_count, 3);
         for (int i = 0; i < 3; i++) {
@@ -255,20 +262,37 @@ static void test_newer_version(void **state)
     (void)get(ERR_VERSION);
 }
 
-enum { AT_REPLAY_ROW = 32 + 24 + 2 * 45 + 4 + 3 * 37 + 4 + 28, RULINGS = 8 + 4 + 2 * 17 };
+enum {
+    LANE = 45,
+    AHEAD = 41, /* behind each lane */
+    AT_LANES = 32 + 24,
+    AT_WAITING = AT_LANES + 2 * (LANE + AHEAD),
+    AT_REPLAYS = AT_WAITING + 4 + 3 * 37,
+    AT_REPLAY_ROW = AT_REPLAYS + 4 + 28,
+    RULINGS = 8 + 4 + 2 * 17
+};
 
-/* Version 2 knew no rulings. */
+static void cut_out(unsigned char *slot, uint32_t *length, size_t at, size_t bytes)
+{
+    memmove(slot + at, slot + at + bytes, 32 + *length - at - bytes);
+    *length -= (uint32_t)bytes;
+}
+
+/* Version 2 wrote nothing down ahead, and knew no rulings. */
 static void to_second(unsigned char *slot, uint32_t length)
 {
+    cut_out(slot, &length, AT_LANES + LANE + AHEAD + LANE, AHEAD);
+    cut_out(slot, &length, AT_LANES + LANE, AHEAD);
     rehead(slot, 2, length - RULINGS);
 }
 
-/* Version 1 did not keep how many rows stand before a replay's next one and its end. */
+/* Version 1 nor did it keep how many rows stand before a replay's next one and its end. */
 static void to_first(unsigned char *slot, uint32_t length)
 {
     assert_int_equal(slot[AT_REPLAY_ROW], 44);
-    memmove(slot + AT_REPLAY_ROW, slot + AT_REPLAY_ROW + 16, 32 + length - AT_REPLAY_ROW - 16);
-    rehead(slot, 1, length - 16 - RULINGS);
+    cut_out(slot, &length, AT_REPLAY_ROW, 16);
+    to_second(slot, length);
+    rehead(slot, 1, length - 2 * AHEAD - RULINGS);
 }
 
 static void test_older_version(void **state)
@@ -278,13 +302,13 @@ static void test_older_version(void **state)
     assert_int_equal(get(ERR_OK), 1);
     assert_int_equal(replay_row, 44);
     old_version = true;
-    slot_change(to_second);
-    assert_int_equal(get(ERR_OK), 1);
-    assert_int_equal(replay_row, 44);
-    put(1);
     slot_change(to_first);
     assert_int_equal(get(ERR_OK), 1);
     assert_true(replay_row == 0); /* not known */
+    put(1);
+    slot_change(to_second);
+    assert_int_equal(get(ERR_OK), 1);
+    assert_int_equal(replay_row, 44);
     old_version = false;
 }
 
@@ -309,18 +333,19 @@ static void test_what_cannot_be(void **state)
 {
     enum {
         LANES = 52,
-        WAITING = 146,
-        KIND = 150 + 36,
-        REPLAYS = 261,
+        ENDS = AT_LANES + LANE,
+        WAITING = AT_WAITING,
+        KIND = AT_WAITING + 4 + 36,
+        REPLAYS = AT_REPLAYS,
         STATE = AT_REPLAY_ROW + 16 + 8 + 16 + 24 + 5 + 48,
         RULING_KIND = STATE + 4 + 5 + 8 + 4 + 16
     };
     static const struct {
         size_t at;
         unsigned char to;
-    } changes[] = {{LANES, 0}, {LANES, 65},  {WAITING + 1, 0xff}, {KIND, 0},
-                   {KIND, 4},  {REPLAYS, 9}, {STATE + 1, 0xff},   {STATE, 0xf0},
-                   {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
+    } changes[] = {{LANES, 0},    {LANES, 65},      {ENDS, 3},        {WAITING + 1, 0xff},
+                   {KIND, 0},     {KIND, 4},        {REPLAYS, 9},     {STATE + 1, 0xff},
+                   {STATE, 0xf0}, {RULING_KIND, 0}, {RULING_KIND, 3}, {STATE + 4 + 5 + 8 + 1, 2}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         put(1);

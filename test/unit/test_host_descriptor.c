@@ -104,7 +104,7 @@ static void versions_and_sizes(void **state)
     REFUSED(w->plugin.kind = HG_PROCESSOR, "processor: expected a table, found none");
     REFUSED(w->plugin.kind = 9, "or 3 (a processor), found 9");
     REFUSED(w->plugin.option_size -= 8, "option_size: expected at least ");
-    REFUSED(w->plugin.option_size += 1, "option_size: ");
+    REFUSED(w->plugin.option_size += 1, "option_size: expected a multiple of 8, found ");
     REFUSED(w->plugin.config_size = 1 << 21, "config_size: expected at most ");
     REFUSED(w->plugin.option_count = 100000, "option_count: expected at most 256, found 100000");
     REFUSED(w->plugin.options = NULL, "options: expected a table of 4, found none");
@@ -181,8 +181,10 @@ static void options(void **state)
     REFUSED(w->options[1].name = "number", "options[1].name: expected [A-Z][A-Z0-9_]*");
     REFUSED(w->options[1].name = NULL, "options[1].name: ");
     REFUSED(w->options[1].name = "PATH", "option PATH: expected once, found twice");
-    REFUSED(w->options[1].name = "BATCH_ROWS", "option BATCH_ROWS: every pusher has one of this name");
-    REFUSED(w->options[1].name = "USE", "option USE: ");
+    REFUSED(w->options[1].name = "BATCH_ROWS",
+            "options[1].name: expected none that headgate gives every pusher, found \"BATCH_ROWS\"");
+    REFUSED(w->options[1].name = "USE",
+            "options[1].name: expected none that headgate gives every pusher, found \"USE\"");
     REFUSED(w->options[1].type = 0, "option NUMBER: type: expected 1 to 11, found 0");
     REFUSED(w->options[1].offset = 1000, "option NUMBER: offset: expected 8 bytes inside config_size");
     REFUSED(w->options[1].offset = SIZE_MAX - 3, "option NUMBER: offset: ");
@@ -193,9 +195,12 @@ static void options(void **state)
     REFUSED(w->options[1].flags = 128, "option NUMBER: flags: expected only bits of 0x1f, found 0x80");
     REFUSED(w->options[1].text = NULL, "option NUMBER: text: expected a text, found none");
     REFUSED(w->options[2].limits = NULL, "option CHOICE: limits: expected the choices");
-    REFUSED(w->options[1].fallback = "11", "NUMBER");
-    REFUSED(w->options[1].limits = "some..many", "NUMBER");
-    REFUSED(w->options[2].fallback = "c", "CHOICE");
+    REFUSED(w->options[1].fallback = "11",
+            "option NUMBER: fallback: expected a value that its type and limits allow, found ");
+    REFUSED(w->options[1].limits = "some..many",
+            "option NUMBER: limits: expected min..max in the writing of its type, found \"some..many\"");
+    REFUSED(w->options[2].fallback = "c",
+            "option CHOICE: fallback: expected a value that its type and limits allow, found ");
 }
 
 static void described_again(void **state)

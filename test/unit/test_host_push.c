@@ -196,6 +196,66 @@ static void a_plan_is_repeated_exactly(void **state)
     maker_close(&t.m);
 }
 
+/* Known by its limits alone: all that fits in, or nothing while a uuid of it is held; what stands behind it may be. */
+static void a_batch_that_was_written_down_is_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct three t;
+    struct hosted h;
+    struct wire_taken taken;
+    three_open(&t);
+    hosted_init(&h, "chaos");
+    hosted_ready(&h);
+    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    const uint64_t held[] = {hash_bytes(slice_of("bbb"))};
+    struct wire_hand hand = hosted_range(&t.m, 1);
+    hand.flags = HAND_CUT;
+    hand.held = 1;
+    hand.max_rows = 12;
+    hosted_push(&h, &hand, held, &taken);
+    assert_true(taken.rows == 0 && h.m.done.listed == 0 && h.m.done.result == HG_ALL_OK);
+    expect_place(taken.end, hand.from.position, hand.from.row);
+    expect_rows(&h, 0, 0);
+    hand.max_rows = 10;
+    hosted_push(&h, &hand, held, &taken);
+    assert_true(taken.rows == 10 && taken.end_row == 10);
+    assert_true(taken.end.position > t.at[0] && taken.end.position <= t.at[1] && taken.end.row == 0);
+    expect_rows(&h, 0, 10);
+    hosted_stop(&h);
+    hosted_fini(&h);
+    maker_close(&t.m);
+}
+
+static void a_range_ends_where_it_ends_at_the_latest(void **state)
+{
+    (void)state;
+    struct three t;
+    struct hosted h;
+    struct wire_taken taken;
+    three_open(&t);
+    hosted_init(&h, "chaos");
+    hosted_ready(&h);
+    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    struct wire_hand hand = hosted_range(&t.m, 1);
+    hand.to = (struct wire_place){.position = t.at[1], .row = 2};
+    hand.max_rows = 8;
+    hosted_push(&h, &hand, NULL, &taken);
+    expect_place(taken.end, t.at[0], 8);
+    hand.from = taken.end;
+    hosted_push(&h, &hand, NULL, &taken);
+    assert_int_equal(taken.rows, 4);
+    expect_place(taken.end, t.at[1], 2);
+    hand.from = taken.end;
+    hand.to = (struct wire_place){.position = t.at[2]};
+    hosted_push(&h, &hand, NULL, &taken);
+    assert_int_equal(taken.rows, 3);
+    expect_place(taken.end, t.at[2], 0);
+    expect_rows(&h, 0, 15);
+    hosted_stop(&h);
+    hosted_fini(&h);
+    maker_close(&t.m);
+}
+
 static void shards_are_a_partition(void **state)
 {
     (void)state;
@@ -454,6 +514,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bytes_per_push_are_limited),
     cmocka_unit_test(whole_sets_are_not_split),
     cmocka_unit_test(a_plan_is_repeated_exactly),
+    cmocka_unit_test(a_batch_that_was_written_down_is_whole_or_not_at_all),
+    cmocka_unit_test(a_range_ends_where_it_ends_at_the_latest),
     cmocka_unit_test(shards_are_a_partition),
     cmocka_unit_test(held_rows_are_left_out_and_told),
     cmocka_unit_test(spread_by_position),

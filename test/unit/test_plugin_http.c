@@ -1,5 +1,6 @@
 /* The http pusher against a real server: what a request looks like, what each answer means for the rows, and that
  * nothing but a row's own fault is ever held against it. */
+#include "pushed.h"
 #include "scratch.h"
 #include "testkit.h"
 #include "webserver.h"
@@ -70,8 +71,7 @@ static int box_drop(void **state)
 
 static void start(struct box *b)
 {
-    if (testkit_start(b->kit) != HG_OPEN_OK)
-        fail_msg("start: %s", testkit_fault(b->kit));
+    pushed_start(b->kit);
 }
 
 static void rows(struct box *b, size_t count)
@@ -88,18 +88,9 @@ static void rows(struct box *b, size_t count)
  * none. */
 static void push_gives(struct box *b, int result, const char *verdicts)
 {
-    static const char letters[] = "-odsrx";
-    size_t count = strlen(verdicts);
     web_count(b->web); /* what was set until here is seen there */
-    int rc = testkit_push(b->kit, 0, count);
+    pushed_gives(b->kit, 0, result, verdicts);
     web_count(b->web);
-    char got[256];
-    for (size_t n = 0; n < count; n++)
-        got[n] = letters[testkit_verdict(b->kit, n)];
-    got[count] = '\0';
-    if (strcmp(got, verdicts) != 0 || rc != result)
-        fail_msg("result %d, verdicts %s instead of %s (%s)", rc, got, verdicts, testkit_push_reason(b->kit));
-    assert_int_equal(testkit_forgotten(b->kit), 0);
 }
 
 static void reply_set(struct box *b, int status, const char *fields, const char *body)

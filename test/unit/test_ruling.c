@@ -24,11 +24,8 @@ static uint64_t at(uint32_t n)
 
 static struct chosen_set set_of(uint32_t n)
 {
-    return (struct chosen_set){.position = at(n),
-                               .uuid_hash = at(n),
-                               .bytes = 64,
-                               .epoch = bed.segments[0].epoch,
-                               .rows = bed.set_rows};
+    return (struct chosen_set){
+        .position = at(n), .uuid_hash = at(n), .bytes = 64, .epoch = bed.segments[0].epoch, .rows = bed.set_rows};
 }
 
 static void rule(uint32_t n, enum ruling_kind kind)
@@ -395,16 +392,11 @@ static void test_sent_again_and_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ahead_of_the_lane),
-        TEST(test_what_waits_and_what_is_dead),
-        TEST(test_with_a_worker),
-        TEST(test_a_range_that_comes_back),
-        TEST(test_a_set_that_goes_as_one),
-        TEST(test_sent_again_after_all),
-        TEST(test_a_ruling_is_taken_back),
-        TEST(test_only_so_many),
-        TEST(test_killed_at_every_write),
-        TEST(test_sent_again_and_killed),
+        TEST(test_ahead_of_the_lane),      TEST(test_what_waits_and_what_is_dead),
+        TEST(test_with_a_worker),          TEST(test_a_range_that_comes_back),
+        TEST(test_a_set_that_goes_as_one), TEST(test_sent_again_after_all),
+        TEST(test_a_ruling_is_taken_back), TEST(test_only_so_many),
+        TEST(test_killed_at_every_write),  TEST(test_sent_again_and_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -307,11 +307,16 @@ static void test_described_faults(void **state)
         {{"X", NULL, NULL, "T", NULL, HG_URL + 1, 0}, "X has the unknown type 12"},
         {{"X", NULL, NULL, NULL, NULL, HG_STRING, 0}, "X has no text"},
         {{"X", NULL, NULL, "T", NULL, HG_CHOICE, 0}, "X has nothing to choose from"},
-        {{"X", NULL, "1-5", "T", NULL, HG_INTEGER, 0}, "X has limits that cannot be read"},
-        {{"X", NULL, "1..5s", "T", NULL, HG_SIZE, 0}, "X has limits that cannot be read"},
-        {{"X", "11", "1..10", "T", NULL, HG_INTEGER, 0}, "the default of the plugin's option X is not valid: \"11\""},
-        {{"X", "30", NULL, "T", NULL, HG_DURATION, 0}, "the default of the plugin's option X is not valid"},
-        {{"X", "c", "a|b", "T", NULL, HG_CHOICE, 0}, "the default of the plugin's option X is not valid"},
+        {{"X", NULL, "1-5", "T", NULL, HG_INTEGER, 0},
+         "option X: limits: expected min..max in the writing of its type, found \"1-5\""},
+        {{"X", NULL, "1..5s", "T", NULL, HG_SIZE, 0},
+         "option X: limits: expected min..max in the writing of its type, found \"1..5s\""},
+        {{"X", "11", "1..10", "T", NULL, HG_INTEGER, 0},
+         "option X: fallback: expected a value that its type and limits allow, found \"11\""},
+        {{"X", "30", NULL, "T", NULL, HG_DURATION, 0},
+         "option X: fallback: expected a value that its type and limits allow"},
+        {{"X", "c", "a|b", "T", NULL, HG_CHOICE, 0},
+         "option X: fallback: expected a value that its type and limits allow"},
     };
     struct described_option two[] = {{"FIRST", NULL, NULL, "T", NULL, HG_STRING, 0}, {0}};
     struct described d = described;

@@ -45,9 +45,9 @@ const can = (role) => me.roles.includes(role);
 const exactly = (key, value, context) =>
   typeof value === "number" && JSON.rawJSON && context?.source !== undefined && String(value) !== context.source ? JSON.rawJSON(context.source) : value;
 
-// reviver: as JSON.parse has it.
-async function ask(method, path, body, reviver) {
-  const headers = {};
+// reviver: as JSON.parse has it. age: how many seconds old the answer may be.
+async function ask(method, path, body, reviver, age) {
+  const headers = age ? { "Cache-Control": `max-age=${age}` } : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (me.csrf && method !== "GET") headers["X-CSRF-Token"] = me.csrf;
   if (me.why && method !== "GET") path += `${path.includes("?") ? "&" : "?"}why=${encodeURIComponent(me.why)}`;
@@ -60,6 +60,9 @@ async function ask(method, path, body, reviver) {
   fault.status = answer.status;
   throw fault;
 }
+
+// What is asked again and again: one answer a second is made for all open pages.
+const glance = (path) => ask("GET", path, undefined, undefined, 1);
 
 function query(path, parameters) {
   const pairs = Object.entries(parameters).filter(([, value]) => value);

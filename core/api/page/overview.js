@@ -27,6 +27,15 @@ function sentence(all) {
     el("div", null, el("h1", null, text), count ? el("ul", null, [...bad, ...warn].map((line) => el("li", null, line))) : null));
 }
 
+// What the webhook is for; the sentence above says how things are.
+function alerted(found) {
+  if (!found.alerts.length && !found.error) return null;
+  const how = (a) => (!found.webhook ? "" : a.told ? ", told" : ", not told yet");
+  return el("section", { class: "card" }, el("h2", null, "Alerts"),
+    el("ul", null, found.alerts.map((a) => el("li", null, `${a.text} (`, ago(a.since), `${how(a)})`))),
+    found.error ? el("p", { class: "error" }, `${found.error}.`) : null);
+}
+
 const figure = (label, value, unit, more) =>
   el("div", { class: "card" }, el("div", { class: "label" }, label), el("div", { class: "figure" }, value, " ", el("small", null, unit)), more);
 
@@ -77,7 +86,7 @@ function graphs(found) {
 let span = "hour";
 function overview(main) {
   const live = el("div"), picture = el("div"), choice = el("div", { class: "switch", role: "group", "aria-label": "Time span" });
-  const redraw = async () => show(picture, graphs(await ask("GET", `/v1/history?span=${span}`)));
+  const redraw = async () => show(picture, graphs(await glance(`/v1/history?span=${span}`)));
   for (const [word, text] of [["minute", "last minute"], ["hour", "last hour"], ["day", "last day"]])
     choice.append(el("button", { type: "button", "aria-pressed": String(word === span), onclick: (e) => {
       span = word;
@@ -86,10 +95,10 @@ function overview(main) {
     } }, text));
   show(main, live, el("div", { class: "row apart" }, el("h2", null, "How it went"), choice), el("p"), picture);
   often(2000, async () => {
-    const all = await ask("GET", "/v1/pushers");
+    const [all, told] = await Promise.all([glance("/v1/pushers"), ask("GET", "/v1/alerts")]);
     const active = all.pushers.filter((p) => p.state !== "refused" && p.state !== "unconfigured"), others = [...all.pushers, ...all.pullers].filter((p) => p.state === "unconfigured");
     const pullers = all.pullers.filter((p) => p.state !== "unconfigured");
-    refresh(live, sentence(all), figures(all), el("h2", null, "Pushers"),
+    refresh(live, sentence(all), alerted(told), figures(all), el("h2", null, "Pushers"),
       active.length ? el("div", { class: "grid wide" }, active.map(pusherCard)) : el("p", null, "There is no pusher that runs."),
       pullers.length ? [el("h2", null, "Pullers"), el("div", { class: "grid wide" }, pullers.map(pullerCard))] : null,
       others.length ? el("p", { class: "quiet" }, "Not configured: ", others.map((p, i) => [i ? ", " : "", el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name)]), ".") : null);

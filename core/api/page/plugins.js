@@ -90,6 +90,8 @@ async function allPlugins(main) {
   show(main, el("h1", null, "Plugins"),
     el("section", { class: "card" }, el("h2", null, "Pushers and pullers"), table("Pushers and pullers", ["Name", "Plugin", "State", ["Process", "number"], ["Memory", "number"], ["Restarts", "number"]],
       running.map((p) => [el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name), `${p.plugin} ${p.version}`, badge(p.state, stateOf(p)[0]), p.pid || "–", p.memory ? bytes(p.memory) : "–", number(p.restarts)]))),
+    plugins.processors.length ? el("section", { class: "card" }, el("h2", null, "Processors"), table("Processors", ["Name", "Plugin", "Options set"],
+      plugins.processors.map((p) => [p.name, p.plugin, p.options.length ? p.options.map((o) => el("div", null, el("code", null, o.name), ` ${o.value} `, el("span", { class: "quiet" }, o.origin))) : "none"]))) : null,
     el("section", { class: "card" }, el("h2", null, "Refused files"), refused.length
       ? table("Refused files", ["File", "Why"], refused.map((f) => [el("code", null, f.file), el("span", { class: "error" }, f.refused)]))
       : el("p", { class: "quiet" }, "None. Every file in the plugin folders can be used.")),

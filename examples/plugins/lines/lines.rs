@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::raw::{c_char, c_int, c_void};
+use std::os::unix::fs::FileExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ struct Worker {
 
 impl Worker {
     fn file(&self) -> io::Result<std::fs::File> {
-        OpenOptions::new().append(true).create(true).open(&self.path)
+        OpenOptions::new().read(true).append(true).create(true).open(&self.path)
     }
 
     fn refused(&self, row: *const hg::Row) -> bool {
@@ -44,8 +45,23 @@ impl Worker {
         out.push(b'\n');
     }
 
+    /// A push that was killed may have left half a line at the end. It goes: all of that push comes again.
+    fn cut_half_line(file: &std::fs::File) -> io::Result<()> {
+        let end = file.metadata()?.len();
+        let (mut whole, mut c) = (end, [0]);
+        while whole > 0 {
+            file.read_exact_at(&mut c, whole - 1)?;
+            if c[0] == b'\n' {
+                break;
+            }
+            whole -= 1;
+        }
+        if whole < end { file.set_len(whole) } else { Ok(()) }
+    }
+
     fn push(&self, rows: *mut hg::Rows) -> io::Result<()> {
         let mut file = self.file()?;
+        Self::cut_half_line(&file)?;
         let mut text = Vec::new();
         for n in 0..unsafe { (self.api.row_count)(rows) } {
             let row = unsafe { (self.api.row)(rows, n) };
