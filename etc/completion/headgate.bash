@@ -51,9 +51,9 @@ _headgate_options() {
 # What may stand behind the words so far: verbs, or second words of verbs.
 _headgate_words() {
     case $1 in
-    '') echo help --help --version run check config plugin status tap send receipt dead export replay expedite mark purge \
+    '') echo help --help --version run check config plugin status tap send receipt rowsets dead export replay expedite mark purge \
         pause resume reload drain probe refusals doctor audit journal key ;;
-    help) echo run check config plugin status tap send receipt dead export replay expedite mark purge pause resume reload \
+    help) echo run check config plugin status tap send receipt rowsets dead export replay expedite mark purge pause resume reload \
         drain probe refusals doctor audit journal key ;;
     plugin) echo list describe new check run forget ;;
     dead) echo list show retry drop export ;;
