@@ -2,6 +2,7 @@
  * it was, the lot is sent again in halves, until the guilty one stands alone.
  *
  * Order: rows are sent from the front, and nothing is sent behind one that the far end could not take now. */
+#include "common/curlhandle.h"
 #include "common/http_client.h"
 #include "common/http_status.h"
 #include "common/rowline.h"
@@ -32,7 +33,7 @@ static const size_t body_max = (size_t)256 << 20;
 static int batch_start(struct hg_host *host, const struct hg_api *api, const void *config)
 {
     (void)config;
-    if (http_global_start() == 0)
+    if (curlhandle_global_start() == 0)
         return HG_OPEN_OK;
     api->fail(host, "no memory for HTTP");
     return HG_OPEN_NOT_NOW;
@@ -161,7 +162,7 @@ static const struct hg_option options[] = {
 static const struct hg_pusher pusher = {
     .size = sizeof pusher,
     .start = batch_start,
-    .stop = http_global_stop,
+    .stop = curlhandle_global_stop,
     .open = batch_open,
     .close = batch_close,
     .push = batch_push,
