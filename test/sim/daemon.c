@@ -699,6 +699,7 @@ void daemon_close(void)
     host_end();
     proc.stage = PROCESS_NONE;
     writing = NULL; /* the pusher's */
+    model_ended();
     pusher_free(&pusher);
 }
 

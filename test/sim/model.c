@@ -225,8 +225,9 @@ static void check_plans(uint32_t worker, const struct push *push)
     CHECK(plan->rows != NULL);
     for (uint32_t i = 0; i < push->count; i++)
         plan->rows[i] = push->rows[i].n;
-    for (uint32_t i = 0; i < push->count; i++) /* what is let go while it is out */
-        plan->splits |= push->rows[i].position < model.gave_dead || push->rows[i].position < model.gave_skip;
+    for (uint32_t i = 0; i < push->count; i++) /* what is let go, or ruled on, while it is out */
+        plan->splits |= push->rows[i].position < model.gave_dead || push->rows[i].position < model.gave_skip ||
+                        model_row(push->rows[i].n)->dropped;
 }
 
 static void plans_split(uint64_t token)
@@ -455,6 +456,11 @@ void model_written(const struct checkpoint *cp)
             plan_drop(i);
     adds_check(cp->adds, cp->add_count);
     adds_check(cp->swept, cp->swept_count);
+}
+
+void model_ended(void)
+{
+    plans_uncertain();
 }
 
 void model_restarted(struct pusher *p)

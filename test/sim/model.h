@@ -50,6 +50,8 @@ struct sim_row *model_row(uint64_t n);
 
 /* --- what happens --- */
 void model_restarted(struct pusher *p);
+/* A life is over; what its pusher counted is seen before it goes. */
+void model_ended(void);
 void model_cut(const struct hand *hand); /* handed out as it was written down ahead */
 void model_pushing(uint32_t worker, const struct push *push);
 void model_heard(uint32_t worker, const struct push *push); /* DONE was taken */
