@@ -120,7 +120,7 @@ static enum item_result next_line(struct items *s, struct item *out, size_t *tak
 static enum item_result next_row_line(struct items *s, struct item *out)
 {
     for (;;) {
-        size_t taken;
+        size_t taken = 0;
         enum item_result result = next_line(s, out, &taken);
         if (result != ITEM_ROW)
             return result;

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from certs import Authority
-from gateway import Gateway, ask, command, row, wait_until
+from gateway import Gateway, ask, command, row, wait_until, whole_lines
 from test_access import KEYS, bearer, key
 
 LONG = 52
@@ -70,8 +70,11 @@ def test_what_is_done_is_noted_under_the_key_and_never_the_key_itself(g):
     b = Browser(g, token)
     assert b("POST", "/v1/pushers/file/retry?why=tried").status == 200
     assert b("DELETE", "/v1/session").status == 200
+
+    def noted_by_ann():
+        return [e for e in map(json.loads, whole_lines(g.data / "audit.log")) if e.get("who") == f"key {number} ann"]
+    noted = wait_until(lambda: (n := noted_by_ann()) and n[-1]["action"] == "session.end" and n)
     text = (g.data / "audit.log").read_text()
-    noted = [e for e in map(json.loads, text.splitlines()) if e.get("who") == f"key {number} ann"]
     assert [e["action"] for e in noted] == ["session.begin"] * (len(noted) - 2) + ["pusher.hurry", "session.end"]
     secrets = [*g.tokens.values(), token, b.cookie, b.csrf]
     assert not any(s in text or s in "\n".join(g.lines) for s in secrets)
