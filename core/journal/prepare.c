@@ -78,12 +78,16 @@ struct source {
     uint64_t base;       /* of the segment to be made */
 };
 
-static bool disk_has_room(const struct journal *j)
+/* Bytes, asked without the lock. UINT64_MAX: not known; the write itself will tell. */
+static uint64_t disk_free(const struct journal *j)
 {
     struct statvfs v;
-    if (sys->statvfs(j->options.dir, &v) != 0)
-        return true; /* the write itself will tell */
-    uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    return sys->statvfs(j->options.dir, &v) == 0 ? (uint64_t)v.f_bavail * v.f_frsize : UINT64_MAX;
+}
+
+/* Under the lock: a reload may change how much must stay free. */
+static bool disk_has_room(const struct journal *j, uint64_t free_bytes)
+{
     return free_bytes >= j->options.segment_bytes && free_bytes - j->options.segment_bytes >= j->options.min_free;
 }
 
@@ -103,10 +107,10 @@ static void full_tell(struct journal *j)
 
 /* Under the lock. A file that is there already comes first. ERR_AGAIN: one of no use was discarded for its room;
  * ERR_FULL: there is none, and health says so if someone waits. */
-static int source_choose(struct journal *j, bool disk_room, struct source *out)
+static int source_choose(struct journal *j, uint64_t free_bytes, struct source *out)
 {
     int64_t now = clock_wall_us();
-    bool room = disk_room && budget_has_room(j);
+    bool room = disk_has_room(j, free_bytes) && budget_has_room(j);
     struct segment *old = j->spares != NULL ? NULL : retain_candidate(j, now, !room);
     if (old == NULL && j->spares == NULL && !room) {
         full_tell(j);
@@ -161,9 +165,9 @@ static int source_make(const struct journal *j, const struct source *from, int *
 
 static int source_take(struct journal *j, struct source *from)
 {
-    bool disk_room = disk_has_room(j);
+    uint64_t free_bytes = disk_free(j);
     journal_lock(j);
-    int before = j->intake, code = source_choose(j, disk_room, from);
+    int before = j->intake, code = source_choose(j, free_bytes, from);
     bool news = j->intake != before;
     if (news)
         commit_call(j);
