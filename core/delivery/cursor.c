@@ -250,8 +250,10 @@ damaged:
     return ERR_DAMAGED;
 }
 
-/* Head of a slot: magic, version, sequence, payload length, CRC of the payload, CRC of the head. */
-static bool slot_head_read(const unsigned char *slot, uint64_t *sequence, uint32_t *length, uint32_t *version)
+/* Head of a slot: magic, version, sequence, payload length, CRC of the payload, CRC of the head. A sequence that this
+ * slot is never written with is no cursor of ours, and the next one would be written over it. */
+static bool slot_head_read(const unsigned char *slot, size_t number, uint64_t *sequence, uint32_t *length,
+                           uint32_t *version)
 {
     struct bytes b = {.ptr = (unsigned char *)(uintptr_t)slot, .len = SLOT_HEAD};
     uint64_t magic = get(&b, 4);
@@ -261,8 +263,8 @@ static bool slot_head_read(const unsigned char *slot, uint64_t *sequence, uint32
     uint32_t payload_crc = (uint32_t)get(&b, 4);
     (void)get(&b, 4);
     uint32_t head_crc = (uint32_t)get(&b, 4);
-    return magic == SLOT_MAGIC && head_crc == crc32c(0, slot, SLOT_HEAD - 4) && *length <= CURSOR_SLOT - SLOT_HEAD &&
-           payload_crc == crc32c(0, slot + SLOT_HEAD, *length);
+    return magic == SLOT_MAGIC && *sequence % 2 == number && head_crc == crc32c(0, slot, SLOT_HEAD - 4) &&
+           *length <= CURSOR_SLOT - SLOT_HEAD && payload_crc == crc32c(0, slot + SLOT_HEAD, *length);
 }
 
 static void slot_head_write(unsigned char *slot, uint64_t sequence, uint32_t length)
@@ -336,12 +338,12 @@ int cursor_read(const char *dir, struct cursor *out, struct err *e)
     for (int i = 0; code == ERR_OK && i < 2; i++) {
         uint64_t sequence;
         uint32_t length, version;
-        if (!slot_head_read(slots + (size_t)i * CURSOR_SLOT, &sequence, &length, &version))
+        if (!slot_head_read(slots + (size_t)i * CURSOR_SLOT, (size_t)i, &sequence, &length, &version))
             continue;
         if (version > SLOT_VERSION)
             code = err_set(e, ERR_VERSION, "%s was written by a newer headgate (version %u, this one reads up to %d)",
                            path, version, SLOT_VERSION);
-        if (best < 0 || sequence > best_sequence) {
+        if (best < 0 || (int64_t)(sequence - best_sequence) > 0) { /* also where the numbers begin anew */
             best = i;
             best_sequence = sequence;
             best_length = length;

@@ -110,7 +110,10 @@ def fuzz(program):
     print(f"{'ok  ' if good else 'FAIL'} {name}: {count} inputs in {seconds} s", flush=True)
     if not good:
         print("\n".join(text.splitlines()[-60:]), flush=True)
-        fail(source(program), "it hung" if status is None else f"status {status} after {count} inputs")
+        what = ["it hung" if status is None else f"status {status} after {count} inputs"]
+        what += [line[0][-90:] for line in re.finditer(r"^.*(internal fault|runtime error|SUMMARY).*$", text, re.M)][:1]
+        what += re.findall(r"^Base64: \S{1,80}$", text, re.M)[:1]  # what brings it back, where that is short
+        fail(source(program), ", ".join(what))
     return (1, 0) if good else (0, 1)
 
 

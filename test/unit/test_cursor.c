@@ -168,6 +168,34 @@ static void test_round_trip(void **state)
     }
 }
 
+/* A cursor that its place never has would be written over or outshine what comes after it; and none is so high that
+ * the next one is not newer. */
+static void test_number_of_another_place(void **state)
+{
+    (void)state;
+    put(UINT64_MAX);
+    assert_int_equal(get(ERR_OK), UINT64_MAX);
+    put(0);
+    assert_int_equal(get(ERR_OK), 0);
+    put(1);
+    assert_int_equal(get(ERR_OK), 1);
+
+    static unsigned char slot[CURSOR_SLOT];
+    (void)unlink(path);
+    put(8);
+    put(9);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, slot, sizeof slot, CURSOR_SLOT), CURSOR_SLOT);
+    assert_int_equal(pwrite(fd, slot, sizeof slot, 0), CURSOR_SLOT);
+    close(fd);
+    assert_int_equal(get(ERR_OK), 9);
+    put(10); /* where the stray one was, never over the only good one */
+    assert_int_equal(get(ERR_OK), 10);
+    flip(100, 0x40);
+    assert_int_equal(get(ERR_OK), 9);
+}
+
 /* Every byte of the newer slot: the older one is taken, or the newer where the byte means nothing. */
 static void test_every_byte_of_one(void **state)
 {
@@ -446,6 +474,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_number_of_another_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_byte_of_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
