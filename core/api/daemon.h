@@ -48,6 +48,10 @@ int daemon_find_host(char *out, size_t size, struct err *e) MUST_CHECK;
 
 const char *daemon_data_dir(const struct daemon *d); /* as at the start */
 
+/* Why the last line of the audit log is not on disk; NULL: it is. And how often that was so. */
+const char *daemon_audit_fault(const struct daemon *d);
+uint64_t daemon_audit_faults(const struct daemon *d);
+
 /* Why this folder's file system is no good place for a journal; NULL: it is one, or is not known. */
 const char *data_file_system(const char *dir);
 

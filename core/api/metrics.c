@@ -468,6 +468,8 @@ static void say_requests(struct text *t, struct api *api)
     sample(t, M_taps, "", taps_count(api->taps));
     family(t, M_tap_events_lost);
     sample(t, M_tap_events_lost, "", (double)taps_lost(api->taps));
+    family(t, M_audit_faults);
+    sample(t, M_audit_faults, "", (double)daemon_audit_faults(api->daemon));
     family(t, M_sessions);
     sample(t, M_sessions, "", sessions_count(api->sessions, clock_ms()));
 }

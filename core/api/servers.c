@@ -117,7 +117,8 @@ int daemon_open_servers(struct daemon *d)
     struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
                                                                      .request = on_operation,
                                                                      .gone = on_operation_gone,
-                                                                     .answered = daemon_note_answer,
+                                                                     .answering = daemon_note_answer,
+                                                                     .answered = daemon_note_refused,
                                                                      .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
