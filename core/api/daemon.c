@@ -29,6 +29,11 @@ double daemon_uptime(const struct daemon *d)
     return (double)(clock_ms() - d->began_ms) / 1e3;
 }
 
+const struct budget *daemon_budget(const struct daemon *d)
+{
+    return &d->budget;
+}
+
 uint32_t daemon_connections(const struct daemon *d)
 {
     return http_server_connections(d->rows) + http_server_connections(d->operation) + loops_connections(d->loops);

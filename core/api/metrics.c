@@ -464,6 +464,11 @@ static void say_requests(struct text *t, struct api *api)
     }
     family(t, M_connections);
     sample(t, M_connections, "", daemon_connections(api->daemon));
+    const struct budget *budget = daemon_budget(api->daemon);
+    family(t, M_intake_memory_bytes);
+    sample(t, M_intake_memory_bytes, "", (double)atomic_load(&budget->used));
+    family(t, M_intake_memory_limit_bytes);
+    sample(t, M_intake_memory_limit_bytes, "", (double)atomic_load(&budget->max));
     family(t, M_taps);
     sample(t, M_taps, "", taps_count(api->taps));
     family(t, M_tap_events_lost);

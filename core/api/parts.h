@@ -42,7 +42,7 @@ struct daemon {
     struct tls *tls, *probes_tls; /* NULL: plain */
     int open_servers;
     struct http_server *rows, *operation;
-    struct http_budget budget;
+    struct budget budget;
     _Atomic uint32_t places; /* connections of all that take rows */
     struct api api;
     uv_signal_t signals[4];

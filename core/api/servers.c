@@ -223,6 +223,7 @@ int daemon_open_supervisor(struct daemon *d, bool fresh)
         .refusing = on_emission,
         .admit = on_admit,
         .backlog = d->backlog,
+        .budget = &d->budget,
         .arg = d,
     };
     int code = supervisor_new(&d->supervisor, &options, d->conf, &faults, &running, &e);
