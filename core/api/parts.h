@@ -11,6 +11,7 @@
 #include "api/history.h"
 #include "api/intake.h"
 #include "api/loops.h"
+#include "api/onlookers.h"
 #include "api/recent.h"
 #include "api/refusals.h"
 #include "api/tap.h"
