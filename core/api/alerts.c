@@ -465,30 +465,36 @@ static int add_alert(struct buf *b, const struct alert *x)
     return code == ERR_OK ? buf_addf(b, ",\"told\":%s}", x->told ? "true" : "false") : code;
 }
 
-void api_alerts(struct api *api, struct http_request *r, const struct api_params *params)
+int api_add_alerts(struct buf *b, const struct api *api)
 {
     const struct alerts *a = api->alerts;
-    struct buf b;
     bool more = false;
     size_t untold = 0;
-    (void)params;
-    buf_init(&b, API_BODY_MAX);
-    int code = buf_adds(&b, "{\"alerts\":[");
+    int code = buf_adds(b, "{\"alerts\":[");
     LIST_EACH(&a->all, it)
     {
         const struct alert *x = container_of(it, struct alert, link);
         untold += x->on != x->told;
         if (code == ERR_OK && x->on)
-            code = api_comma(&b, &more);
+            code = api_comma(b, &more);
         if (code == ERR_OK && x->on)
-            code = add_alert(&b, x);
+            code = add_alert(b, x);
     }
     if (code == ERR_OK)
-        code = buf_addf(&b, "],\"webhook\":%s,\"untold\":%zu,\"error\":", a->hooked ? "true" : "false",
+        code = buf_addf(b, "],\"webhook\":%s,\"untold\":%zu,\"error\":", a->hooked ? "true" : "false",
                         a->hooked ? untold : 0);
     if (code == ERR_OK)
-        code = buf_add_json(&b, slice_of(a->error));
+        code = buf_add_json(b, slice_of(a->error));
+    return code == ERR_OK ? buf_addc(b, '}') : code;
+}
+
+void api_alerts(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct buf b;
+    (void)params;
+    buf_init(&b, API_BODY_MAX);
+    int code = api_add_alerts(&b, api);
     if (code == ERR_OK)
-        code = buf_adds(&b, "}\n");
+        code = buf_addc(&b, '\n');
     api_json(r, 200, &b, code);
 }

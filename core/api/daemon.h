@@ -32,6 +32,7 @@ bool daemon_host_allowed(const struct daemon *d, struct slice host, struct slice
 uint64_t daemon_rows_received(const struct daemon *d);
 double daemon_uptime(const struct daemon *d);
 uint32_t daemon_connections(const struct daemon *d);
+const struct budget *daemon_budget(const struct daemon *d); /* of http.max_memory */
 bool daemon_encrypts(const struct daemon *d);
 double daemon_tls_left(const struct daemon *d); /* seconds until the certificate ends; only where it encrypts */
 double daemon_crl_left(const struct daemon *d); /* the same for the lists of tls.client_crl; only where that is set */

@@ -11,6 +11,7 @@
 #include "api/history.h"
 #include "api/intake.h"
 #include "api/loops.h"
+#include "api/onlookers.h"
 #include "api/recent.h"
 #include "api/refusals.h"
 #include "api/tap.h"
@@ -43,7 +44,7 @@ struct daemon {
     bool tls_lists_told;          /* that a list of revoked certificates is out of date */
     int open_servers;
     struct http_server *rows, *operation;
-    struct http_budget budget;
+    struct budget budget;
     _Atomic uint32_t places; /* connections of all that take rows */
     struct api api;
     uv_signal_t signals[4];

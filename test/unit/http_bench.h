@@ -34,7 +34,7 @@ struct bench {
     uv_async_t async;
     pthread_t thread;
     struct http_server *server;
-    struct http_budget budget;
+    struct budget budget;
     char address[128];
     void (*job)(struct bench *b, void *arg);
     void *job_arg;
