@@ -51,7 +51,7 @@ LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 # What the command line shares with pullers: one reader of CSV.
-CORE_C  += $(addprefix plugins/common/,camel.c csvcell.c csvread.c csvtable.c jsontext.c strbuf.c)
+CORE_C  += $(addprefix plugins/common/,camel.c csvcell.c csvform.c csvread.c csvtable.c jsontext.c strbuf.c)
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a

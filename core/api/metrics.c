@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/daemon.h"
 #include "api/intake.h"
+#include "api/onlookers.h"
 #include "api/tap.h"
 
 #include "base/sys.h"
@@ -464,10 +465,19 @@ static void say_requests(struct text *t, struct api *api)
     }
     family(t, M_connections);
     sample(t, M_connections, "", daemon_connections(api->daemon));
+    const struct budget *budget = daemon_budget(api->daemon);
+    family(t, M_intake_memory_bytes);
+    sample(t, M_intake_memory_bytes, "", (double)atomic_load(&budget->used));
+    family(t, M_intake_memory_limit_bytes);
+    sample(t, M_intake_memory_limit_bytes, "", (double)atomic_load(&budget->max));
     family(t, M_taps);
     sample(t, M_taps, "", taps_count(api->taps));
+    family(t, M_onlookers);
+    sample(t, M_onlookers, "", onlookers_count(api->onlookers));
     family(t, M_tap_events_lost);
     sample(t, M_tap_events_lost, "", (double)taps_lost(api->taps));
+    family(t, M_audit_faults);
+    sample(t, M_audit_faults, "", (double)daemon_audit_faults(api->daemon));
     family(t, M_sessions);
     sample(t, M_sessions, "", sessions_count(api->sessions, clock_ms()));
 }

@@ -365,16 +365,13 @@ static bool read_filter(struct http_request *r, struct tap *t)
 
 static void start(struct taps *all, struct tap *t)
 {
-    const struct http_answer answer = {.status = 200,
-                                       .content_type = "text/event-stream",
-                                       .fields = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"};
     t->sent_ms = t->admitted_ms = clock_ms();
     list_push(&all->taps, &t->link);
     if (all->count++ == 0) {
         all->at = journal_durable(all->api->journal).position;
         CHECK(uv_timer_start(&all->timer, on_tick, TICK_MS, TICK_MS) == 0);
     }
-    http_stream(t->request, &answer);
+    api_events(t->request);
     if (buf_adds(&t->out, "retry: 2000\n: what passes\n\n") != ERR_OK || !flush(t, t->sent_ms))
         tap_free(all, t);
 }
@@ -384,7 +381,7 @@ void api_tap(struct api *api, struct http_request *r, const struct api_params *p
     struct taps *all = api->taps;
     (void)params;
     if (r->method == HTTP_HEAD) {
-        api_send(r, &(struct http_answer){.status = 200, .content_type = "text/event-stream"});
+        api_events_head(r);
         return;
     }
     struct tap *t = all->ended || all->count == TAPS_MAX ? NULL : calloc(1, sizeof *t);

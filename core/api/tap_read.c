@@ -115,13 +115,13 @@ static void take(struct tap_look *l, const struct record *record, const struct e
     buf_free(&set->json);
 }
 
-struct budget {
+struct allowance {
     uint32_t reads;
     uint64_t bytes, row; /* row: of the journal, behind the last record that was read */
 };
 
 /* What one segment has of it. False: enough, or no further. */
-static bool look_at(struct tap_look *l, const struct journal_segment *segment, struct budget *left)
+static bool look_at(struct tap_look *l, const struct journal_segment *segment, struct allowance *left)
 {
     int fd, code;
     struct err e;
@@ -155,7 +155,7 @@ static bool look_at(struct tap_look *l, const struct journal_segment *segment, s
 void tap_look(struct tap_look *l)
 {
     struct journal_segment segment;
-    struct budget left = {.reads = TAP_READS, .bytes = TAP_BYTES};
+    struct allowance left = {.reads = TAP_READS, .bytes = TAP_BYTES};
     bool more = true;
     while (more && l->at < l->to.position && journal_segment_at(l->journal, l->at, &segment) == ERR_OK) {
         if (l->at < segment.first)

@@ -283,7 +283,8 @@ int verb_doctor(int argc, char **argv)
         if (d.json)
             printf("{\"findings\":[%s],\"faults\":%lld,\"warnings\":%lld}\n", buf_str(&d.out), d.faults, d.warnings);
         else
-            printf("\n%lld faults, %lld warnings\n", d.faults, d.warnings);
+            printf("\n%lld fault%s, %lld warning%s\n", d.faults, d.faults == 1 ? "" : "s", d.warnings,
+                   d.warnings == 1 ? "" : "s");
     }
     buf_free(&d.out);
     session_close(&s);
