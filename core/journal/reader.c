@@ -136,7 +136,7 @@ static int window_fill(struct reader *r, uint64_t position, size_t length, uint6
     uint64_t offset = page_down(position - r->base);
     uint64_t need = page_up(position + length - r->base) - offset;
     uint64_t most = page_up(limit - r->base) - offset;
-    uint64_t want = need < ahead ? ahead : need;
+    uint64_t want = need < ahead ? page_up(ahead) : need;
     if (want > most)
         want = most;
     size_t kept;
