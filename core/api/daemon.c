@@ -310,6 +310,8 @@ static int bring_up(struct daemon *d)
         code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK && taps_open(&d->api.taps, &d->api) != ERR_OK)
         code = EXIT_INTERNAL_FAULT;
+    if (code == EXIT_OK && onlookers_open(&d->api.onlookers, &d->api) != ERR_OK)
+        code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK)
         code = daemon_open_intake(d);
     if (code == EXIT_OK)

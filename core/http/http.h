@@ -125,6 +125,10 @@ struct http_routes {
     void (*request)(void *arg, struct http_request *r);
     /* The peer has gone before the answer; the request stays valid until http_respond. May be NULL. */
     void (*gone)(void *arg, struct http_request *r);
+    /* What must be written down before the answer to it goes out; also when the peer has gone, and for what HTTP itself
+     * refuses; not for streams. Returns header lines (static, each with \r\n) that are added to the answer, or NULL.
+     * Must not answer. May be NULL. */
+    const char *(*answering)(void *arg, const struct http_request *r, int status);
     /* For metrics and the log of refusals: called once an answer was handed to the kernel or dropped, also for what
      * HTTP itself refuses (then the request may be known in part only). `detail` is the problem's detail or empty. Must
      * not answer other requests. May be NULL. */
