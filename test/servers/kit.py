@@ -141,6 +141,7 @@ class Server:
     start_seconds = 60         # the longest that it may take until it is ready
     stop_signal = signal.SIGTERM
     lasting = False            # True: it outlives who started it
+    halts = False              # True: standing.py halts it for `down`, because it takes long to start
 
     def __init__(self, tls=None):
         """tls: it speaks TLS, with a certificate of its own for that name (`IP:127.0.0.1`, `DNS:elsewhere`): `cert`."""

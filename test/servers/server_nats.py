@@ -27,6 +27,18 @@ class Nats(kit.Server):
         self.give(conf)
         return ["nats-server", "-c", conf]
 
+    def stand(self):
+        self.limits = ["max_payload: 2000"]
+
+    def first(self):
+        if self.lasting:
+            with Client(self) as client:
+                client.stream()
+
+    def different_rows(self):
+        with Client(self) as client:
+            return len({headers["Nats-Msg-Id"] for _, headers, _ in client.all()})
+
     def ready(self):
         try:
             with Client(self) as client:

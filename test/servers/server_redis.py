@@ -41,6 +41,9 @@ class Redis(kit.Server):
 
         return redis.Redis("127.0.0.1", self.port, decode_responses=True, **more)
 
+    def different_rows(self):
+        return self.client().xlen("rows")  # none may be there twice
+
     def ready(self):
         import redis
 
