@@ -399,6 +399,7 @@ $(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+$(BUILD)/bench/push_loop: $(LIBTEST)
 
 $(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
 	@mkdir -p $(@D)
@@ -420,7 +421,7 @@ bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
 bench: bench-deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
 	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
-	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE)) --plot $(BUILD)/bench/growth.svg
 
 # Each pusher next to its server's own tool.
 bench-pushers: all

@@ -35,6 +35,7 @@ uint32_t daemon_connections(const struct daemon *d);
 const struct budget *daemon_budget(const struct daemon *d); /* of http.max_memory */
 bool daemon_encrypts(const struct daemon *d);
 double daemon_tls_left(const struct daemon *d); /* seconds until the certificate ends; only where it encrypts */
+double daemon_crl_left(const struct daemon *d); /* the same for the lists of tls.client_crl; only where that is set */
 const struct conf *daemon_conf(const struct daemon *d);
 void daemon_counts(const struct daemon *d, struct intake_counts *sum); /* of all intakes */
 struct refusals *daemon_refusals(struct daemon *d);

@@ -363,8 +363,8 @@ int history_print(const struct history *h, int k, struct buf *out)
                                            {"p50", offsetof(struct point, p50)},
                                            {"p99", offsetof(struct point, p99)}};
     const struct span *s = &h->spans[k];
-    int code = buf_addf(out, "{\"span\":\"%s\",\"step\":%u,\"points\":%u,\"until\":%.3f,", shapes[k].word, shapes[k].step_s,
-                        shapes[k].size, (double)s->last_wall_us / 1e6);
+    int code = buf_addf(out, "{\"span\":\"%s\",\"step\":%u,\"points\":%u,\"until\":%.3f,", shapes[k].word,
+                        shapes[k].step_s, shapes[k].size, (double)s->last_wall_us / 1e6);
     if (code == ERR_OK)
         code = add_all_series(out, series, COUNT_OF(series), h, k, s->points, sizeof *s->points);
     if (code == ERR_OK)

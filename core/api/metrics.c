@@ -463,6 +463,10 @@ static void say_requests(struct text *t, struct api *api)
         family(t, M_tls_expires_seconds);
         sample(t, M_tls_expires_seconds, "", daemon_tls_left(api->daemon));
     }
+    if (conf_settings(daemon_conf(api->daemon))->tls_client_crl != NULL) {
+        family(t, M_tls_crl_expires_seconds);
+        sample(t, M_tls_crl_expires_seconds, "", daemon_crl_left(api->daemon));
+    }
     family(t, M_connections);
     sample(t, M_connections, "", daemon_connections(api->daemon));
     const struct budget *budget = daemon_budget(api->daemon);

@@ -41,6 +41,7 @@ struct daemon {
     struct backlog *backlog;
     struct access *access;
     struct tls *tls, *probes_tls; /* NULL: plain */
+    bool tls_lists_told;          /* that a list of revoked certificates is out of date */
     int open_servers;
     struct http_server *rows, *operation;
     struct budget budget;

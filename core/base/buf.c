@@ -167,6 +167,7 @@ const char *buf_str(struct buf *b)
 {
     if (b->ptr == NULL && buf_reserve(b, 0) != ERR_OK)
         return "";
+    CHECK(b->ptr != NULL);
     b->ptr[b->len] = '\0';
     return b->ptr;
 }

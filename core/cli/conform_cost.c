@@ -72,6 +72,7 @@ static struct usage usage_of(pid_t pid)
 
 static bool begin_with(struct conform *c, size_t *first, size_t count)
 {
+    *first = 0;
     if (c->good == NULL)
         return conform_skip(c, "check.ini has no [rows] good");
     *first = conform_rows(c, c->good, count);

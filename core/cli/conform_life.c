@@ -357,7 +357,7 @@ static void instances_run(struct conform *c, struct solo *second)
     static struct setting all[SUBJECT_SETTINGS];
     static struct setup step; /* of a processor: its own part */
     struct err e = {.text = ""};
-    char lock[128];
+    static char lock[128]; /* as `second` is: what it points at must not end before it */
     size_t first = conform_rows(c, c->good, 3), count = 0;
     snprintf(lock, sizeof lock, "%s-second", c->subject.lock);
     conform_prepare(c, second);

@@ -114,9 +114,7 @@ int dead_edit(struct session *s, const char *id)
         printf("%s: not changed, not sent\n", id);
     else if (exit == EXIT_DONE && (exit = send_edited(s, id, &after)) == EXIT_DONE)
         printf("%s: sent again as edited\n", id);
-    if (exit == EXIT_DONE && path[0] != '\0')
-        unlink(path);
-    else if (after.len > 0)
+    if (exit != EXIT_DONE && after.len > 0)
         say_note("what you wrote is in %s", path);
     else if (path[0] != '\0')
         unlink(path);

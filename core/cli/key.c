@@ -304,9 +304,9 @@ int verb_key_list(int argc, char **argv)
     if (exit == EXIT_DONE)
         exit = keyed_read(&k);
     int64_t *used = exit == EXIT_DONE ? calloc(k.file.count + 1, sizeof *used) : NULL;
-    if (exit == EXIT_DONE && used == NULL)
+    if (exit == EXIT_DONE && used == NULL) {
         exit = say_error(EXIT_INTERNAL, "out of memory");
-    if (exit == EXIT_DONE) {
+    } else if (exit == EXIT_DONE) {
         keyfile_used_read(k.dir, &k.file, used);
         exit = args_has(&k.args, OPT_JSON) ? list_json(&k.file, used) : list_grid(&k.file, used);
     }

@@ -221,16 +221,19 @@ static uint32_t reclaim(struct backlog *b)
 static struct account *account_of(struct backlog *b, const char *client)
 {
     struct account *a = known(b, client);
+    uint32_t number = 0;
     if (a != NULL)
         return a;
-    uint32_t number = b->count < ACCOUNTS ? b->count : reclaim(b);
-    if (number == b->count && (b->accounts[number] = malloc(sizeof *a)) == NULL)
-        return b->accounts[0];
+    if (b->count == ACCOUNTS)
+        number = reclaim(b);
+    else if ((a = malloc(sizeof *a)) != NULL)
+        b->accounts[number = b->count++] = a;
     if (number == 0)
         return b->accounts[0];
-    b->count += number == b->count;
     a = b->accounts[number];
-    *a = (struct account){.limit = limit_of(b, client), .next = *slot_of(b, client)};
+    memset(a, 0, sizeof *a);
+    a->limit = limit_of(b, client);
+    a->next = *slot_of(b, client);
     memcpy(a->name, client, strlen(client) + 1);
     *slot_of(b, client) = number + 1;
     return a;

@@ -562,6 +562,7 @@ void pusher_lag(const struct pusher *p, uint64_t *rows, uint64_t *bytes)
     for (uint32_t i = 0; i < p->lane_count; i++)
         if (p->lanes[i].next.position < mark.position && p->lanes[i].row < mark.rows)
             behind += mark.rows - p->lanes[i].row;
+    CHECK(p->lane_count > 0);
     *rows = behind / p->lane_count + p->waiting.count + parked_rows(p);
 }
 

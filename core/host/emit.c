@@ -8,6 +8,7 @@
 #include "host/emit.h"
 
 #include "base/sys.h"
+#include "host/descriptor.h"
 #include "host/hostlog.h"
 #include "host/life.h"
 #include "host/tell.h"
@@ -21,6 +22,9 @@ enum {
     AGAIN_MAX_MS = 1000,
     SETS_MAX = 1 << 20,
 };
+
+static const size_t emit_1_0 = SIZE_1_0(struct hg_emit, wait_ms), set_1_0 = SIZE_1_0(struct hg_set, document),
+                    emitted_1_0 = SIZE_1_0(struct hg_emitted, reason);
 
 static struct slice slice_from(struct hg_text t)
 {
@@ -232,7 +236,7 @@ static const char *misused(const struct hg_host *w, const struct hg_emit *emit)
 {
     if (!w->pulling || !pthread_equal(pthread_self(), w->thread))
         return "emit() belongs to pull()";
-    if (emit == NULL || emit->size < sizeof *emit || emit->set_size < sizeof(struct hg_set))
+    if (emit == NULL || emit->size < emit_1_0 || emit->set_size < set_1_0)
         return "emit: its sizes are not those of this ABI";
     if (emit->set_count > SETS_MAX || (emit->set_count > 0 && emit->sets == NULL))
         return "emit: too many sets, or none where some are said to be";
@@ -243,7 +247,7 @@ static const char *misused(const struct hg_host *w, const struct hg_emit *emit)
 
 static void give(const struct hg_emitted *from, struct hg_emitted *to)
 {
-    if (to == NULL || to->size < sizeof *to)
+    if (to == NULL || to->size < emitted_1_0)
         return;
     to->bad_set = from->bad_set;
     memcpy(to->reason, from->reason, sizeof to->reason);

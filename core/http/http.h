@@ -136,8 +136,8 @@ struct http_routes {
     void *arg;
 };
 
-int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits,
-                    struct budget *budget, const struct http_routes *routes) MUST_CHECK;
+int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits, struct budget *budget,
+                    const struct http_routes *routes) MUST_CHECK;
 /* `address`: "127.0.0.1:8080", "[::1]:8080", "host:port", "unix:/path". `listener` comes back in requests. Several
  * servers may listen on one TCP address: the first with `share_port`, the others with `reuse_port`. `bound` (may be
  * NULL) gets the address with the real port. */

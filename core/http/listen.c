@@ -162,6 +162,7 @@ static int listener_settle(struct listener *l, int status)
     struct http_server *s = l->server;
     l->uv.handle.data = l;
     if (l->uv.handle.type == UV_UNKNOWN_HANDLE) { /* not even begun */
+        CHECK(status != 0);
         free(l);
         return status;
     }

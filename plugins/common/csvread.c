@@ -11,7 +11,7 @@ static const char too_large[] = "the record is too large (an open quote?)";
 
 void csvread_init(struct csvread *c, const struct csvform *form)
 {
-    static const int quotes[] = {[CSVFORM_DOUBLE] = '"', [CSVFORM_SINGLE] = '\'', [CSVFORM_NONE] = -1};
+    static const char quotes[] = {[CSVFORM_DOUBLE] = '"', [CSVFORM_SINGLE] = '\'', [CSVFORM_NONE] = '\0'};
     *c = (struct csvread){.delimiter = form->delimiter,
                           .quote = quotes[form->quotes],
                           .skip = form->skip,

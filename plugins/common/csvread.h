@@ -26,7 +26,7 @@ enum csvread_state {
 
 struct csvread {
     char delimiter;
-    int quote;     /* or -1: none */
+    char quote;    /* 0: none */
     uint32_t skip; /* lines still to be passed over */
     enum csvread_state state;
     struct strbuf text; /* all fields of the record, one behind the other */

@@ -168,7 +168,9 @@ static int push_room(struct deliver *d, struct push *p)
 int deliver_rows(struct deliver *d, struct hg_rows *rows)
 {
     struct push p = {.rows = rows, .count = d->api->row_count(rows), .left = d->api->row_count(rows)};
-    int result = push_room(d, &p) == 0 ? HG_JUDGED : d->api->not_now(rows, 0, "no memory for the rows");
+    int result = HG_JUDGED;
+    if (push_room(d, &p) != 0)
+        return d->api->not_now(rows, 0, "no memory for the rows");
     while (result == HG_JUDGED && p.left > 0) {
         if (d->api->stopping(d->host))
             result = d->api->not_now(rows, 0, "stopping");

@@ -4,11 +4,12 @@ from server_opensearch import java_home
 
 
 class Kafka(kit.Server):
-    """`create(topic)`, `messages(topic)`; no password. The broker itself and who looks into it use the listener LOCAL, so
+    """`create(topic)`, `messages(topic)`; no password, unless `password` is set (SASL PLAIN, user `hgtest`). The broker itself and who looks into it use the listener LOCAL, so
     that a proxy in front of the other one is in the way of the pusher alone."""
 
     name, version = "kafka", "4.1.1"
     start_seconds = 180
+    password = None
     more = {}  # settings
 
     @classmethod
@@ -21,6 +22,7 @@ class Kafka(kit.Server):
 
     def stand(self):
         """On the same ports as before."""
+        self.password = "hgtest-secret"
         if (self.dir / "ports").exists():
             self.local, self.control = map(int, (self.dir / "ports").read_text().split())
 
@@ -31,7 +33,11 @@ class Kafka(kit.Server):
                  "listeners": f"PLAINTEXT://127.0.0.1:{self.port},LOCAL://127.0.0.1:{self.local},"
                               f"CONTROLLER://127.0.0.1:{self.control}",
                  "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.advertised()},LOCAL://127.0.0.1:{self.local}",
-                 "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,LOCAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                 "listener.security.protocol.map": "LOCAL:PLAINTEXT,CONTROLLER:PLAINTEXT,PLAINTEXT:" +
+                                                   ("SASL_PLAINTEXT" if self.password else "PLAINTEXT"),
+                 "sasl.enabled.mechanisms": "PLAIN", "listener.name.plaintext.plain.sasl.jaas.config":
+                     "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                     f'user_hgtest="{self.password}";',
                  "inter.broker.listener.name": "LOCAL", "controller.listener.names": "CONTROLLER",
                  "log.dirs": self.dir / "data", "offsets.topic.replication.factor": 1,
                  "transaction.state.log.replication.factor": 1, "transaction.state.log.min.isr": 1,

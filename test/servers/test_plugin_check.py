@@ -1,4 +1,5 @@
 """`headgate plugin check` on pushers, each with its check.ini and its real far end: every item is exercised."""
+import contextlib
 import os
 import shutil
 import subprocess
@@ -6,10 +7,48 @@ from pathlib import Path
 
 import pytest
 from gateway import BUILD, ROOT, command
+from trial import FULL
 
 import kit
 
 STANDING = Path(__file__).resolve().parent / "standing.py"
+full = pytest.mark.skipif(not FULL, reason="not here: with `make test-servers`")
+
+
+@contextlib.contextmanager
+def standing(name):
+    """(what a check needs in its environment, the port): of a server that it brings up itself."""
+    port = str(kit.free_port())
+    env = {"HEADGATE_CHECK_PORT": port, "PATH": os.environ["PATH"]}
+    try:
+        yield env, port
+    finally:
+        subprocess.run([STANDING, name, "end"], env={**os.environ, **env}, check=True)
+
+
+@full
+def test_kafka():
+    with standing("kafka") as (env, port):
+        check("kafka", ROOT / "plugins/kafka/check.ini", "--set", f"BROKERS=127.0.0.1:{port}", env=env)
+
+
+def test_s3():
+    """versitygw has no keys that end: the token, which is a secret, has no value."""
+    with standing("versitygw") as (env, port):
+        done = command("plugin", "check", BUILD / "plugins/s3.so", "--ini", ROOT / "plugins/s3/check.ini", "--set",
+                       f"URL=http://127.0.0.1:{port}", env=env, timeout=600)
+    assert "22 passed, 0 failed, 1 not exercised" in done.stdout, done.stdout + done.stderr
+    assert "not exercised   secrets " in done.stdout, done.stdout
+
+
+@full
+def test_s3_with_keys_that_end():
+    with standing("minio") as (env, port):
+        subprocess.run([STANDING, "minio", "up"], env={**os.environ, **env}, check=True)
+        keys = kit.server("minio").keys_that_end(port)
+        sets = [f"URL=http://127.0.0.1:{port}", *(f"{name}={value}" for name, value in keys.items())]
+        check("s3", ROOT / "plugins/s3/check.ini", *(word for one in sets for word in ("--set", one)),
+              env={**env, "HEADGATE_CHECK_S3": "minio"})
 
 
 def check(name, ini, *more, env=None, left_out=0):

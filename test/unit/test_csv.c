@@ -117,6 +117,7 @@ static void other_forms(void **state)
     } forms[] = {
         {{.delimiter = ';', .quotes = CSVFORM_SINGLE}, "'a;''b';\"c\"\n'd", "1:[a;'b][\"c\"]!line 2: a q"},
         {{.delimiter = ';', .quotes = CSVFORM_NONE}, "\"a;b'\nc\"d;\"\n", "1:[\"a][b']2:[c\"d][\"]"},
+        {{.delimiter = ';', .quotes = CSVFORM_NONE}, "\xFF;\xFF\n", "1:[\xFF][\xFF]"},
         {{.delimiter = ',', .skip = 2}, "Run \"7\r\n\na,b\n1,2\n", "3:[a][b]4:[1][2]"},
         {{.delimiter = ',', .skip = 2}, "Run 7\n", ""},
         {{.delimiter = ',', .skip = 1}, "x\n", ""},
