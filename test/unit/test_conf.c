@@ -467,7 +467,8 @@ static void test_reloadable(void **state)
                                          "alerts.failing",
                                          "alerts.dead_letters",
                                          "alerts.lag",
-                                         "alerts.budget"};
+                                         "alerts.budget",
+                                         "alerts.calm"};
     struct loaded l;
     struct conf_line line;
     size_t count = 0;
