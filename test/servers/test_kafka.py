@@ -122,11 +122,28 @@ def test_a_password_that_is_refused_is_never_a_dead_letter(kafka, topic):
     wrong = {"SASL": "PLAIN", "USER": "hgtest", "PASSWORD": "wrong", "REQUEST_TIMEOUT": "1s"}
     with gateway("kafka", options(kafka, topic, **wrong)) as g:
         post(g, real_sets(200), sent)
-        wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 120, lambda: g.pusher("kafka"))
+        wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 300, lambda: g.pusher("kafka"))
         assert not g.dead()
         g.restart({"PLUGIN_KAFKA_SASL": None, "PLUGIN_KAFKA_USER": None, "PLUGIN_KAFKA_PASSWORD": None})
         drained(g, "kafka")
     compare(sent, arrived(kafka, topic))
+
+
+def test_a_password():
+    """A wrong one through more than 20 tries, then the right one, of a broker that knows passwords."""
+    k, sent = server("kafka")(), Sent()
+    k.password = "hgtest-secret"
+    with k:
+        k.create("rows")
+        given = {"SASL": "PLAIN", "USER": "hgtest", "PASSWORD": "wrong", "REQUEST_TIMEOUT": "1s"}
+        with gateway("kafka", options(k, "rows", **given)) as g:
+            post(g, real_sets(200), sent)
+            wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 300, lambda: g.pusher("kafka"))
+            assert not g.dead() and "uthentication failed" in json.dumps(g.pusher("kafka")), g.pusher("kafka")
+            g.restart({"PLUGIN_KAFKA_PASSWORD": k.password, "PLUGIN_KAFKA_REQUEST_TIMEOUT": "20s"})
+            drained(g, "kafka")
+            assert not g.dead()
+        compare(sent, arrived(k, "rows"))
 
 
 def test_a_commit_whose_answer_was_lost(kafka, topic):
@@ -145,7 +162,7 @@ def test_a_commit_whose_answer_was_lost(kafka, topic):
 
 
 # As soon as the broker may: what is committed for a group, and a producer's name.
-FORGETS = {"offsets.retention.minutes": 1, "offsets.retention.check.interval.ms": 500, "transactional.id.expiration.ms": 5000,
+FORGETS = {"offsets.retention.minutes": 1, "offsets.retention.check.interval.ms": 500, "transactional.id.expiration.ms": 30000,
            "transaction.remove.expired.transaction.cleanup.interval.ms": 500}
 END_TXN = b"\0\x1a"
 
@@ -173,7 +190,7 @@ def test_once_when_the_broker_has_forgotten():
     k.more = FORGETS
 
     def lose_the_commit(piece):
-        if piece[4:6] == END_TXN and piece[14:22] == b"headgate":
+        if piece[4:6] == END_TXN and piece[14:22] == b"headgate" and piece[-1:] == b"\1":
             proxy.lose = 1.0
 
     with k, Proxy(k.port) as proxy:
@@ -186,8 +203,8 @@ def test_once_when_the_broker_has_forgotten():
             with open_transaction(k, "rows"):
                 proxy.asked = lose_the_commit
                 post(g, real_sets(400, name="doubt"), sent)
-                wait_until(lambda: proxy.losses and k.transactions().get("mine") == "CompleteCommit", 120,
-                           lambda: (k.transactions(), g.pusher("kafka")))
+                wait_until(lambda: proxy.losses and k.transactions().get("mine", "CompleteCommit") == "CompleteCommit", 120,
+                           lambda: (k.transactions(), g.pusher("kafka")))  # forgotten is only what is complete
                 g.kill9(hosts=True)
                 proxy.asked = lambda piece: None
                 proxy.calm()
