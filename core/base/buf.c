@@ -45,8 +45,7 @@ int buf_reserve(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *ptr, size_t len)
 {
-    bool room = b->cap - b->len > len && b->max - b->len >= len; /* mostly: no call */
-    int code = room ? ERR_OK : buf_reserve(b, len);
+    int code = buf_reserve(b, len);
     if (code != ERR_OK)
         return code;
     if (len > 0)
