@@ -38,6 +38,8 @@ struct api {
     struct recent *recent; /* the log's last lines */
     struct sessions *sessions;
     struct shared shared;
+    uint64_t memory; /* of this process, bytes, as metrics.c has seen it last, at memory_ms (0: never) */
+    int64_t memory_ms;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };

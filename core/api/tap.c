@@ -6,7 +6,7 @@
  * over because they came too fast, events that its connection was too slow for.
  *
  * Everything for a reader is gathered in a bounded buffer and sent once a tick, and a tick is longer where many read,
- * so a hundred of them cost about a hundred writes a second and nothing else. Whether its caller may still look is
+ * so a hundred of them cost about fifty writes a second and nothing else. Whether its caller may still look is
  * asked again now and then: a key that is taken back ends its taps. */
 #include "api/tap.h"
 
@@ -19,7 +19,7 @@
 
 enum {
     TICK_MS = 200,
-    READER_MS = 8,        /* a tick is so much longer for each reader: a hundred of them are told once a second */
+    READER_MS = 18,       /* a tick is so much longer for each reader: a hundred are told every two seconds */
     TELL_MAX = 320,       /* of one look, to all readers together: where many watch, each sees fewer */
     OUT_BYTES = 64 << 10, /* waiting for one reader */
     WATCH_MAX = 128,

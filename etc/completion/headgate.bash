@@ -81,7 +81,7 @@ _headgate_value() {
     --config | --ini | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
-    --kind) COMPREPLY=($(compgen -W 'pusher processor' -- "$2")) ;;
+    --kind) COMPREPLY=($(compgen -W 'pusher puller processor' -- "$2")) ;;
     --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
     --quotes) COMPREPLY=($(compgen -W 'double single none' -- "$2")) ;;

@@ -89,6 +89,8 @@ def test_refused_rows_and_results_that_are_none():
                    what=lambda: told(g))
         wait_until(lambda: puller(g)["state"] == "retrying")
         assert puller(g)["refused"] > 0 and "camelCase" in puller(g)["error"] and puller(g)["rows"] == 0
+    with counting("short") as g:
+        wait_until(lambda: "emit 3 0 emit.size: expected at least 48, found 8" in told(g), what=lambda: told(g))
     with counting("nonsense") as g:
         wait_until(lambda: "pull() returned 77" in puller(g)["error"])
         assert puller(g)["state"] == "retrying"

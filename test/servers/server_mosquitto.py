@@ -31,6 +31,8 @@ class Mosquitto(kit.Server):
                  "max_queued_messages 0", "max_inflight_messages 1000", *self.limits]
         if self.tls:
             lines += [f"certfile {self.cert}", f"keyfile {self.key}"]
+        if self.mutual:
+            lines += [f"cafile {self.cert}", "require_certificate true"]
         conf.write_text("\n".join(lines) + "\n")
         self.give(conf)
         return ["mosquitto", "-c", conf]

@@ -24,7 +24,8 @@ class Redis(kit.Server):
 
     def command(self):
         return ["redis-server", "--port", self.port, "--tls-port", self.tls_port, "--tls-cert-file", self.ca,
-                "--tls-key-file", self.dir / "tls.key", "--tls-auth-clients", "no", "--bind", "127.0.0.1", "--dir", self.dir,
+                "--tls-key-file", self.dir / "tls.key", "--tls-ca-cert-file", self.ca,
+                "--tls-auth-clients", "yes" if self.mutual else "no", "--bind", "127.0.0.1", "--dir", self.dir,
                 "--unixsocket", self.dir / "redis.sock", "--unixsocketperm", "777",
                 "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--aclfile", self.acl]
 

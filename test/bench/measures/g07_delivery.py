@@ -29,8 +29,8 @@ def catch_up(g, name):
 
 def hosted(b, rounds):
     """The host at 100 rows a push, with and without a disk to wait for."""
-    body, pushes = bodies.batch(100), 500 if b.quick else 2000
-    for sync, rows in (("yes", pushes * 100), ("no", pushes * 1000)):
+    body, pushes = bodies.batch(100), 200 if b.quick else 1000
+    for sync, rows in (("yes", pushes * 100), ("no", pushes * 300)):
         env = {"PLUGIN_NULL_ENABLED": None, "PLUGIN_FILE_BATCH_ROWS": "100", "PLUGIN_FILE_SYNC": sync}
         with b.gateway(env, file=True) as g:
             ours, bare = [], []
