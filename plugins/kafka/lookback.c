@@ -79,11 +79,12 @@ static int rows_same(const struct lookback *l, const struct hg_api *api, const s
     return same == l->row_count;
 }
 
-static int64_t oldest_ms(const struct hg_api *api, const struct hg_rows *rows)
+/* Of those that are looked for. */
+static int64_t oldest_ms(const struct lookback *l, const struct hg_api *api, const struct hg_rows *rows)
 {
     int64_t oldest = INT64_MAX;
-    for (size_t n = 0; n < api->row_count(rows); n++) {
-        int64_t at = api->received(api->row(rows, n));
+    for (size_t i = 0; i < l->row_count; i++) {
+        int64_t at = api->received(api->row(rows, l->rows[i].n));
         oldest = at < oldest ? at : oldest;
     }
     return oldest / 1000;
@@ -231,7 +232,7 @@ static int begin(struct lookback *l, struct producer *p, const struct hg_rows *r
     lookback_end(l);
     if (rows_take(l, p->api, rows) != 0)
         return producer_failed(p, what, "no memory");
-    if (l->row_count > 0 && parts_ask(l, p, oldest_ms(p->api, rows) - CLOCKS_APART_MS, deadline) != 0)
+    if (l->row_count > 0 && parts_ask(l, p, oldest_ms(l, p->api, rows) - CLOCKS_APART_MS, deadline) != 0)
         return -1;
     return l->open > 0 ? reader_start(l, p) : 0;
 }

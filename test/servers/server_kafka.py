@@ -4,8 +4,9 @@ from server_opensearch import java_home
 
 
 class Kafka(kit.Server):
-    """`create(topic)`, `messages(topic)`; no password, unless `password` is set (SASL PLAIN, user `hgtest`). The broker itself and who looks into it use the listener LOCAL, so
-    that a proxy in front of the other one is in the way of the pusher alone."""
+    """`create(topic)`, `messages(topic)`; no password, unless `password` is set (SASL PLAIN, user `hgtest`). The broker
+    itself and who looks into it use the listener LOCAL, so that a proxy in front of the other one is in the way of the
+    pusher alone."""
 
     name, version = "kafka", "4.1.1"
     start_seconds = 180

@@ -33,12 +33,8 @@ def test_kafka():
 
 
 def test_s3():
-    """versitygw has no keys that end: the token, which is a secret, has no value."""
     with standing("versitygw") as (env, port):
-        done = command("plugin", "check", BUILD / "plugins/s3.so", "--ini", ROOT / "plugins/s3/check.ini", "--set",
-                       f"URL=http://127.0.0.1:{port}", env=env, timeout=600)
-    assert "22 passed, 0 failed, 1 not exercised" in done.stdout, done.stdout + done.stderr
-    assert "not exercised   secrets " in done.stdout, done.stdout
+        check("s3", ROOT / "plugins/s3/check.ini", "--set", f"URL=http://127.0.0.1:{port}", env=env)
 
 
 @full
