@@ -51,7 +51,7 @@ LAYERS  := base conf rows journal delivery host supervise http access api cli
 MAINS   := core/cli/main.c core/host/main.c
 CORE_C  := $(filter-out $(MAINS),$(foreach d,$(LAYERS),$(wildcard core/$(d)/*.c)))
 # What the command line shares with pullers: one reader of CSV.
-CORE_C  += $(addprefix plugins/common/,camel.c csvcell.c csvread.c csvtable.c jsontext.c strbuf.c)
+CORE_C  += $(addprefix plugins/common/,camel.c csvcell.c csvform.c csvread.c csvtable.c jsontext.c strbuf.c)
 CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
@@ -406,6 +406,7 @@ $(BUILD)/bench/%: $(BUILD)/test/bench/tool/%.o $(LIBCORE)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(DAEMON_LIBS)
+$(BUILD)/bench/push_loop: $(LIBTEST)
 
 $(VARIANT): $(BUILD)/test/bench/variant/jansson.o $(BUILD)/core/cli/main.o $(LIBCORE) $(BUILD)/headgate-host
 	@mkdir -p $(@D)
@@ -427,7 +428,7 @@ bench-build: all $(FIXTURE_SO) $(BENCH_TOOL) $(VARIANT) $(BENCH_VENV)/done
 bench: bench-deps
 	@$(MAKE) --no-print-directory -s -j$(JOBS) bench-build
 	@HEADGATE_BUILD=$(BUILD) BENCH_VENV=$(BENCH_VENV) $(PYTHON) -B test/bench/run $(if $(QUICK),--quick) \
-	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE))
+	    $(ONLY:%=--only %) $(if $(WRITE),--write $(WRITE)) --plot $(BUILD)/bench/growth.svg
 
 # Each pusher next to its server's own tool.
 bench-pushers: all

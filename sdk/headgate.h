@@ -139,7 +139,8 @@ enum hg_value_type { HG_NULL = 1, HG_FALSE, HG_TRUE, HG_NUM, HG_STR, HG_ARRAY, H
 
 /* A JSON value: its bytes exactly as the client sent them. */
 struct hg_value {
-    uint32_t type; /* enum hg_value_type */
+    uint32_t type;     /* enum hg_value_type */
+    uint32_t reserved; /* 0 */
     struct hg_text json;
 };
 
@@ -275,6 +276,7 @@ struct hg_pusher {
     uint32_t size; /* sizeof(struct hg_pusher) */
     uint32_t flags;
     uint32_t max_parallel; /* workers that may run at the same time; 0: any number */
+    uint32_t reserved;     /* 0 */
 
     /* Optional, once a process, before the first open() and after the last close(); enum hg_open_result. */
     int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);

@@ -96,7 +96,7 @@ int kit_json_value(struct hg_text text, size_t *at, struct hg_value *out)
              : type == HG_NULL                     ? word_skip(text, at, "null")
                                                    : number_skip(text, at);
     if (ok)
-        *out = (struct hg_value){type, {text.ptr + from, *at - from}};
+        *out = (struct hg_value){.type = type, .json = {text.ptr + from, *at - from}};
     return ok;
 }
 
@@ -125,7 +125,7 @@ int kit_json_sound(struct hg_value value)
 
 int kit_json_next(struct hg_text container, size_t *at, struct hg_text *key, struct hg_value *out)
 {
-    struct hg_value name = {0, {NULL, 0}};
+    struct hg_value name = {.type = 0};
     int is_object = container.len > 0 && container.ptr[0] == '{';
     if (*at == 0)
         *at = 1;

@@ -1,6 +1,7 @@
 /* Reading a key set. What a key says of itself is taken at its word in one direction only: a key that is not for
- * signing, for another algorithm, of another curve, or too short is passed over, and what is left is bound to the
- * algorithms that it fits. So a token can not talk a key into something else.
+ * signing, for another algorithm, of another curve, or too short is of no use, and what is left is bound to the
+ * algorithms that it fits. So a token can not talk a key into something else. The ids of those of no use are kept: who
+ * names one of them need not make us ask the issuer whether there is a newer set.
  *
  * A set never changes once it is read. */
 #include "access/jwks.h"
@@ -18,11 +19,11 @@ enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, EXPONENT_MAX = 4 }; /* bytes: w
 
 struct jwks {
     struct jwks_key {
-        char *kid; /* NULL: none */
-        unsigned algorithms;
-        EVP_PKEY *key;
+        char *kid;           /* NULL: none */
+        unsigned algorithms; /* 0: of no use */
+        EVP_PKEY *key;       /* NULL: of no use */
     } keys[JWKS_KEYS_MAX];
-    unsigned count;
+    unsigned count, useful;
 };
 
 static struct slice text_of(const json_t *object, const char *name)
@@ -132,20 +133,22 @@ static EVP_PKEY *key_of(const json_t *json, unsigned fits)
     return NULL;
 }
 
-/* Passed over unless it is of use; ERR_NOMEM. */
+/* Passed over when it is neither of use nor has an id; ERR_NOMEM. */
 static int key_add(struct jwks *j, const json_t *json, unsigned wanted)
 {
     struct slice kid = text_of(json, "kid");
-    struct jwks_key key = {.algorithms = for_signatures(json) ? algorithms_of(json, wanted) : 0};
-    if (key.algorithms == 0 || kid.len > JWKS_KID_MAX || j->count == JWKS_KEYS_MAX)
+    unsigned fits = for_signatures(json) ? algorithms_of(json, wanted) : 0;
+    if (kid.len > JWKS_KID_MAX || j->count == JWKS_KEYS_MAX)
         return ERR_OK;
-    key.key = key_of(json, key.algorithms);
-    if (key.key == NULL)
+    struct jwks_key key = {.key = key_of(json, fits)};
+    key.algorithms = key.key == NULL ? 0 : fits;
+    if (key.key == NULL && kid.len == 0)
         return ERR_OK;
     if (kid.ptr != NULL && (key.kid = strndup(kid.ptr, kid.len)) == NULL) {
         EVP_PKEY_free(key.key);
         return ERR_NOMEM;
     }
+    j->useful += key.key != NULL;
     j->keys[j->count++] = key;
     return ERR_OK;
 }
@@ -163,7 +166,7 @@ int jwks_parse(struct slice text, unsigned algorithms, struct jwks **out, struct
                                       : ERR_OK;
     for (size_t i = 0; code == ERR_OK && i < json_array_size(list); i++)
         code = key_add(j, json_array_get(list, i), algorithms);
-    if (code == ERR_OK && j->count == 0)
+    if (code == ERR_OK && j->useful == 0)
         code = err_set(e, ERR_SYNTAX, "none of its %zu keys can check a signature by one of oidc.algorithms",
                        json_array_size(list));
     json_decref(root);
@@ -188,7 +191,12 @@ void jwks_free(struct jwks **j)
 
 unsigned jwks_count(const struct jwks *j)
 {
-    return j->count;
+    return j->useful;
+}
+
+static bool key_named(const struct jwks_key *k, struct slice kid)
+{
+    return k->kid != NULL && slice_is(kid, k->kid);
 }
 
 EVP_PKEY *jwks_find(const struct jwks *j, struct slice kid, enum algorithm a)
@@ -196,11 +204,19 @@ EVP_PKEY *jwks_find(const struct jwks *j, struct slice kid, enum algorithm a)
     const struct jwks_key *found = NULL;
     for (unsigned i = 0; i < j->count; i++) {
         const struct jwks_key *k = &j->keys[i];
-        if ((k->algorithms & 1u << a) == 0 || (kid.len > 0 && (k->kid == NULL || !slice_is(kid, k->kid))))
+        if ((k->algorithms & 1u << a) == 0 || (kid.len > 0 && !key_named(k, kid)))
             continue;
         if (found != NULL)
             return NULL; /* two of one name, or no name and several: it is not clear which */
         found = k;
     }
     return found == NULL ? NULL : found->key;
+}
+
+bool jwks_rules_out(const struct jwks *j, struct slice kid, enum algorithm a)
+{
+    for (unsigned i = 0; i < j->count; i++)
+        if (kid.len > 0 ? key_named(&j->keys[i], kid) : (j->keys[i].algorithms & 1u << a) != 0)
+            return jwks_find(j, kid, a) == NULL;
+    return false;
 }

@@ -197,8 +197,10 @@ static enum jwt_result judge(const struct jwt_rules *rules, const struct jwks *k
     if (a < 0)
         return JWT_BAD;
     struct evp_pkey_st *key = keys == NULL ? NULL : jwks_find(keys, kid, (enum algorithm)a);
-    if (key == NULL)
-        return says_text(claims, "iss", rules->issuer) ? JWT_NO_KEY : JWT_BAD;
+    if (key == NULL) {
+        bool newer = keys == NULL || !jwks_rules_out(keys, kid, (enum algorithm)a); /* might a newer set have it? */
+        return newer && says_text(claims, "iss", rules->issuer) ? JWT_NO_KEY : JWT_BAD;
+    }
     if (!signed_by(parts, key, (enum algorithm)a))
         return JWT_BAD;
     return claims_judge(rules, claims, now_s, out);

@@ -28,7 +28,7 @@ struct jwt_caller {
 enum jwt_result {
     JWT_GOOD,
     JWT_BAD,       /* of another shape, issuer, audience or algorithm, or not signed by its key */
-    JWT_NO_KEY,    /* says that it is of this issuer, but the key it names is not known (yet) */
+    JWT_NO_KEY,    /* says that it is of this issuer, but the key it names is not known (yet): ask for a newer set */
     JWT_EXPIRED,   /* or not valid yet */
     JWT_NO_CLIENT, /* good, but client_claim does not name a client */
 };

@@ -1,9 +1,11 @@
 /* What was done, into the audit log: every POST and DELETE that reached its route, with its answer's status, and what
- * signals ask for. It is noted when the answer goes out, in one place, so a new route cannot forget to. Who was refused
- * at the door (401, 403) stands among the refusals.
+ * signals ask for. It is noted right before the answer goes out, in one place, so a new route cannot forget to. Who was
+ * refused at the door (401, 403) stands among the refusals.
  *
- * A line is in the page cache when its action has been answered, and is made durable by a worker right after; many in a
- * row share one fsync. A line that cannot be written does not undo what was done: the log then says it, and why. */
+ * A line is written before its answer, so a daemon that is killed has it of everything that anybody was told; it is
+ * made durable by a worker right after (many in a row share one fsync), as the loop must not wait for a disk. A line
+ * that cannot be written does not undo what was done, and is no reason to refuse the next: on a full disk it is just
+ * actions that make room again. But it is said: in the answer, in the log, as an alert and as a metric. */
 #include "api/parts.h"
 
 #include <stdlib.h>
@@ -12,12 +14,17 @@ enum { AUDIT_LIMIT = 100, AUDIT_LIMIT_MAX = 1000 };
 
 /* --- making it durable --- */
 
+static void failed(struct daemon *d, const struct err *e)
+{
+    d->audit_fault = *e;
+    d->audit_faults++;
+}
+
 static void sync_run(uv_work_t *work)
 {
-    const struct daemon *d = work->data;
-    struct err e = {0};
-    if (audit_sync(d->data_dir, &e) != ERR_OK)
-        LOG(LOG_ERROR, "audit.not_synced", e.text);
+    struct daemon *d = work->data;
+    d->audit_synced = (struct err){0};
+    d->audit_synced.code = audit_sync(d->data_dir, &d->audit_synced);
 }
 
 static void sync_begin(struct daemon *d);
@@ -28,6 +35,10 @@ static void sync_done(uv_work_t *work, int status)
     (void)status;
     d->api.works--;
     d->audit_syncing = false;
+    if (d->audit_synced.code != ERR_OK) {
+        failed(d, &d->audit_synced);
+        LOG(LOG_ERROR, "audit.not_synced", d->audit_synced.text);
+    }
     if (d->audit_unsynced)
         sync_begin(d);
 }
@@ -46,7 +57,7 @@ static void sync_begin(struct daemon *d)
 
 /* --- notes --- */
 
-static void note(struct daemon *d, const struct audit_note *n)
+static bool note(struct daemon *d, const struct audit_note *n)
 {
     struct err e = {0};
     char who[200], path[300], why[AUDIT_WHY_MAX + 1];
@@ -56,10 +67,14 @@ static void note(struct daemon *d, const struct audit_note *n)
     snprintf(why, sizeof why, SLICE_FMT, SLICE_ARG(n->why));
     LOG(LOG_INFO, "audit", n->action, LOG_S("who", who), LOG_S("path", path), LOG_S("why", why),
         LOG_N("status", n->status));
-    if (audit_append(d->data_dir, n, d->settings->audit_max_bytes / 2, &e) == ERR_OK)
-        sync_begin(d);
-    else
+    if (audit_append(d->data_dir, n, d->settings->audit_max_bytes / 2, &e) != ERR_OK) {
+        failed(d, &e);
         LOG(LOG_ERROR, "audit.not_written", e.text, LOG_S("action", n->action));
+        return false;
+    }
+    d->audit_fault.code = ERR_OK;
+    sync_begin(d);
+    return true;
 }
 
 /* "api_pusher_pause" as "pusher.pause". */
@@ -82,14 +97,13 @@ static struct slice body_of(const struct http_request *r, const char *route)
     return slice_make(NULL, 0);
 }
 
-void daemon_note_answer(void *arg, const struct http_request *r, int status, struct slice detail)
+const char *daemon_note_answer(void *arg, const struct http_request *r, int status)
 {
     struct daemon *d = arg;
     char action[64], why[AUDIT_WHY_MAX + 1] = "";
-    daemon_note_refused(arg, r, status, detail);
     const char *route = r->method == HTTP_POST || r->method == HTTP_DELETE ? api_route_name(r) : NULL;
     if (route == NULL || status == 401 || status == 403)
-        return;
+        return NULL;
     action_of(route, action);
     long len = http_query(r, "why", why, sizeof why);
     const struct audit_note n = {
@@ -102,13 +116,23 @@ void daemon_note_answer(void *arg, const struct http_request *r, int status, str
         .why = slice_make(why, len > 0 ? (size_t)len : 0),
         .status = status,
     };
-    note(d, &n);
+    return note(d, &n) ? NULL : "Headgate-Audit: not-written\r\n";
 }
 
 void daemon_note_action(struct daemon *d, const char *action, const char *who)
 {
     const struct audit_note n = {.action = action, .who = slice_of(who)};
-    note(d, &n);
+    (void)note(d, &n);
+}
+
+const char *daemon_audit_fault(const struct daemon *d)
+{
+    return d->audit_fault.code == ERR_OK ? NULL : d->audit_fault.text;
+}
+
+uint64_t daemon_audit_faults(const struct daemon *d)
+{
+    return d->audit_faults;
 }
 
 /* --- looking --- */

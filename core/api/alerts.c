@@ -1,5 +1,8 @@
 /* Alerts: conditions that are looked at twice a second, and what the webhook knows of them.
  *
+ * What goes to and fro about its limit is one alert: it ends only below nine tenths of the limit, and only when it has
+ * been there for a while (alerts.calm).
+ *
  * There is no queue of messages. Each alert says whether it is on, and whether its beginning was told; where the two
  * differ there is something to tell, and it is tried until it is told, with pauses that grow. So what is kept is
  * bounded by what there is to alert of; a receiver that was away is told how things are then; and what began and ended
@@ -9,6 +12,7 @@
 #include "api/alerts.h"
 
 #include "access/keyfile.h"
+#include "api/daemon.h"
 #include "api/hook.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -28,11 +32,13 @@ enum {
     RETRY_MAX_MS = 60000,
     ALERTS_MAX = 1024,
     FILE_BYTES = 1 << 20,
-    BODY = 8 << 10
+    BODY = 8 << 10,
+    TEXT = 600
 };
 
-enum alert_kind { ALERT_FAILING, ALERT_DEAD_LETTERS, ALERT_LAG, ALERT_BUDGET, ALERT_KINDS };
-static const char *const words[] = {"failing", "dead-letters", "lag", "budget"};
+enum alert_kind { ALERT_FAILING, ALERT_DEAD_LETTERS, ALERT_LAG, ALERT_BUDGET, ALERT_AUDIT, ALERT_KINDS };
+static const char *const words[] = {"failing", "dead-letters", "lag", "budget", "audit"};
+static const double ENOUGH = 0.9; /* of the limit: below this it ends */
 
 struct alert {
     struct link link;
@@ -40,9 +46,9 @@ struct alert {
     char pusher[128]; /* "": of the gateway */
     int64_t since_us; /* wall clock: when it began */
     int64_t since_ms;
-    bool on, told; /* told: the webhook knows that it is on */
-    bool seen;     /* in this look */
-    char text[600];
+    int64_t seen_ms; /* when the condition held last */
+    bool on, told;   /* told: the webhook knows that it is on */
+    char text[TEXT];
 };
 
 struct alerts {
@@ -77,7 +83,7 @@ static struct alert *alert_add(struct alerts *a, enum alert_kind kind, const cha
         return NULL;
     x->kind = kind;
     x->since_us = clock_wall_us();
-    x->since_ms = now_ms;
+    x->since_ms = x->seen_ms = now_ms;
     snprintf(x->pusher, sizeof x->pusher, "%s", pusher);
     link_init(&x->link);
     list_push(&a->all, &x->link);
@@ -101,12 +107,21 @@ static struct alert *alert_hold(struct alerts *a, enum alert_kind kind, const ch
         x = alert_add(a, kind, pusher, now_ms);
     if (x == NULL)
         return NULL;
-    x->seen = true;
+    x->seen_ms = now_ms;
     if (!x->on && now_ms - x->since_ms >= after_ms) {
         x->on = true;
         LOG(LOG_WARN, "alert.firing", words[kind], LOG_S("pusher", pusher));
     }
     return x;
+}
+
+/* The same for what has a limit (0: none): NULL when the value is not that high. */
+static struct alert *alert_measure(struct alerts *a, enum alert_kind kind, const char *pusher, double value,
+                                   double limit, int64_t now_ms)
+{
+    const struct alert *x = alert_find(a, kind, pusher);
+    bool holds = limit > 0 && value >= (x != NULL && x->on ? limit * ENOUGH : limit);
+    return holds ? alert_hold(a, kind, pusher, 0, now_ms) : NULL;
 }
 
 /* --- conditions --- */
@@ -144,9 +159,7 @@ static void look_failing(struct alerts *a, const struct settings *s, const struc
 static void look_dead(struct alerts *a, const struct settings *s, const struct runner *r, int64_t now_ms)
 {
     size_t dead = r->pusher == NULL ? 0 : r->pusher->aside.dead_count;
-    if (s->alerts_dead_letters == 0 || dead < s->alerts_dead_letters)
-        return;
-    struct alert *x = alert_hold(a, ALERT_DEAD_LETTERS, r->name, 0, now_ms);
+    struct alert *x = alert_measure(a, ALERT_DEAD_LETTERS, r->name, (double)dead, s->alerts_dead_letters, now_ms);
     if (x != NULL)
         snprintf(x->text, sizeof x->text, "%zu dead letters of %s wait for a decision", dead, r->name);
 }
@@ -154,9 +167,7 @@ static void look_dead(struct alerts *a, const struct settings *s, const struct r
 static void look_lag(struct alerts *a, const struct settings *s, const struct runner *r, int64_t now_ms)
 {
     double lag = s->alerts_lag == 0 || r->pusher == NULL ? 0 : supervisor_lag_seconds(a->api->supervisor, r);
-    if (s->alerts_lag == 0 || lag * 1000 < (double)s->alerts_lag)
-        return;
-    struct alert *x = alert_hold(a, ALERT_LAG, r->name, 0, now_ms);
+    struct alert *x = alert_measure(a, ALERT_LAG, r->name, lag * 1000, (double)s->alerts_lag, now_ms);
     if (x != NULL)
         snprintf(x->text, sizeof x->text, "%s is %.0f seconds behind", r->name, lag);
 }
@@ -165,22 +176,27 @@ static void look_budget(struct alerts *a, const struct settings *s, int64_t now_
 {
     struct journal_health health;
     journal_health(a->api->journal, &health);
-    if (s->alerts_budget == 0 || health.limit == 0 ||
-        (double)health.bytes < (double)health.limit * s->alerts_budget / 100)
-        return;
-    struct alert *x = alert_hold(a, ALERT_BUDGET, "", 0, now_ms);
+    double percent = health.limit == 0 ? 0 : 100 * (double)health.bytes / (double)health.limit;
+    struct alert *x = alert_measure(a, ALERT_BUDGET, "", percent, s->alerts_budget, now_ms);
     if (x != NULL)
-        snprintf(x->text, sizeof x->text, "the journal has %.0f %% of its budget",
-                 100 * (double)health.bytes / (double)health.limit);
+        snprintf(x->text, sizeof x->text, "the journal has %.0f %% of its budget", percent);
+}
+
+static void look_audit(struct alerts *a, int64_t now_ms)
+{
+    const char *fault = daemon_audit_fault(a->api->daemon);
+    struct alert *x = fault == NULL ? NULL : alert_hold(a, ALERT_AUDIT, "", 0, now_ms);
+    if (x != NULL)
+        snprintf(x->text, sizeof x->text, "what people do is not in the audit log: %s", fault);
 }
 
 /* What is over, and what nobody need be told of any more. */
-static void end_unseen(struct alerts *a)
+static void end_unseen(struct alerts *a, const struct settings *s, int64_t now_ms)
 {
     LIST_EACH_SAFE(&a->all, it)
     {
         struct alert *x = container_of(it, struct alert, link);
-        if (x->seen)
+        if (x->seen_ms == now_ms || (x->on && now_ms - x->seen_ms < s->alerts_calm))
             continue;
         if (x->on)
             LOG(LOG_INFO, "alert.over", words[x->kind], LOG_S("pusher", x->pusher));
@@ -304,6 +320,23 @@ static void send_done(uv_work_t *work, int status)
     sending_free(s);
 }
 
+/* Of which pusher, since when. */
+static int add_whence(struct buf *b, const struct alert *x)
+{
+    int code = x->pusher[0] == '\0' ? ERR_OK : buf_addf(b, ",\"pusher\":\"%s\"", x->pusher);
+    if (code == ERR_OK)
+        code = buf_adds(b, ",\"since\":");
+    return code == ERR_OK ? api_time(b, x->since_us) : code;
+}
+
+static int add_text(struct buf *b, const char *before, const char *text)
+{
+    char whole[TEXT + 16];
+    snprintf(whole, sizeof whole, "%s%s", before, text);
+    int code = buf_adds(b, ",\"text\":");
+    return code == ERR_OK ? buf_add_json(b, slice_of(whole)) : code;
+}
+
 static int add_body(struct buf *b, const struct alert *x)
 {
     char host[256] = "";
@@ -312,23 +345,14 @@ static int add_body(struct buf *b, const struct alert *x)
         buf_addf(b, "{\"alert\":\"%s\",\"state\":\"%s\",\"gateway\":", words[x->kind], x->on ? "firing" : "over");
     if (code == ERR_OK)
         code = buf_add_json(b, slice_of(host));
-    if (code == ERR_OK && x->pusher[0] != '\0')
-        code = buf_addf(b, ",\"pusher\":\"%s\"", x->pusher);
     if (code == ERR_OK)
-        code = buf_adds(b, ",\"since\":");
-    if (code == ERR_OK)
-        code = api_time(b, x->since_us);
+        code = add_whence(b, x);
     if (code == ERR_OK)
         code = buf_adds(b, ",\"time\":");
     if (code == ERR_OK)
         code = api_time(b, clock_wall_us());
     if (code == ERR_OK)
-        code = buf_adds(b, ",\"text\":");
-    if (code == ERR_OK) {
-        char text[sizeof x->text + 16];
-        snprintf(text, sizeof text, "%s%s", x->on ? "" : "over: ", x->text);
-        code = buf_add_json(b, slice_of(text));
-    }
+        code = add_text(b, x->on ? "" : "over: ", x->text);
     return code == ERR_OK ? buf_adds(b, "}\n") : code;
 }
 
@@ -388,8 +412,6 @@ void alerts_look(struct alerts *a, const struct settings *s, int64_t now_ms)
         return;
     a->look_at_ms = now_ms + LOOK_MS;
     a->hooked = s->alerts_webhook != NULL || s->alerts_webhook_file != NULL;
-    LIST_EACH(&a->all, it)
-    container_of(it, struct alert, link)->seen = false;
     LIST_EACH(supervisor_runners(a->api->supervisor), it)
     {
         const struct runner *r = container_of(it, struct runner, link);
@@ -398,7 +420,8 @@ void alerts_look(struct alerts *a, const struct settings *s, int64_t now_ms)
         look_lag(a, s, r, now_ms);
     }
     look_budget(a, s, now_ms);
-    end_unseen(a);
+    look_audit(a, now_ms);
+    end_unseen(a, s, now_ms);
 }
 
 struct alerts *alerts_new(struct api *api, const char *data_dir)
@@ -435,43 +458,43 @@ void alerts_stop(struct alerts *a)
 static int add_alert(struct buf *b, const struct alert *x)
 {
     int code = buf_addf(b, "{\"alert\":\"%s\"", words[x->kind]);
-    if (code == ERR_OK && x->pusher[0] != '\0')
-        code = buf_addf(b, ",\"pusher\":\"%s\"", x->pusher);
     if (code == ERR_OK)
-        code = buf_adds(b, ",\"since\":");
+        code = add_whence(b, x);
     if (code == ERR_OK)
-        code = api_time(b, x->since_us);
-    if (code == ERR_OK)
-        code = buf_adds(b, ",\"text\":");
-    if (code == ERR_OK)
-        code = buf_add_json(b, slice_of(x->text));
+        code = add_text(b, "", x->text);
     return code == ERR_OK ? buf_addf(b, ",\"told\":%s}", x->told ? "true" : "false") : code;
 }
 
-void api_alerts(struct api *api, struct http_request *r, const struct api_params *params)
+int api_add_alerts(struct buf *b, const struct api *api)
 {
     const struct alerts *a = api->alerts;
-    struct buf b;
     bool more = false;
     size_t untold = 0;
-    (void)params;
-    buf_init(&b, API_BODY_MAX);
-    int code = buf_adds(&b, "{\"alerts\":[");
+    int code = buf_adds(b, "{\"alerts\":[");
     LIST_EACH(&a->all, it)
     {
         const struct alert *x = container_of(it, struct alert, link);
         untold += x->on != x->told;
         if (code == ERR_OK && x->on)
-            code = api_comma(&b, &more);
+            code = api_comma(b, &more);
         if (code == ERR_OK && x->on)
-            code = add_alert(&b, x);
+            code = add_alert(b, x);
     }
     if (code == ERR_OK)
-        code = buf_addf(&b, "],\"webhook\":%s,\"untold\":%zu,\"error\":", a->hooked ? "true" : "false",
+        code = buf_addf(b, "],\"webhook\":%s,\"untold\":%zu,\"error\":", a->hooked ? "true" : "false",
                         a->hooked ? untold : 0);
     if (code == ERR_OK)
-        code = buf_add_json(&b, slice_of(a->error));
+        code = buf_add_json(b, slice_of(a->error));
+    return code == ERR_OK ? buf_addc(b, '}') : code;
+}
+
+void api_alerts(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct buf b;
+    (void)params;
+    buf_init(&b, API_BODY_MAX);
+    int code = api_add_alerts(&b, api);
     if (code == ERR_OK)
-        code = buf_adds(&b, "}\n");
+        code = buf_addc(&b, '\n');
     api_json(r, 200, &b, code);
 }

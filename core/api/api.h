@@ -12,6 +12,7 @@
 
 struct daemon; /* daemon.h */
 struct taps;
+struct onlookers;
 struct alerts;
 struct history;
 struct recent;
@@ -31,11 +32,14 @@ struct api {
     struct receipt_waiter *waiters;
     struct steering *steerings; /* whose answers wait for a checkpoint */
     struct taps *taps;
+    struct onlookers *onlookers;
     struct history *history;
     struct alerts *alerts;
     struct recent *recent; /* the log's last lines */
     struct sessions *sessions;
     struct shared shared;
+    uint64_t memory; /* of this process, bytes, as metrics.c has seen it last, at memory_ms (0: never) */
+    int64_t memory_ms;
     int works;     /* on worker threads */
     bool stopping; /* nobody waits any longer */
 };
@@ -49,6 +53,9 @@ void api_send_problem(struct http_request *r, const struct http_problem *problem
 void api_json(struct http_request *r, int status, struct buf *body, int code);
 void api_text(struct http_request *r, int status, const char *content_type, struct buf *body, int code);
 void api_problem(struct http_request *r, int status, const char *word, const char *detail);
+/* The answer is a stream of server-sent events: its head, and then http_stream_send; or what HEAD is told of it. */
+void api_events(struct http_request *r);
+void api_events_head(struct http_request *r);
 /* The problem for an ERR_ code. */
 void api_error(struct http_request *r, int code, const char *detail);
 
@@ -71,6 +78,7 @@ typedef void api_route(struct api *api, struct http_request *r, const struct api
 /* pushers.c */
 api_route api_pushers_list, api_pusher_show, api_pusher_pause, api_pusher_resume, api_pusher_hurry, api_pusher_forget;
 api_route api_pullers_list;
+int api_add_status(struct buf *b, struct api *api) MUST_CHECK; /* what GET /v1/pushers tells, on one line */
 /* pullers.c: a puller as JSON, and the array of all */
 int api_add_puller(struct buf *b, const struct runner *r) MUST_CHECK;
 int api_add_pullers(struct buf *b, struct supervisor *s) MUST_CHECK;
@@ -96,8 +104,8 @@ api_route api_batch_rows;
 api_route api_page;
 /* session.c */
 api_route api_keys, api_session_begin, api_session_show, api_session_end;
-/* watch.c, tap.c */
-api_route api_history, api_log, api_tap;
+/* watch.c, tap.c, onlookers.c */
+api_route api_history, api_log, api_tap, api_watch;
 /* control.c */
 api_route api_live, api_ready, api_version, api_reload, api_drain, api_config, api_refusals, api_problem_page,
     api_probe, api_plugins;
@@ -130,6 +138,7 @@ api_route api_batch_expedite, api_batch_mark_delivered, api_batch_mark_pending, 
 void steer_look(struct api *api);
 /* alerts.c */
 api_route api_alerts;
+int api_add_alerts(struct buf *b, const struct api *api) MUST_CHECK; /* the same, on one line */
 /* actions.c */
 api_route api_audit;
 

@@ -7,36 +7,19 @@
 
 /* --- limits --- */
 
-static int limit_backlog(struct daemon *d, size_t count)
+static int limit_each(struct daemon *d, size_t count, struct backlog_limit *open, struct journal_keep *kept)
 {
-    struct backlog_limit *named = calloc(count + 1, sizeof *named);
-    if (named == NULL)
-        return ERR_NOMEM;
     for (size_t i = 0; i < count; i++) {
         const char *name = conf_client_name(d->conf, i);
-        memcpy(named[i].name, name, strlen(name) + 1);
-        named[i].bytes = conf_client_limits(d->conf, slice_of(name)).undelivered_bytes;
+        const struct client_limits limits = conf_client_limits(d->conf, slice_of(name));
+        memcpy(open[i].name, name, strlen(name) + 1);
+        memcpy(kept[i].name, name, strlen(name) + 1);
+        open[i].bytes = limits.undelivered_bytes;
+        kept[i].keep_ms = limits.keep;
     }
-    uint64_t common = conf_client_limits(d->conf, slice_of("")).undelivered_bytes;
-    int code = backlog_limits(d->backlog, common, named, (uint32_t)count);
-    free(named);
-    return code;
-}
-
-static int limit_keep(struct daemon *d, size_t count)
-{
-    struct journal_keep *named = calloc(count + 1, sizeof *named);
-    if (named == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < count; i++) {
-        const char *name = conf_client_name(d->conf, i);
-        memcpy(named[i].name, name, strlen(name) + 1);
-        named[i].keep_ms = conf_client_limits(d->conf, slice_of(name)).keep;
-    }
-    int64_t common = conf_client_limits(d->conf, slice_of("")).keep;
-    int code = journal_keep_clients(d->journal, common, named, (uint32_t)count);
-    free(named);
-    return code;
+    const struct client_limits common = conf_client_limits(d->conf, slice_of(""));
+    int code = backlog_limits(d->backlog, common.undelivered_bytes, open, (uint32_t)count);
+    return code == ERR_OK ? journal_keep_clients(d->journal, common.keep, kept, (uint32_t)count) : code;
 }
 
 int daemon_limit_clients(struct daemon *d)
@@ -44,10 +27,14 @@ int daemon_limit_clients(struct daemon *d)
     size_t count = 0;
     while (conf_client_name(d->conf, count) != NULL)
         count++;
-    int code = quota_configure(d->quota, d->conf);
+    struct backlog_limit *open = calloc(count + 1, sizeof *open);
+    struct journal_keep *kept = calloc(count + 1, sizeof *kept);
+    int code = open == NULL || kept == NULL ? ERR_NOMEM : quota_configure(d->quota, d->conf);
     if (code == ERR_OK)
-        code = limit_backlog(d, count);
-    return code == ERR_OK ? limit_keep(d, count) : code;
+        code = limit_each(d, count, open, kept);
+    free(open);
+    free(kept);
+    return code;
 }
 
 static void count_set(void *arg, struct slice client, uint64_t position, uint32_t bytes)

@@ -35,6 +35,11 @@ double daemon_uptime(const struct daemon *d)
     return (double)(clock_ms() - d->began_ms) / 1e3;
 }
 
+const struct budget *daemon_budget(const struct daemon *d)
+{
+    return &d->budget;
+}
+
 uint32_t daemon_connections(const struct daemon *d)
 {
     return http_server_connections(d->rows) + http_server_connections(d->operation) + loops_connections(d->loops);
@@ -310,6 +315,8 @@ static int bring_up(struct daemon *d)
     if (d->api.sessions == NULL || d->api.alerts == NULL)
         code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK && taps_open(&d->api.taps, &d->api) != ERR_OK)
+        code = EXIT_INTERNAL_FAULT;
+    if (code == EXIT_OK && onlookers_open(&d->api.onlookers, &d->api) != ERR_OK)
         code = EXIT_INTERNAL_FAULT;
     if (code == EXIT_OK)
         code = daemon_open_intake(d);

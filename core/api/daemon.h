@@ -32,8 +32,10 @@ bool daemon_host_allowed(const struct daemon *d, struct slice host, struct slice
 uint64_t daemon_rows_received(const struct daemon *d);
 double daemon_uptime(const struct daemon *d);
 uint32_t daemon_connections(const struct daemon *d);
+const struct budget *daemon_budget(const struct daemon *d); /* of http.max_memory */
 bool daemon_encrypts(const struct daemon *d);
 double daemon_tls_left(const struct daemon *d); /* seconds until the certificate ends; only where it encrypts */
+double daemon_crl_left(const struct daemon *d); /* the same for the lists of tls.client_crl; only where that is set */
 const struct conf *daemon_conf(const struct daemon *d);
 void daemon_counts(const struct daemon *d, struct intake_counts *sum); /* of all intakes */
 struct refusals *daemon_refusals(struct daemon *d);
@@ -47,6 +49,10 @@ bool daemon_draining(const struct daemon *d);
 int daemon_find_host(char *out, size_t size, struct err *e) MUST_CHECK;
 
 const char *daemon_data_dir(const struct daemon *d); /* as at the start */
+
+/* Why the last line of the audit log is not on disk; NULL: it is. And how often that was so. */
+const char *daemon_audit_fault(const struct daemon *d);
+uint64_t daemon_audit_faults(const struct daemon *d);
 
 /* Why this folder's file system is no good place for a journal; NULL: it is one, or is not known. */
 const char *data_file_system(const char *dir);

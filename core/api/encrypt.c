@@ -12,6 +12,18 @@ static void tell(const char *text, const struct tls *t)
     LOG(left < SOON_S ? LOG_WARN : LOG_INFO, "tls.certificate", text, LOG_N("days_left", left / 86400));
 }
 
+/* Said once, until they are good again: nobody of that authority is let in meanwhile. */
+static void look_at_lists(struct daemon *d)
+{
+    int64_t end = tls_crl_expires_s(d->tls);
+    bool over = end <= clock_wall_us() / 1000000, told = d->tls_lists_told;
+    d->tls_lists_told = over;
+    if (over && !told)
+        LOG(LOG_ERROR, "tls.crl_expired",
+            "a list of tls.client_crl is out of date: no certificate of its authority is good until there is a newer "
+            "one");
+}
+
 int daemon_open_tls(struct daemon *d)
 {
     const struct settings *s = d->settings;
@@ -19,17 +31,19 @@ int daemon_open_tls(struct daemon *d)
     struct tls_options options = {.certificate = s->tls_certificate,
                                   .key = s->tls_key,
                                   .client_ca = s->tls_client_ca,
+                                  .client_crl = s->tls_client_crl,
                                   .client_required = s->tls_client_required,
                                   .only_13 = s->tls_minimum == TLS_MINIMUM_13};
     if (s->tls_certificate == NULL)
         return EXIT_OK;
     int code = tls_open(&d->tls, &options, &e);
-    options.client_ca = NULL;
+    options.client_ca = options.client_crl = NULL;
     options.client_required = false;
     if (code == ERR_OK)
         code = tls_open(&d->probes_tls, &options, &e);
     if (code == ERR_OK) {
         tell("connections are encrypted with this certificate", d->tls);
+        look_at_lists(d);
         return EXIT_OK;
     }
     LOG(LOG_ERROR, "tls.not_opened", e.text);
@@ -58,6 +72,8 @@ void daemon_look_tls(struct daemon *d)
         else if (changed && all[i] == d->tls)
             tell("the certificate was read again; connections to come get it", all[i]);
     }
+    if (d->tls != NULL)
+        look_at_lists(d);
 }
 
 void daemon_close_tls(struct daemon *d)
@@ -74,4 +90,9 @@ bool daemon_encrypts(const struct daemon *d)
 double daemon_tls_left(const struct daemon *d)
 {
     return (double)tls_expires_s(d->tls) - (double)clock_wall_us() / 1e6;
+}
+
+double daemon_crl_left(const struct daemon *d)
+{
+    return (double)tls_crl_expires_s(d->tls) - (double)clock_wall_us() / 1e6;
 }

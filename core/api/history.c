@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SPANS = 3, NOW_POINTS = 5, TRACKS_MAX = 256, TRACK_NAME = 128 };
+enum { SPANS = HISTORY_SPANS, NOW_POINTS = 5, TRACKS_MAX = 256, TRACK_NAME = 128 };
 enum { MINUTE, HOUR, DAY };
 
 static const struct {
@@ -343,20 +343,28 @@ static int add_pushers(struct buf *out, const struct history *h, int k)
     return code == ERR_OK ? buf_addc(out, '}') : code;
 }
 
-int history_print(const struct history *h, const char *span, struct buf *out)
+int history_span(const char *word)
+{
+    int k = 0;
+    while (k < SPANS && strcmp(shapes[k].word, word) != 0)
+        k++;
+    return k < SPANS ? k : -1;
+}
+
+int64_t history_newest(const struct history *h, int span)
+{
+    return h->spans[span].last_ms;
+}
+
+int history_print(const struct history *h, int k, struct buf *out)
 {
     static const struct series series[] = {{"rows", offsetof(struct point, rows)},
                                            {"bytes", offsetof(struct point, bytes)},
                                            {"p50", offsetof(struct point, p50)},
                                            {"p99", offsetof(struct point, p99)}};
-    int k = 0;
-    while (k < SPANS && strcmp(shapes[k].word, span) != 0)
-        k++;
-    if (k == SPANS)
-        return ERR_UNKNOWN;
     const struct span *s = &h->spans[k];
-    int code = buf_addf(out, "{\"span\":\"%s\",\"step\":%u,\"points\":%u,\"until\":%.3f,", span, shapes[k].step_s,
-                        shapes[k].size, (double)s->last_wall_us / 1e6);
+    int code = buf_addf(out, "{\"span\":\"%s\",\"step\":%u,\"points\":%u,\"until\":%.3f,", shapes[k].word,
+                        shapes[k].step_s, shapes[k].size, (double)s->last_wall_us / 1e6);
     if (code == ERR_OK)
         code = add_all_series(out, series, COUNT_OF(series), h, k, s->points, sizeof *s->points);
     if (code == ERR_OK)

@@ -10,6 +10,8 @@
 
 struct history;
 
+enum { HISTORY_SPANS = 3 };
+
 /* What the last seconds say. Percentiles are NAN when nothing was acknowledged in the last minute. */
 struct history_now {
     double rows, bytes; /* a second, over the last five */
@@ -26,7 +28,11 @@ void history_look(struct history *h, struct supervisor *s, void (*counts)(void *
 void history_now(const struct history *h, struct history_now *out);
 /* Rows a second that the pusher has settled as delivered, over the last five seconds. */
 double history_rate(const struct history *h, const char *pusher);
-/* "minute", "hour" or "day" as JSON; ERR_UNKNOWN: another word. */
-int history_print(const struct history *h, const char *span, struct buf *out) MUST_CHECK;
+/* The number of the span "minute" (0), "hour" or "day"; -1: another word. */
+int history_span(const char *word);
+/* All its points as JSON, on one line. */
+int history_print(const struct history *h, int span, struct buf *out) MUST_CHECK;
+/* Which the newest of them is: changes with each new one. */
+int64_t history_newest(const struct history *h, int span);
 
 #endif

@@ -18,7 +18,7 @@ struct loops_options {
     struct quota *quota;
     struct backlog *backlog;
     struct refusals *refusals;
-    struct http_budget *budget;
+    struct budget *budget;
     _Atomic uint32_t *places; /* http_server_share, with the main loop's server */
     struct http_limits limits;
     struct intake_rules rules;

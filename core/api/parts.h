@@ -11,6 +11,7 @@
 #include "api/history.h"
 #include "api/intake.h"
 #include "api/loops.h"
+#include "api/onlookers.h"
 #include "api/recent.h"
 #include "api/refusals.h"
 #include "api/tap.h"
@@ -40,9 +41,10 @@ struct daemon {
     struct backlog *backlog;
     struct access *access;
     struct tls *tls, *probes_tls; /* NULL: plain */
+    bool tls_lists_told;          /* that a list of revoked certificates is out of date */
     int open_servers;
     struct http_server *rows, *operation;
-    struct http_budget budget;
+    struct budget budget;
     _Atomic uint32_t places; /* connections of all that take rows */
     struct api api;
     uv_signal_t signals[4];
@@ -54,6 +56,9 @@ struct daemon {
     enum phase phase;
     bool draining, supervisor_done;
     bool audit_unsynced, audit_syncing; /* lines were appended; a worker makes them durable */
+    struct err audit_synced;            /* what it found */
+    struct err audit_fault;             /* of the last line; ERR_OK: it went well */
+    uint64_t audit_faults;              /* since the start */
     uv_work_t audit_work;
     char data_dir[4096]; /* as at the start: a worker thread may look at it */
     int journal_intake;  /* as logged last */
@@ -79,8 +84,8 @@ void daemon_close_access(struct daemon *d); /* nothing uses it any more */
 /* Of listeners that have no intake: refused callers are noted. */
 void daemon_note_refused(void *arg, const struct http_request *r, int status, struct slice detail);
 
-/* actions.c: the audit log. As `answered` of the operation's listeners; and for what no request asked for. */
-void daemon_note_answer(void *arg, const struct http_request *r, int status, struct slice detail);
+/* actions.c: the audit log. As `answering` of the operation's listeners; and for what no request asked for. */
+const char *daemon_note_answer(void *arg, const struct http_request *r, int status);
 void daemon_note_action(struct daemon *d, const char *action, const char *who);
 
 /* encrypt.c: certificate of the listeners */

@@ -177,51 +177,57 @@ static int add_now(struct buf *b, const struct history *h)
     return code == ERR_OK ? buf_addc(b, '}') : code;
 }
 
-void api_pushers_list(struct api *api, struct http_request *r, const struct api_params *params)
+int api_add_status(struct buf *b, struct api *api)
 {
-    (void)params;
-    if (shared_answer(&api->shared, SHARED_PUSHERS, r))
-        return;
-    struct buf b;
-    buf_init(&b, API_BODY_MAX);
     bool more = false;
-    int code = buf_adds(&b, "{\"pushers\":[");
+    int code = buf_adds(b, "{\"pushers\":[");
     LIST_EACH(supervisor_runners(api->supervisor), it)
     {
         const struct runner *runner = container_of(it, struct runner, link);
         if (api_is_puller(runner))
             continue;
         if (code == ERR_OK)
-            code = api_comma(&b, &more);
+            code = api_comma(b, &more);
         if (code == ERR_OK)
-            code = add_pusher(&b, api, runner);
+            code = add_pusher(b, api, runner);
     }
     if (code == ERR_OK)
-        code = add_refused(&b, supervisor_folder(api->supervisor), &more);
+        code = add_refused(b, supervisor_folder(api->supervisor), &more);
     if (code == ERR_OK)
-        code = buf_adds(&b, "],\"pullers\":");
+        code = buf_adds(b, "],\"pullers\":");
     if (code == ERR_OK)
-        code = api_add_pullers(&b, api->supervisor);
+        code = api_add_pullers(b, api->supervisor);
     if (code == ERR_OK)
-        code = buf_adds(&b, ",\"clients\":[");
+        code = buf_adds(b, ",\"clients\":[");
     if (code == ERR_OK)
-        code = api_add_clients(&b, api);
+        code = api_add_clients(b, api);
     if (code == ERR_OK)
-        code = buf_adds(&b, "],");
+        code = buf_adds(b, "],");
     if (code == ERR_OK)
-        code = add_journal(&b, api);
+        code = add_journal(b, api);
     if (code == ERR_OK)
-        code = add_now(&b, api->history);
+        code = add_now(b, api->history);
     char why[300];
     bool ready = daemon_ready(api->daemon, why, sizeof why);
     if (code == ERR_OK)
-        code = buf_addf(&b, ",\"rows_received\":%llu,\"uptime\":%.3f,\"version\":\"%s\",\"ready\":%s,\"reason\":",
+        code = buf_addf(b, ",\"rows_received\":%llu,\"uptime\":%.3f,\"version\":\"%s\",\"ready\":%s,\"reason\":",
                         (unsigned long long)daemon_rows_received(api->daemon), daemon_uptime(api->daemon), HG_VERSION,
                         ready ? "true" : "false");
     if (code == ERR_OK)
-        code = buf_add_json(&b, slice_of(ready ? "" : why));
+        code = buf_add_json(b, slice_of(ready ? "" : why));
+    return code == ERR_OK ? buf_addc(b, '}') : code;
+}
+
+void api_pushers_list(struct api *api, struct http_request *r, const struct api_params *params)
+{
+    struct buf b;
+    (void)params;
+    if (shared_answer(&api->shared, SHARED_PUSHERS, r))
+        return;
+    buf_init(&b, API_BODY_MAX);
+    int code = api_add_status(&b, api);
     if (code == ERR_OK)
-        code = buf_adds(&b, "}\n");
+        code = buf_addc(&b, '\n');
     if (code == ERR_OK)
         shared_keep(&api->shared, SHARED_PUSHERS, r, buf_slice(&b));
     api_json(r, 200, &b, code);

@@ -2,9 +2,9 @@
  * was not simply delivered), and the delivery state in memory (what is not settled yet).
  *
  * Three steps, because files are read on a worker thread and the state belongs to the loop: find the records; take a
- * picture of every pusher; read the settle streams and count. The picture is older than the streams, so an entry may be
- * seen twice; counting is by row, so that does no harm. */
+ * picture of every pusher (picture.c); read the settle streams and count. */
 #include "api/api.h"
+#include "api/picture.h"
 
 #include "base/hash.h"
 #include "base/sys.h"
@@ -17,37 +17,7 @@ enum {
     PAGE = 20,
     RECORD_MAX = 80 << 20,
     TAGS_BYTES = 32 << 10,
-    NOTES_BYTES = 1 << 20,
     SETS_LOOK = 100000, /* entries of the index that one request looks at */
-};
-
-struct batch {
-    uint64_t position;
-    struct journal_segment segment;
-    uint32_t rows;
-    int64_t received_us;
-    uint64_t uuid_hash;
-    struct buf uuid, tags; /* tags: a JSON object */
-    char client[CLIENT_MAX + 1];
-};
-
-struct pending_settle {
-    struct settle_entry entry;
-    struct pending_settle *next;
-};
-
-/* The picture of one pusher with regard to one batch. */
-struct picture {
-    char *name, *dir, *error;
-    enum pusher_state state;
-    bool takes; /* the batch is not older than its registration */
-    struct pusher_view view;
-    int64_t since_us;
-    uint64_t low;
-    uint32_t counts[OUTCOME_COUNT], attempts;
-    struct settle_entry *settles;
-    size_t settle_count;
-    struct buf notes; /* what operators said, as elements of a JSON array */
 };
 
 struct receipt_job {
@@ -55,8 +25,7 @@ struct receipt_job {
     struct api *api;
     struct batch batches[PAGE];
     uint32_t count, done;
-    struct picture *pictures; /* of batch `done` */
-    size_t picture_count;
+    struct pictures pictures; /* of batch `done` */
     bool by_uuid, by_time;
     bool tells_who; /* who steered what */
     int64_t from_us, to_us;
@@ -155,182 +124,7 @@ static void find_by_time(struct receipt_job *job)
     job->next = before;
 }
 
-/* --- step 2: the picture (loop thread) --- */
-
-struct gather {
-    struct picture *picture;
-    uint64_t position;
-    bool failed;
-};
-
-static bool covers(const struct settle_entry *e, uint64_t position)
-{
-    return e->place.position == position || (e->rows == 0 && e->place.position <= position && position < e->end);
-}
-
-static void gather_settle(void *arg, const struct settle_entry *entry)
-{
-    struct gather *g = arg;
-    if (!covers(entry, g->position))
-        return;
-    struct settle_entry *grown =
-        realloc(g->picture->settles, (g->picture->settle_count + 1) * sizeof *g->picture->settles);
-    if (grown == NULL) {
-        g->failed = true;
-        return;
-    }
-    g->picture->settles = grown;
-    grown[g->picture->settle_count++] = *entry;
-}
-
-static void pictures_free(struct receipt_job *job)
-{
-    for (size_t i = 0; i < job->picture_count; i++) {
-        struct picture *p = &job->pictures[i];
-        free(p->name);
-        free(p->dir);
-        free(p->error);
-        free(p->settles);
-        buf_free(&p->notes);
-    }
-    free(job->pictures);
-    job->pictures = NULL;
-    job->picture_count = 0;
-}
-
-static int take_picture(struct receipt_job *job, const struct batch *b)
-{
-    size_t count = 0;
-    LIST_EACH(supervisor_runners(job->api->supervisor), it)
-    count++;
-    job->pictures = calloc(count + 1, sizeof *job->pictures);
-    if (job->pictures == NULL)
-        return ERR_NOMEM;
-    LIST_EACH(supervisor_runners(job->api->supervisor), it)
-    {
-        const struct runner *r = container_of(it, struct runner, link);
-        if (r->pusher == NULL || !pusher_takes(r->pusher, b->position))
-            continue;
-        struct picture *p = &job->pictures[job->picture_count++];
-        p->name = strdup(r->name);
-        p->dir = strdup(r->pusher->dir);
-        p->error = strdup(r->pusher->error);
-        buf_init(&p->notes, NOTES_BYTES);
-        p->state = r->pusher->state;
-        p->since_us = r->pusher->state_since_us;
-        pusher_view(r->pusher, b->position, b->rows, b->uuid_hash, &p->view);
-        struct gather g = {.picture = p, .position = b->position};
-        pusher_settles(r->pusher, gather_settle, &g);
-        if (g.failed || p->name == NULL || p->dir == NULL || p->error == NULL)
-            return ERR_NOMEM;
-    }
-    return ERR_OK;
-}
-
-/* --- step 3: the settle streams (worker thread) --- */
-
-struct counting {
-    uint8_t *outcomes; /* of each row; 0 delivered */
-    const struct batch *batch;
-    uint32_t attempts;
-};
-
-static void count_entry(void *arg, const struct settle_entry *e)
-{
-    struct counting *c = arg;
-    if (!covers(e, c->batch->position))
-        return;
-    if (e->attempts > c->attempts)
-        c->attempts = e->attempts;
-    if (e->rows == 0 && e->outcome == OUTCOME_DELIVERED)
-        return; /* only says how many tries it took */
-    uint32_t from = e->place.position == c->batch->position ? e->place.row : 0;
-    uint64_t to = e->rows == 0 ? c->batch->rows : (uint64_t)from + e->rows;
-    for (uint64_t row = from; row < to && row < c->batch->rows; row++)
-        c->outcomes[row] = e->outcome;
-}
-
-static int count_settled(const struct batch *b, struct picture *p)
-{
-    struct counting c = {.outcomes = calloc(b->rows + 1, 1), .batch = b, .attempts = p->view.attempts};
-    if (c.outcomes == NULL)
-        return ERR_NOMEM;
-    int code = settle_find(p->dir, b->segment.base, b->position, count_entry, &c);
-    for (size_t i = 0; i < p->settle_count; i++)
-        count_entry(&c, &p->settles[i]);
-    for (uint32_t row = 0; row < b->rows; row++)
-        p->counts[c.outcomes[row]]++;
-    p->attempts = c.attempts;
-    uint32_t ruled = p->view.ruled < p->counts[OUTCOME_DELIVERED] ? p->view.ruled : p->counts[OUTCOME_DELIVERED];
-    p->counts[OUTCOME_DELIVERED] -= ruled;
-    p->counts[p->view.ruling == RULING_DELIVERED ? OUTCOME_BY_HAND : OUTCOME_GIVEN_UP] += ruled;
-    uint32_t open = p->view.pending + p->view.waiting + p->view.parked;
-    p->counts[OUTCOME_DELIVERED] -= open < p->counts[OUTCOME_DELIVERED] ? open : p->counts[OUTCOME_DELIVERED];
-    free(c.outcomes);
-    return code;
-}
-
 /* --- the text --- */
-
-static const char *state_word(const struct picture *p)
-{
-    if (p->view.pending + p->view.waiting + p->view.parked == 0)
-        return "settled";
-    if (p->state == PUSHER_PAUSED)
-        return "paused";
-    if (p->view.waiting + p->view.parked > 0 || p->state == PUSHER_RETRYING)
-        return "retrying";
-    return p->view.delivering ? "delivering" : "pending";
-}
-
-static int add_picture(struct buf *out, const struct picture *p)
-{
-    bool settled = strcmp(state_word(p), "settled") == 0;
-    uint32_t by_hand = p->counts[OUTCOME_BY_HAND], given_up = p->counts[OUTCOME_GIVEN_UP];
-    int code = buf_add_json(out, slice_of(p->name));
-    if (code == ERR_OK)
-        code = buf_addf(out, ":{\"state\":\"%s\",\"delivered\":%u,\"duplicate\":%u,\"skipped\":%u,\"dead\":%u",
-                        state_word(p), p->counts[OUTCOME_DELIVERED] + by_hand, p->counts[OUTCOME_DUPLICATE],
-                        p->counts[OUTCOME_SKIPPED] + given_up, p->counts[OUTCOME_DEAD]);
-    if (code == ERR_OK && by_hand > 0)
-        code = buf_addf(out, ",\"by_hand\":%u", by_hand);
-    if (code == ERR_OK && given_up > 0)
-        code = buf_addf(out, ",\"given_up\":%u", given_up);
-    if (code == ERR_OK)
-        code = buf_addf(out, ",\"attempts\":%u", p->attempts);
-    if (code == ERR_OK && !settled && p->error[0] != '\0') {
-        code = buf_adds(out, ",\"error\":");
-        if (code == ERR_OK)
-            code = buf_add_json(out, slice_of(p->error));
-    }
-    if (code == ERR_OK && !settled) {
-        code = buf_adds(out, ",\"since\":");
-        if (code == ERR_OK)
-            code = api_time(out, p->since_us);
-    }
-    if (code == ERR_OK && p->notes.len > 0) {
-        code = buf_adds(out, ",\"steered\":[");
-        if (code == ERR_OK)
-            code = buf_add(out, p->notes.ptr, p->notes.len);
-        if (code == ERR_OK)
-            code = buf_addc(out, ']');
-    }
-    return code == ERR_OK ? buf_addc(out, '}') : code;
-}
-
-static const char *outcome_of(const struct receipt_job *job)
-{
-    bool open = false, dead = false, good = false;
-    for (size_t i = 0; i < job->picture_count; i++) {
-        const struct picture *p = &job->pictures[i];
-        open = open || strcmp(state_word(p), "settled") != 0;
-        dead = dead || p->counts[OUTCOME_DEAD] + p->counts[OUTCOME_GIVEN_UP] > 0;
-        good = good || p->counts[OUTCOME_DELIVERED] + p->counts[OUTCOME_BY_HAND] + p->counts[OUTCOME_DUPLICATE] +
-                               p->counts[OUTCOME_SKIPPED] >
-                           0;
-    }
-    return open ? "pending" : dead && good ? "mixed" : dead ? "dead" : "delivered";
-}
 
 static int add_receipt(struct receipt_job *job, const struct batch *b)
 {
@@ -354,14 +148,10 @@ static int add_receipt(struct receipt_job *job, const struct batch *b)
     if (code == ERR_OK)
         code = buf_add(out, b->tags.ptr, b->tags.len);
     if (code == ERR_OK)
-        code = buf_adds(out, ",\"pushers\":{");
-    bool more = false;
-    for (size_t i = 0; code == ERR_OK && i < job->picture_count; i++) {
-        code = api_comma(out, &more);
-        if (code == ERR_OK)
-            code = add_picture(out, &job->pictures[i]);
-    }
-    return code == ERR_OK ? buf_addf(out, "},\"outcome\":\"%s\"}", outcome_of(job)) : code;
+        code = buf_addc(out, ',');
+    if (code == ERR_OK)
+        code = pictures_write(&job->pictures, out);
+    return code == ERR_OK ? buf_addc(out, '}') : code;
 }
 
 /* --- the steps in turn --- */
@@ -372,7 +162,7 @@ static void job_free(struct receipt_job *job)
         buf_free(&job->batches[i].uuid);
         buf_free(&job->batches[i].tags);
     }
-    pictures_free(job);
+    pictures_free(&job->pictures);
     buf_free(&job->uuid);
     buf_free(&job->out);
     free(job);
@@ -399,10 +189,8 @@ static void run_count(uv_work_t *work)
 {
     struct receipt_job *job = work->data;
     const struct batch *b = &job->batches[job->done];
-    for (size_t i = 0; job->code == ERR_OK && i < job->picture_count; i++)
-        job->code = count_settled(b, &job->pictures[i]);
-    for (size_t i = 0; job->code == ERR_OK && job->tells_who && i < job->picture_count; i++)
-        job->code = note_find(job->pictures[i].dir, b->segment.base, b->position, &job->pictures[i].notes);
+    if (job->code == ERR_OK)
+        job->code = pictures_count(&job->pictures, b, job->tells_who);
     if (job->code == ERR_OK)
         job->code = api_comma(&job->out, &job->more);
     if (job->code == ERR_OK)
@@ -416,7 +204,7 @@ static void count_done(uv_work_t *work, int status)
     struct receipt_job *job = work->data;
     (void)status;
     job->api->works--;
-    pictures_free(job);
+    pictures_free(&job->pictures);
     job->done++;
     next_batch(job);
 }
@@ -424,7 +212,7 @@ static void count_done(uv_work_t *work, int status)
 static void next_batch(struct receipt_job *job)
 {
     if (job->code == ERR_OK && job->done < job->count)
-        job->code = take_picture(job, &job->batches[job->done]);
+        job->code = pictures_take(job->api, &job->batches[job->done], &job->pictures);
     if (job->code != ERR_OK || job->done == job->count) {
         job_end(job);
         return;
@@ -544,21 +332,41 @@ static void answer_page(struct receipt_job *job)
     api_json(r, 200, &b, code);
 }
 
+/* Where a page goes on; the sentence for what is wrong with it, or NULL. */
+static const char *read_after(const struct http_request *r, uint64_t *before)
+{
+    char text[32] = "", *end = text;
+    long len = http_query(r, "after", text, sizeof text);
+    *before = UINT64_MAX;
+    if (len > 0)
+        *before = strtoull(text, &end, 10);
+    return len == -2 || (len > 0 && *end != '\0') ? "after is the next of the answer before" : NULL;
+}
+
+/* Begins the search, or says what is wrong with the request. */
+static void start_or_refuse(struct receipt_job *job, struct http_request *r, const char *wrong)
+{
+    if (wrong == NULL) {
+        job_start(job);
+        return;
+    }
+    job_free(job);
+    api_problem(r, 422, "schema", wrong);
+}
+
 void api_receipts(struct api *api, struct http_request *r, const struct api_params *params)
 {
-    char after[32];
     struct receipt_job *job = job_for(api, answer_page, r);
-    if (job == NULL || buf_adds(&job->uuid, params->text[0]) != ERR_OK) {
+    int code = job == NULL ? ERR_NOMEM : buf_adds(&job->uuid, params->text[0]);
+    if (code != ERR_OK) {
         if (job != NULL)
             job_free(job);
-        api_problem(r, 404, "not-found", "no row set of this uuid is here");
+        api_error(r, code == ERR_NOMEM ? code : ERR_NOTFOUND,
+                  code == ERR_NOMEM ? "out of memory" : "no row set of this uuid is here");
         return;
     }
     job->by_uuid = true;
-    job->before = UINT64_MAX;
-    if (http_query(r, "after", after, sizeof after) > 0)
-        job->before = strtoull(after, NULL, 10);
-    job_start(job);
+    start_or_refuse(job, r, read_after(r, &job->before));
 }
 
 /* A moment of the query; the sentence for what is wrong with it, or NULL. */
@@ -589,12 +397,7 @@ static const char *read_wish(const struct http_request *r, struct receipt_job *j
     if (len == -2 || (len > 0 && (*end != '\0' || limit < 1)))
         return "limit is a number from 1";
     job->limit = limit < PAGE ? (uint32_t)limit : PAGE;
-    len = http_query(r, "after", text, sizeof text);
-    if (len > 0)
-        job->before = strtoull(text, &end, 10);
-    if (len == -2 || (len > 0 && *end != '\0'))
-        return "after is the next of the answer before";
-    return wrong;
+    return wrong != NULL ? wrong : read_after(r, &job->before);
 }
 
 void api_rowsets(struct api *api, struct http_request *r, const struct api_params *params)
@@ -606,16 +409,9 @@ void api_rowsets(struct api *api, struct http_request *r, const struct api_param
         return;
     }
     job->by_time = true;
-    job->before = UINT64_MAX;
     job->from_us = INT64_MIN;
     job->to_us = INT64_MAX;
-    const char *wrong = read_wish(r, job);
-    if (wrong == NULL) {
-        job_start(job);
-        return;
-    }
-    job_free(job);
-    api_problem(r, 422, "schema", wrong);
+    start_or_refuse(job, r, read_wish(r, job));
 }
 
 /* --- waiting for a receipt --- */

@@ -43,6 +43,19 @@ void api_json(struct http_request *r, int status, struct buf *body, int code)
     api_text(r, status, "application/json", body, code);
 }
 
+void api_events(struct http_request *r)
+{
+    const struct http_answer answer = {.status = 200,
+                                       .content_type = "text/event-stream",
+                                       .fields = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"};
+    http_stream(r, &answer);
+}
+
+void api_events_head(struct http_request *r)
+{
+    api_send(r, &(struct http_answer){.status = 200, .content_type = "text/event-stream"});
+}
+
 void api_problem(struct http_request *r, int status, const char *word, const char *detail)
 {
     struct http_problem problem = {

@@ -19,7 +19,8 @@ static void on_operation(void *arg, struct http_request *r)
 static void on_operation_gone(void *arg, struct http_request *r)
 {
     struct daemon *d = arg;
-    (void)taps_gone(d->api.taps, r);
+    if (!taps_gone(d->api.taps, r))
+        (void)onlookers_gone(d->api.onlookers, r);
 }
 
 /* A client that waits for its receipt: intake's wish as the receipts' own. */
@@ -117,7 +118,8 @@ int daemon_open_servers(struct daemon *d)
     struct http_routes rows = intake_routes(d->intake), operation = {.head = on_operation_head,
                                                                      .request = on_operation,
                                                                      .gone = on_operation_gone,
-                                                                     .answered = daemon_note_answer,
+                                                                     .answering = daemon_note_answer,
+                                                                     .answered = daemon_note_refused,
                                                                      .arg = d};
     d->budget.max = s->http_max_memory;
     if (http_server_new(&d->rows, &d->loop, &limits, &d->budget, &rows) != ERR_OK ||
@@ -222,6 +224,7 @@ int daemon_open_supervisor(struct daemon *d, bool fresh)
         .refusing = on_emission,
         .admit = on_admit,
         .backlog = d->backlog,
+        .budget = &d->budget,
         .arg = d,
     };
     int code = supervisor_new(&d->supervisor, &options, d->conf, &faults, &running, &e);

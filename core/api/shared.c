@@ -37,7 +37,7 @@ static int64_t age_allowed(const struct http_request *r)
     return (int64_t)(seconds < AGE_MAX_S ? seconds : AGE_MAX_S) * 1000;
 }
 
-bool shared_answer(struct shared *s, enum shared_what what, struct http_request *r)
+bool shared_answer(struct shared *s, size_t what, struct http_request *r)
 {
     int64_t allowed = age_allowed(r);
     if (allowed == 0 || s->of[what].made_ms == 0 || clock_ms() - s->of[what].made_ms >= allowed)
@@ -48,7 +48,7 @@ bool shared_answer(struct shared *s, enum shared_what what, struct http_request 
     return true;
 }
 
-void shared_keep(struct shared *s, enum shared_what what, const struct http_request *r, struct slice text)
+void shared_keep(struct shared *s, size_t what, const struct http_request *r, struct slice text)
 {
     if (age_allowed(r) == 0)
         return;

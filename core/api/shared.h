@@ -5,10 +5,11 @@
 #ifndef HG_API_SHARED_H
 #define HG_API_SHARED_H
 
+#include "api/history.h"
 #include "base/buf.h"
 #include "http/http.h"
 
-enum shared_what { SHARED_PUSHERS, SHARED_MINUTE, SHARED_HOUR, SHARED_DAY, SHARED_COUNT };
+enum { SHARED_PUSHERS, SHARED_HISTORY, SHARED_COUNT = SHARED_HISTORY + HISTORY_SPANS }; /* one for each span */
 
 struct shared {
     struct {
@@ -20,8 +21,8 @@ struct shared {
 void shared_init(struct shared *s);
 void shared_fini(struct shared *s);
 /* A JSON answer that is young enough for this request was sent: true. */
-bool shared_answer(struct shared *s, enum shared_what what, struct http_request *r);
+bool shared_answer(struct shared *s, size_t what, struct http_request *r);
 /* This is the answer now; kept if the request was one of those that would have taken an older one. */
-void shared_keep(struct shared *s, enum shared_what what, const struct http_request *r, struct slice text);
+void shared_keep(struct shared *s, size_t what, const struct http_request *r, struct slice text);
 
 #endif

@@ -48,6 +48,7 @@ static void on_rest(uv_timer_t *timer)
         return;
     case PHASE_HOSTS:
         taps_end(d->api.taps);
+        onlookers_end(d->api.onlookers);
         if (!d->supervisor_done || d->api.works > 0)
             return;
         d->phase = PHASE_CLOSING;
@@ -114,6 +115,7 @@ static void server_closed(void *arg)
     uv_close((uv_handle_t *)&d->turn, NULL);
     uv_close((uv_handle_t *)&d->look, NULL);
     taps_close(&d->api.taps);
+    onlookers_close(&d->api.onlookers);
     journal_close(&d->journal);
     loops_free(&d->loops);
     intake_close(d->intake, intake_closed, d);

@@ -6,7 +6,7 @@
  * over because they came too fast, events that its connection was too slow for.
  *
  * Everything for a reader is gathered in a bounded buffer and sent once a tick, and a tick is longer where many read,
- * so a hundred of them cost about a hundred writes a second and nothing else. Whether its caller may still look is
+ * so a hundred of them cost about fifty writes a second and nothing else. Whether its caller may still look is
  * asked again now and then: a key that is taken back ends its taps. */
 #include "api/tap.h"
 
@@ -19,7 +19,7 @@
 
 enum {
     TICK_MS = 200,
-    READER_MS = 8,        /* a tick is so much longer for each reader: a hundred of them are told once a second */
+    READER_MS = 18,       /* a tick is so much longer for each reader: a hundred are told every two seconds */
     TELL_MAX = 320,       /* of one look, to all readers together: where many watch, each sees fewer */
     OUT_BYTES = 64 << 10, /* waiting for one reader */
     WATCH_MAX = 128,
@@ -367,16 +367,13 @@ static bool read_filter(struct http_request *r, struct tap *t)
 
 static void start(struct taps *all, struct tap *t)
 {
-    const struct http_answer answer = {.status = 200,
-                                       .content_type = "text/event-stream",
-                                       .fields = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"};
     t->sent_ms = t->admitted_ms = clock_ms();
     list_push(&all->taps, &t->link);
     if (all->count++ == 0) {
         all->at = journal_durable(all->api->journal).position;
         CHECK(uv_timer_start(&all->timer, on_tick, TICK_MS, TICK_MS) == 0);
     }
-    http_stream(t->request, &answer);
+    api_events(t->request);
     if (buf_adds(&t->out, "retry: 2000\n: what passes\n\n") != ERR_OK || !flush(t, t->sent_ms))
         tap_free(all, t);
 }
@@ -386,7 +383,7 @@ void api_tap(struct api *api, struct http_request *r, const struct api_params *p
     struct taps *all = api->taps;
     (void)params;
     if (r->method == HTTP_HEAD) {
-        api_send(r, &(struct http_answer){.status = 200, .content_type = "text/event-stream"});
+        api_events_head(r);
         return;
     }
     struct tap *t = all->ended || all->count == TAPS_MAX ? NULL : calloc(1, sizeof *t);

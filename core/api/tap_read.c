@@ -1,6 +1,7 @@
 /* One look of the tap. It begins where the last one ended, always at a group's end, and goes on until what was durable
- * has been read or a bound is reached; then it jumps to the end of what was durable. Rows are shown as they were sent,
- * but for newlines between their values: an event is one line. */
+ * has been read, as much is kept as will be told, or a bound is reached; then it jumps to the end of what was durable:
+ * what nobody will be told is not read either. Rows are shown as they were sent, but for newlines between their values:
+ * an event is one line. */
 #include "api/tap_read.h"
 
 #include "api/api.h"
@@ -99,10 +100,6 @@ static void take(struct tap_look *l, const struct record *record, const struct e
     text_of(record, CONTEXT_CLIENT, seen.client, sizeof seen.client);
     if (!wanted(l, &seen))
         return;
-    if (l->count >= l->keep) {
-        l->passed += record->rows;
-        return;
-    }
     struct tap_set *set = &l->sets[l->count];
     *set = seen;
     set->uuid_hash = hash_bytes(slice_of(set->uuid));
@@ -115,13 +112,13 @@ static void take(struct tap_look *l, const struct record *record, const struct e
     buf_free(&set->json);
 }
 
-struct budget {
+struct allowance {
     uint32_t reads;
     uint64_t bytes, row; /* row: of the journal, behind the last record that was read */
 };
 
 /* What one segment has of it. False: enough, or no further. */
-static bool look_at(struct tap_look *l, const struct journal_segment *segment, struct budget *left)
+static bool look_at(struct tap_look *l, const struct journal_segment *segment, struct allowance *left)
 {
     int fd, code;
     struct err e;
@@ -133,7 +130,7 @@ static bool look_at(struct tap_look *l, const struct journal_segment *segment, s
         return false;
     reader_init(&reader, fd, segment->base, segment->salt);
     enum read_result result = READ_RECORD;
-    while (left->reads > 0 && left->bytes > 0) {
+    while (left->reads > 0 && left->bytes > 0 && l->count < l->keep) {
         result = reader_next(&reader, &l->at, limit, &record, &damage, &code);
         if (result == READ_DAMAGE)
             continue; /* it is reported by those who must read it */
@@ -155,7 +152,7 @@ static bool look_at(struct tap_look *l, const struct journal_segment *segment, s
 void tap_look(struct tap_look *l)
 {
     struct journal_segment segment;
-    struct budget left = {.reads = TAP_READS, .bytes = TAP_BYTES};
+    struct allowance left = {.reads = TAP_READS, .bytes = TAP_BYTES};
     bool more = true;
     while (more && l->at < l->to.position && journal_segment_at(l->journal, l->at, &segment) == ERR_OK) {
         if (l->at < segment.first)

@@ -34,7 +34,7 @@ struct tap_look {
     uint32_t filter_count, keep;      /* keep at most so many, up to TAP_SETS */
     struct tap_set sets[TAP_SETS];
     uint32_t count;
-    uint64_t passed; /* rows that nobody looked at, or that fitted but were too many */
+    uint64_t passed; /* rows that nobody looked at */
 };
 
 bool tap_fits(const struct tap_filter *f, const struct tap_set *set);

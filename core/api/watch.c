@@ -5,34 +5,22 @@
 
 #include <stdlib.h>
 
-static enum shared_what span_of(const char *word)
-{
-    static const char *const words[] = {
-        [SHARED_MINUTE] = "minute", [SHARED_HOUR] = "hour", [SHARED_DAY] = "day", [SHARED_PUSHERS] = ""};
-    for (int what = SHARED_MINUTE; what < SHARED_COUNT; what++)
-        if (strcmp(words[what], word) == 0)
-            return (enum shared_what)what;
-    return SHARED_COUNT;
-}
-
 void api_history(struct api *api, struct http_request *r, const struct api_params *params)
 {
-    char span[16] = "hour";
-    (void)params;
+    char word[16] = "hour";
     struct buf b;
-    bool malformed = http_query(r, "span", span, sizeof span) == -2;
-    enum shared_what what = span_of(span);
-    if (!malformed && what != SHARED_COUNT && shared_answer(&api->shared, what, r))
-        return;
-    buf_init(&b, API_BODY_MAX);
-    int code = malformed ? ERR_UNKNOWN : history_print(api->history, span, &b);
-    if (code == ERR_OK && what != SHARED_COUNT)
-        shared_keep(&api->shared, what, r, buf_slice(&b));
-    if (code == ERR_UNKNOWN) {
+    (void)params;
+    int span = http_query(r, "span", word, sizeof word) == -2 ? -1 : history_span(word);
+    if (span < 0) {
         api_problem(r, 422, "schema", "span is minute, hour or day");
-        buf_free(&b);
         return;
     }
+    if (shared_answer(&api->shared, SHARED_HISTORY + (size_t)span, r))
+        return;
+    buf_init(&b, API_BODY_MAX);
+    int code = history_print(api->history, span, &b);
+    if (code == ERR_OK)
+        shared_keep(&api->shared, SHARED_HISTORY + (size_t)span, r, buf_slice(&b));
     api_json(r, 200, &b, code);
 }
 

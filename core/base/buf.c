@@ -45,7 +45,7 @@ int buf_reserve(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *ptr, size_t len)
 {
-    int code = buf_reserve(b, len);
+    int code = b->cap - b->len > len ? ERR_OK : buf_reserve(b, len); /* mostly there is room: no call */
     if (code != ERR_OK)
         return code;
     if (len > 0)

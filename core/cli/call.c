@@ -31,17 +31,23 @@ static size_t call_pass(char *bytes, size_t size, size_t count, void *arg)
     return c->request->part(c->request->part_arg, slice_make(bytes, size * count)) ? size * count : 0;
 }
 
+/* Is it that field, with a value that begins so? A header line ends in CR LF. */
+static bool says(const char *line, size_t len, const char *name, const char *value)
+{
+    size_t at = strlen(name), most = strlen(value);
+    if (len <= at + most || strncasecmp(line, name, at) != 0)
+        return false;
+    while (at < len && (line[at] == ' ' || line[at] == '\t'))
+        at++;
+    return len - at >= most && strncasecmp(line + at, value, most) == 0;
+}
+
 static size_t call_header(char *line, size_t size, size_t count, void *arg)
 {
-    static const char name[] = "Idempotency-Replayed:";
     struct call *c = arg;
     size_t len = size * count;
-    if (len > sizeof name && strncasecmp(line, name, sizeof name - 1) == 0) {
-        const char *value = line + sizeof name - 1;
-        while (*value == ' ' || *value == '\t')
-            value++;
-        c->replayed = strncasecmp(value, "true", 4) == 0;
-    }
+    c->replayed = c->replayed || says(line, len, "Idempotency-Replayed:", "true");
+    c->unaudited = c->unaudited || says(line, len, "Headgate-Audit:", "not-written");
     return len;
 }
 
@@ -191,7 +197,7 @@ int call_send(struct call *c, const struct call_request *r, struct err *e)
     buf_clear(&c->body);
     c->request = r;
     c->status = 0;
-    c->replayed = false;
+    c->replayed = c->unaudited = false;
     c->fault[0] = '\0';
     struct buf path;
     buf_init(&path, URL_MAX);

@@ -24,6 +24,7 @@ struct call {
     struct buf body;
     int64_t retry_after_ms; /* 0: not said */
     bool replayed;          /* Idempotency-Replayed: true */
+    bool unaudited;         /* Headgate-Audit: not-written */
     char fault[CURL_ERROR_SIZE];
 };
 

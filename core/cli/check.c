@@ -117,8 +117,10 @@ static void check_instance(struct report *r, const struct step_places *places, s
 static void check_callers(struct report *r)
 {
     const struct settings *s = conf_settings(r->folders->conf);
-    const struct tls_options tls = {
-        .certificate = s->tls_certificate, .key = s->tls_key, .client_ca = s->tls_client_ca};
+    const struct tls_options tls = {.certificate = s->tls_certificate,
+                                    .key = s->tls_key,
+                                    .client_ca = s->tls_client_ca,
+                                    .client_crl = s->tls_client_crl};
     unsigned auth = s->http_auth | s->admin_auth;
     struct tls *context = NULL;
     struct certs *certs = NULL;

@@ -1,5 +1,5 @@
-/* `headgate doctor`: settings, plugins, data folder, disk, clock, the running daemon, its pushers and their far ends;
- * for each what was found, and for what is wrong what to do about it.
+/* `headgate doctor`: settings, plugins, data folder, disk, certificates, clock, the running daemon, its pushers and
+ * their far ends; for each what was found, and for what is wrong what to do about it.
  *
  * It looks as whoever calls it and changes nothing. Everything is looked at, whatever was found before; the exit code
  * is that of the first fault. Warnings do not count: they say what may go wrong later. */
@@ -13,6 +13,7 @@
 #include "cli/human.h"
 #include "cli/say.h"
 #include "cli/session.h"
+#include "http/tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAULT };
+enum { CERTIFICATE_SOON_S = 14 * 86400, LISTS_SOON_S = 6 * 3600 };
 
 struct doctor {
     bool json;
@@ -149,6 +151,48 @@ static void look_at_plugins(struct doctor *d, const struct folders *f)
         found(d, LEVEL_OK, 0, "plugins", text, NULL);
 }
 
+static void look_at_end(struct doctor *d, const char *area, int64_t end_s, int64_t soon_s, const char *advice)
+{
+    char text[100];
+    int64_t left = end_s - clock_wall_us() / 1000000;
+    if (left <= 0)
+        snprintf(text, sizeof text, "out of date");
+    else
+        snprintf(text, sizeof text, "good for %lld days and %lld hours", (long long)(left / 86400),
+                 (long long)(left % 86400 / 3600));
+    found(d,
+          left <= 0       ? LEVEL_FAULT
+          : left < soon_s ? LEVEL_WARN
+                          : LEVEL_OK,
+          EXIT_CONFIG, area, text, left < soon_s ? advice : NULL);
+}
+
+static void look_at_certificates(struct doctor *d, const struct settings *s)
+{
+    const struct tls_options options = {.certificate = s->tls_certificate,
+                                        .key = s->tls_key,
+                                        .client_ca = s->tls_client_ca,
+                                        .client_crl = s->tls_client_crl};
+    struct tls *tls = NULL;
+    struct err e = {.text = ""};
+    if (s->tls_certificate == NULL)
+        return;
+    if (access(s->tls_key, R_OK) != 0 && errno == EACCES) {
+        found(d, LEVEL_WARN, 0, "certificate", "this user may not read the file of tls.key",
+              "call doctor as the daemon's user to see what it sees");
+    } else if (tls_open(&tls, &options, &e) != ERR_OK) {
+        found(d, LEVEL_FAULT, EXIT_CONFIG, "certificate", e.text,
+              "mend that file; a daemon that runs keeps the one before");
+    } else {
+        look_at_end(d, "certificate", tls_expires_s(tls), CERTIFICATE_SOON_S,
+                    "renew the files of tls.certificate and tls.key");
+        if (tls_crl_expires_s(tls) != INT64_MAX)
+            look_at_end(d, "revoked certificates", tls_crl_expires_s(tls), LISTS_SOON_S,
+                        "get a newer list for tls.client_crl: without one in date no client of its authority gets in");
+    }
+    tls_close(&tls);
+}
+
 /* The settings tell where everything else is; without them only the clock and the daemon can be looked at. */
 static void look_at_machine(struct doctor *d, const struct args *a)
 {
@@ -165,6 +209,7 @@ static void look_at_machine(struct doctor *d, const struct args *a)
         look_at_rights(d, conf_settings(f.conf)->data_dir);
         look_at_disk(d, conf_settings(f.conf));
         look_at_plugins(d, &f);
+        look_at_certificates(d, conf_settings(f.conf));
     }
     folders_close(&f);
     flags_fini(&flags);
@@ -283,7 +328,8 @@ int verb_doctor(int argc, char **argv)
         if (d.json)
             printf("{\"findings\":[%s],\"faults\":%lld,\"warnings\":%lld}\n", buf_str(&d.out), d.faults, d.warnings);
         else
-            printf("\n%lld faults, %lld warnings\n", d.faults, d.warnings);
+            printf("\n%lld fault%s, %lld warning%s\n", d.faults, d.faults == 1 ? "" : "s", d.warnings,
+                   d.warnings == 1 ? "" : "s");
     }
     buf_free(&d.out);
     session_close(&s);

@@ -20,7 +20,7 @@ static int unknown_verb(int argc, char **argv)
     char typed[128];
     bool two = argc > 1 && argv[1][0] != '-' && help_group(NULL, argv[0]) > 0;
     snprintf(typed, sizeof typed, "%.60s%s%.60s", argv[0], two ? " " : "", two ? argv[1] : "");
-    if (argc == 1 && help_group(stderr, argv[0]) > 0)
+    if ((argc == 1 || argv[1][0] == '-') && help_group(stderr, argv[0]) > 0)
         return EXIT_USAGE;
     const char *near = verb_nearest(typed);
     if (near != NULL)

@@ -135,7 +135,8 @@ static int rows_open(struct plugin_run *r)
     struct err e = {.text = ""};
     struct input input;
     struct rowfile file;
-    struct rowfile_options options = {.format = path == NULL ? ROWFILE_NDJSON : ROWFILE_UNKNOWN, .decimal = '.'};
+    struct rowfile_options options = {.format = path == NULL ? ROWFILE_NDJSON : ROWFILE_UNKNOWN,
+                                      .csv = {.decimal = '.'}};
     const char *format = args_value(&r->args, OPT_FORMAT, NULL);
     if (format != NULL && rowfile_format(format, &options) != ERR_OK)
         return say_error(EXIT_USAGE, "--format: expected ndjson, json, csv or tsv, found \"%s\"", format);

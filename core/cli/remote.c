@@ -154,6 +154,8 @@ int remote_ask(struct remote *r, const char *method, const char *path, const cha
     int code = call_send(&r->call, &request, &e);
     if (code != ERR_OK)
         return remote_unreached(r, code, &e);
+    if (r->call.unaudited)
+        say_note("it is not in the audit log: that cannot be written; the daemon's log says why");
     return r->call.status / 100 == 2 ? EXIT_DONE : remote_problem(&r->call);
 }
 

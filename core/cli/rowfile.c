@@ -30,8 +30,8 @@ int rowfile_format(const char *text, struct rowfile_options *options)
         if (strcasecmp(text, endings[i].name) != 0)
             continue;
         options->format = endings[i].format;
-        if (options->delimiter == 0)
-            options->delimiter = endings[i].delimiter;
+        if (options->csv.delimiter == 0)
+            options->csv.delimiter = endings[i].delimiter;
         return ERR_OK;
     }
     return ERR_UNKNOWN;
@@ -48,8 +48,10 @@ static int rowfile_fill(struct rowfile *f, struct err *e)
         return code;
     if (f->rest.len >= 2 && (memcmp(f->rest.ptr, "\xFF\xFE", 2) == 0 || memcmp(f->rest.ptr, "\xFE\xFF", 2) == 0))
         return err_set(e, ERR_SYNTAX, "line 1: the file is UTF-16: convert it first (iconv -f utf-16 -t utf-8)");
-    if (f->rest.len >= 3 && memcmp(f->rest.ptr, "\xEF\xBB\xBF", 3) == 0)
+    if (f->rest.len >= 3 && memcmp(f->rest.ptr, "\xEF\xBB\xBF", 3) == 0) {
+        f->table.form.encoding = CSVFORM_UTF8; /* it says so itself */
         f->rest = slice_make(f->rest.ptr + 3, f->rest.len - 3);
+    }
     return ERR_OK;
 }
 
@@ -74,29 +76,27 @@ static int rowfile_sniff(struct rowfile *f, struct err *e)
     return rowfile_begin(f, e);
 }
 
-static bool csv_options(const struct rowfile_options *o)
-{
-    return o->types != NULL || o->index != NULL;
-}
-
 int rowfile_open(struct rowfile *f, struct input *input, const struct rowfile_options *options, struct err *e)
 {
     *f = (struct rowfile){.input = input, .options = *options};
     const char *dot = strrchr(input->name, '.');
-    csvtable_init(&f->table, ',', options->decimal);
+    csvtable_init(&f->table, &options->csv);
     jsplit_init(&f->split);
     buf_init(&f->text, JSPLIT_VALUE_MAX);
     if (f->options.format == ROWFILE_UNKNOWN && dot != NULL && rowfile_format(dot + 1, &f->options) != ERR_OK)
         f->options.format = ROWFILE_UNKNOWN;
-    if (f->options.delimiter == 0)
-        f->options.delimiter = ',';
-    if (f->options.delimiter == '"' || f->options.delimiter == '\n' || f->options.delimiter == '\r')
-        return err_set(e, ERR_USAGE, "a quote or a line end cannot be the delimiter");
+    if (f->options.csv.delimiter == 0)
+        f->options.csv.delimiter = ',';
+    const char *wrong = csvform_wrong(&f->options.csv);
+    if (wrong != NULL)
+        return err_set(e, ERR_USAGE, "%s", wrong);
     int code = rowfile_begin(f, e);
     if (code == ERR_OK && f->options.format == ROWFILE_UNKNOWN)
         code = rowfile_sniff(f, e);
-    if (code == ERR_OK && f->options.format != ROWFILE_CSV && csv_options(options))
-        return err_set(e, ERR_USAGE, "--types and --index are for CSV and TSV only");
+    if (code == ERR_OK && f->options.format != ROWFILE_CSV && options->csv_only)
+        return err_set(
+            e, ERR_USAGE,
+            "--delimiter, --decimal, --quotes, --encoding, --skip, --types and --index are for CSV and TSV only");
     return code;
 }
 
@@ -109,7 +109,7 @@ void rowfile_close(struct rowfile *f)
 
 int rowfile_begin(struct rowfile *f, struct err *e)
 {
-    f->table.csv.delimiter = f->options.delimiter;
+    f->table.form = f->options.csv;
     csvtable_rewind(&f->table);
     jsplit_fini(&f->split);
     jsplit_init(&f->split);
@@ -177,7 +177,7 @@ static int csv_record(struct rowfile *f, struct err *e)
 
 static int csv_header(struct rowfile *f, struct err *e)
 {
-    const struct rowfile_options *o = &f->options;
+    const struct csvform *o = &f->options.csv;
     int code = csv_record(f, e);
     if (code != ERR_OK)
         return code;

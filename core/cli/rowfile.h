@@ -12,10 +12,8 @@ enum rowfile_format { ROWFILE_UNKNOWN, ROWFILE_NDJSON, ROWFILE_JSON, ROWFILE_CSV
 /* As given on the command line; texts are borrowed. */
 struct rowfile_options {
     enum rowfile_format format; /* ROWFILE_UNKNOWN: by the name, then by the first bytes */
-    char delimiter;             /* 0: a comma, or a tab for `.tsv` */
-    char decimal;
-    const char *types; /* "col=text,…" or NULL */
-    const char *index; /* a column, or NULL */
+    struct csvform csv;         /* its delimiter 0: a comma, or a tab for `.tsv` */
+    bool csv_only;              /* options that mean nothing for other formats were given */
 };
 
 /* "ndjson", "json", "csv", "tsv" (which also sets the delimiter, unless one was given). ERR_UNKNOWN. */

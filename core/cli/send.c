@@ -40,36 +40,54 @@ struct send {
 
 /* --- options --- */
 
-static int one_character(const struct args *a, enum option_id option, char *out)
+/* The place of an option's value among `words`; 0 when it was not given. */
+static int one_word(const struct args *a, enum option_id option, const char *words, int *out)
 {
     const char *text = args_value(a, option, NULL);
-    if (text == NULL)
-        return EXIT_DONE;
-    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0)
-        *out = '\t';
-    else if (strlen(text) == 1)
-        *out = text[0];
-    else
-        return say_error(EXIT_USAGE, "send: --%s must be one character%s", option_rows[option].name,
-                         option == OPT_DELIMITER ? ", or `tab`" : "");
-    return EXIT_DONE;
+    *out = text == NULL ? 0 : csvform_word(text, words);
+    return *out >= 0 ? EXIT_DONE
+                     : say_error(EXIT_USAGE, "send: --%s must be one of %s", option_rows[option].name, words);
+}
+
+/* How CSV is written. Without --delimiter the file's name tells. */
+static int send_csv(struct send *s)
+{
+    static const enum option_id only[] = {OPT_DELIMITER, OPT_DECIMAL, OPT_QUOTES, OPT_ENCODING,
+                                          OPT_SKIP,      OPT_TYPES,   OPT_INDEX};
+    const struct args *a = &s->args;
+    struct csvform *form = &s->options.csv;
+    const char *delimiter = args_value(a, OPT_DELIMITER, NULL);
+    int decimal = 0, quotes = 0, encoding = 0;
+    int64_t skip = 0;
+    for (size_t i = 0; i < COUNT_OF(only); i++)
+        s->options.csv_only = s->options.csv_only || args_has(a, only[i]);
+    if (delimiter != NULL && csvform_delimiter(delimiter, &form->delimiter) != 0)
+        return say_error(EXIT_USAGE,
+                         "send: --delimiter must be one character, no quote and no letter beyond ASCII, or `tab`");
+    int exit = one_word(a, OPT_DECIMAL, ".|,", &decimal);
+    if (exit == EXIT_DONE)
+        exit = one_word(a, OPT_QUOTES, CSVFORM_QUOTES, &quotes);
+    if (exit == EXIT_DONE)
+        exit = one_word(a, OPT_ENCODING, CSVFORM_ENCODINGS, &encoding);
+    if (exit == EXIT_DONE)
+        exit = args_number(a, OPT_SKIP, 0, CSVFORM_SKIP_MAX, &skip);
+    *form = (struct csvform){.delimiter = form->delimiter,
+                             .decimal = ".,"[decimal < 0 ? 0 : decimal],
+                             .quotes = (enum csvform_quotes)quotes,
+                             .encoding = (enum csvform_encoding)encoding,
+                             .skip = (uint32_t)skip,
+                             .types = args_value(a, OPT_TYPES, NULL),
+                             .index = args_value(a, OPT_INDEX, NULL)};
+    return exit;
 }
 
 static int send_format(struct send *s)
 {
     const char *format = args_value(&s->args, OPT_FORMAT, NULL);
-    s->options = (struct rowfile_options){
-        .decimal = '.', .types = args_value(&s->args, OPT_TYPES, NULL), .index = args_value(&s->args, OPT_INDEX, NULL)};
-    int exit = one_character(&s->args, OPT_DELIMITER, &s->options.delimiter);
-    if (exit == EXIT_DONE)
-        exit = one_character(&s->args, OPT_DECIMAL, &s->options.decimal);
-    if (exit != EXIT_DONE)
-        return exit;
-    if (s->options.decimal != '.' && s->options.decimal != ',')
-        return say_error(EXIT_USAGE, "send: --decimal must be `.` or `,`");
-    if (format != NULL && rowfile_format(format, &s->options) != ERR_OK)
+    int exit = send_csv(s);
+    if (exit == EXIT_DONE && format != NULL && rowfile_format(format, &s->options) != ERR_OK)
         return say_error(EXIT_USAGE, "send: --format must be ndjson, json, csv or tsv, not `%s`", format);
-    return EXIT_DONE;
+    return exit;
 }
 
 static int send_options(struct send *s)

@@ -11,7 +11,7 @@
 
 #include <unistd.h>
 
-enum { SAMPLE_MS = 1000, SAMPLES_MAX = 1024 };
+enum { SAMPLE_MS = 1000, SAMPLES_MAX = 1024, UNUSED_BYTES = 1 << 20 };
 /* Beyond so many digits counts are shortened, so that a line fits; --json has them all. */
 enum { LAG_DIGITS = 8, DELIVERED_DIGITS = 9, RETRIES_DIGITS = 7, DEAD_DIGITS = 6 };
 
@@ -134,6 +134,31 @@ static int status_table(const json_t *pushers, const struct sample *before, int6
     return code == ERR_OK ? EXIT_DONE : say_error(EXIT_INTERNAL, "%s", err_text(code));
 }
 
+/* Plugins that nobody set up and that have nothing waiting are told in one line below the tables. */
+static bool in_use(const json_t *plugin)
+{
+    return strcmp(js_text(plugin, "state"), "unconfigured") != 0 || js_integer(plugin, "rows") > 0 ||
+           js_integer(plugin, "dead_letters") > 0 || js_integer(json_object_get(plugin, "lag"), "rows") > 0;
+}
+
+/* Those in use; the names of the others go to `unused`. NULL: out of memory. */
+static json_t *part(const json_t *plugins, struct buf *unused)
+{
+    json_t *used = json_array();
+    for (size_t i = 0; used != NULL && i < json_array_size(plugins); i++) {
+        json_t *plugin = json_array_get(plugins, i);
+        bool failed = in_use(plugin)
+                          ? json_array_append(used, plugin) != 0
+                          : buf_addf(unused, "%s%s",
+                                     unused->len > 0 ? ", " : "Not configured: ", js_text(plugin, "name")) != ERR_OK;
+        if (failed) {
+            json_decref(used);
+            return NULL;
+        }
+    }
+    return used;
+}
+
 static int pullers_table(const json_t *pullers)
 {
     const struct grid_column columns[] = {{"PULLER", false, true}, {"STATE", false, false},   {"ROWS", true, false},
@@ -207,42 +232,62 @@ static void status_options(const json_t *pusher)
     }
 }
 
-/* The answer for people. `one`: it is a single pusher's. */
-static int status_show(const json_t *answer, bool one, struct sample *before, bool rates)
+/* A single pusher or puller. `before`: NULL, or what rates are counted from. */
+static int show_one(json_t *plugin, struct sample *before)
 {
     int64_t now = clock_ms();
-    if (one && json_object_get(answer, "runs") != NULL) {
-        json_t *puller = json_pack("[O]", answer);
-        int exit = pullers_table(puller);
-        json_decref(puller);
-        if (!rates)
-            status_options(answer);
-        return exit;
-    }
-    json_t *pushers = one ? json_pack("[O]", answer) : json_incref(json_object_get(answer, "pushers"));
-    if (!json_is_array(pushers)) {
-        json_decref(pushers);
-        return say_error(EXIT_INTERNAL, "the answer has no list of pushers: is that a headgate's admin address?");
-    }
-    if (!one)
-        status_head(answer);
+    json_t *all = json_pack("[O]", plugin);
+    int exit = json_object_get(plugin, "runs") != NULL ? pullers_table(all) : status_table(all, before, now);
+    if (before == NULL)
+        status_options(plugin);
+    else
+        sample_take(before, all, now);
+    json_decref(all);
+    return exit;
+}
+
+static int show_tables(const json_t *answer, const json_t *pushers, const json_t *pullers, struct sample *before)
+{
+    int64_t now = clock_ms();
     int exit = EXIT_DONE;
+    status_head(answer);
     if (json_array_size(pushers) == 0)
         puts("There is no pusher.");
     else
-        exit = status_table(pushers, rates ? before : NULL, now);
-    if (exit == EXIT_DONE && json_array_size(json_object_get(answer, "pullers")) > 0) {
+        exit = status_table(pushers, before, now);
+    if (exit == EXIT_DONE && json_array_size(pullers) > 0) {
         putchar('\n');
-        exit = pullers_table(json_object_get(answer, "pullers"));
+        exit = pullers_table(pullers);
     }
-    if (exit == EXIT_DONE)
-        exit = clients_table(json_object_get(answer, "clients"));
-    if (one && !rates)
-        status_options(answer);
-    if (rates)
+    if (before != NULL)
         sample_take(before, pushers, now);
+    return exit == EXIT_DONE ? clients_table(json_object_get(answer, "clients")) : exit;
+}
+
+static int show_all(const json_t *answer, struct sample *before)
+{
+    struct buf unused;
+    buf_init(&unused, UNUSED_BYTES);
+    if (!json_is_array(json_object_get(answer, "pushers")))
+        return say_error(EXIT_INTERNAL, "the answer has no list of pushers: is that a headgate's admin address?");
+    json_t *pushers = part(json_object_get(answer, "pushers"), &unused);
+    json_t *pullers = part(json_object_get(answer, "pullers"), &unused);
+    int exit = pushers == NULL || pullers == NULL ? say_error(EXIT_INTERNAL, "%s", err_text(ERR_NOMEM))
+                                                  : show_tables(answer, pushers, pullers, before);
+    if (exit == EXIT_DONE && unused.len > 0) {
+        putchar('\n');
+        say_wrapped(stdout, 0, GRID_WIDTH, buf_str(&unused), true);
+    }
     json_decref(pushers);
+    json_decref(pullers);
+    buf_free(&unused);
     return exit;
+}
+
+/* The answer for people. `one`: it is a single plugin's. */
+static int status_show(json_t *answer, bool one, struct sample *before)
+{
+    return one ? show_one(answer, before) : show_all(answer, before);
 }
 
 static int status_once(struct remote *r, const char *path, bool one, bool json)
@@ -256,7 +301,7 @@ static int status_once(struct remote *r, const char *path, bool one, bool json)
     }
     int exit = remote_json(r, "GET", path, NULL, &answer);
     if (exit == EXIT_DONE)
-        exit = status_show(answer, one, NULL, false);
+        exit = status_show(answer, one, NULL);
     json_decref(answer);
     return exit;
 }
@@ -272,7 +317,7 @@ static int status_watch(struct remote *r, const char *path, bool one, bool json)
             fputs("\033[H\033[J", stdout);
         int exit = json ? status_once(r, path, one, true) : remote_json(r, "GET", path, NULL, &answer);
         if (exit == EXIT_DONE && !json)
-            exit = status_show(answer, one, &before, true);
+            exit = status_show(answer, one, &before);
         json_decref(answer);
         if (exit != EXIT_DONE && exit != EXIT_UNREACHABLE)
             return exit;

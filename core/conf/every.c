@@ -11,13 +11,8 @@
 #include <strings.h>
 #include <time.h>
 
-enum {
-    YEARS_MAX = 9,
-    SECOND = 1000000,
-    MINUTE_S = 60,
-    HOUR_S = 3600,
-    DAY_S = 86400
-}; /* 1896 to 1904: no 29 February */
+/* A 29 February that is a Sunday comes every 28 years, and after 40 where a year like 2100 lies between. */
+enum { YEARS_MAX = 41, SECOND = 1000000, MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
 
 struct field {
     const char *word;
@@ -168,9 +163,13 @@ int every_parse(const char *text, struct every *out, struct err *e)
 static bool day_fits(const struct every *v, const struct tm *t)
 {
     bool day = (v->days & 1u << t->tm_mday) != 0, weekday = (v->weekdays & 1u << t->tm_wday) != 0;
-    if ((v->months & 1u << (t->tm_mon + 1)) == 0)
-        return false;
     return v->any_day || v->any_weekday ? day && weekday : day || weekday;
+}
+
+static time_t next_month(const struct tm *t)
+{
+    struct tm first = {.tm_year = t->tm_year, .tm_mon = t->tm_mon + 1, .tm_mday = 1};
+    return timegm(&first);
 }
 
 int64_t every_next(const struct every *v, int64_t wall_us)
@@ -181,7 +180,9 @@ int64_t every_next(const struct every *v, int64_t wall_us)
     while (at < limit) {
         struct tm t;
         CHECK(gmtime_r(&at, &t) != NULL);
-        if (!day_fits(v, &t))
+        if ((v->months & 1u << (t.tm_mon + 1)) == 0)
+            at = next_month(&t);
+        else if (!day_fits(v, &t))
             at += DAY_S - at % DAY_S;
         else if ((v->hours & 1u << t.tm_hour) == 0)
             at += HOUR_S - at % HOUR_S;

@@ -141,6 +141,8 @@ static void check_tls(const struct settings *s, struct lines *faults, struct lin
         lines_add(faults, "tls.certificate and tls.key belong together; set both or neither");
     if (s->tls_certificate == NULL && (s->tls_client_ca != NULL || s->tls_client_roles != NULL))
         lines_add(faults, "tls.client_ca and tls.client_roles mean nothing without tls.certificate");
+    if (s->tls_client_crl != NULL && s->tls_client_ca == NULL)
+        lines_add(faults, "tls.client_crl: name those who sign the certificates in tls.client_ca");
     if (s->tls_client_required && s->tls_client_ca == NULL)
         lines_add(faults, "tls.client_required: name those who sign the certificates in tls.client_ca");
     check_auth(s, "http", s->http_auth, s->http_tls, s->http_listen, faults, notices);

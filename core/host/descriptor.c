@@ -88,10 +88,6 @@ static int text_check(const char *field, const char *text, struct err *e)
     return ERR_OK;
 }
 
-/* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
- * there only where the plugin's own size says so. */
-#define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
-
 static const size_t plugin_1_0 = SIZE_1_0(struct hg_plugin, processor), option_1_0 = SIZE_1_0(struct hg_option, offset),
                     pusher_1_0 = SIZE_1_0(struct hg_pusher, probe), puller_1_0 = SIZE_1_0(struct hg_puller, probe),
                     processor_1_0 = SIZE_1_0(struct hg_processor, process);
@@ -133,6 +129,8 @@ static int pusher_check(const struct hg_pusher *p, struct err *e)
         return refuse_small(e, "pusher.size", pusher_1_0, p->size);
     if ((p->flags & ~known) != 0)
         return err_set(e, ERR_DENIED, "pusher.flags: expected only bits of %#x, found %#x", known, p->flags);
+    if (p->reserved != 0)
+        return err_set(e, ERR_DENIED, "pusher.reserved: expected 0, found %#x", p->reserved);
     const char *missing = p->open == NULL ? "open" : p->close == NULL ? "close" : p->push == NULL ? "push" : NULL;
     if (missing != NULL)
         return err_set(e, ERR_DENIED, "pusher.%s: expected a function, found none", missing);

@@ -6,6 +6,12 @@
 #include "headgate.h"
 #include "host/setup.h"
 
+#include <stddef.h>
+
+/* What ABI 1.0 had of a structure that may grow: a plugin that was built then loads for ever. Beyond it a member is
+ * there only where the plugin's own size says so. */
+#define SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
+
 /* The n-th option, at the distance the plugin was compiled with. */
 const struct hg_option *descriptor_option(const struct hg_plugin *p, size_t n);
 /* Bytes of the member an option of this type fills, 0: no such type. */

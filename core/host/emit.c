@@ -8,6 +8,7 @@
 #include "host/emit.h"
 
 #include "base/sys.h"
+#include "host/descriptor.h"
 #include "host/hostlog.h"
 #include "host/life.h"
 #include "host/tell.h"
@@ -21,6 +22,9 @@ enum {
     AGAIN_MAX_MS = 1000,
     SETS_MAX = 1 << 20,
 };
+
+static const size_t emit_1_0 = SIZE_1_0(struct hg_emit, wait_ms), set_1_0 = SIZE_1_0(struct hg_set, document),
+                    emitted_1_0 = SIZE_1_0(struct hg_emitted, reason);
 
 static struct slice slice_from(struct hg_text t)
 {
@@ -228,12 +232,19 @@ static void durable(struct hg_host *w, const struct hg_emit *emit)
         h->puller->notify(w->state, emit->position, emit->position_size);
 }
 
-static const char *misused(const struct hg_host *w, const struct hg_emit *emit)
+/* NULL, or a sentence, in `why` perhaps. */
+static const char *misused(const struct hg_host *w, const struct hg_emit *emit, char why[HG_REASON_MAX])
 {
     if (!w->pulling || !pthread_equal(pthread_self(), w->thread))
         return "emit() belongs to pull()";
-    if (emit == NULL || emit->size < sizeof *emit || emit->set_size < sizeof(struct hg_set))
-        return "emit: its sizes are not those of this ABI";
+    if (emit == NULL)
+        return "emit: expected what to emit, found none";
+    if (emit->size < emit_1_0 || emit->set_size < set_1_0) {
+        bool own = emit->size < emit_1_0;
+        snprintf(why, HG_REASON_MAX, "emit.%s: expected at least %zu, found %u", own ? "size" : "set_size",
+                 own ? emit_1_0 : set_1_0, own ? emit->size : emit->set_size);
+        return why;
+    }
     if (emit->set_count > SETS_MAX || (emit->set_count > 0 && emit->sets == NULL))
         return "emit: too many sets, or none where some are said to be";
     if (emit->position != NULL && emit->position_size > HG_STATE_MAX)
@@ -243,7 +254,7 @@ static const char *misused(const struct hg_host *w, const struct hg_emit *emit)
 
 static void give(const struct hg_emitted *from, struct hg_emitted *to)
 {
-    if (to == NULL || to->size < sizeof *to)
+    if (to == NULL || to->size < emitted_1_0)
         return;
     to->bad_set = from->bad_set;
     memcpy(to->reason, from->reason, sizeof to->reason);
@@ -253,10 +264,11 @@ int emit_sets(struct hg_host *w, const struct hg_emit *emit, struct hg_emitted *
 {
     CHECK_MAGIC(w, WORKER_MAGIC);
     struct hg_emitted told = {.size = sizeof told};
-    const char *wrong = misused(w, emit);
+    char why[HG_REASON_MAX];
+    const char *wrong = misused(w, emit, why);
     if (wrong != NULL) {
         hostlog(HG_LOG_WARN, "%s", wrong);
-        told.bad_set = emit == NULL ? 0 : emit->set_count;
+        told.bad_set = emit == NULL || emit->size < emit_1_0 ? 0 : emit->set_count;
         snprintf(told.reason, sizeof told.reason, "%s", wrong);
         give(&told, out);
         return HG_EMIT_REFUSED;

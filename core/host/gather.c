@@ -17,7 +17,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { WINDOW_KEPT = 1 << 20 };
+/* A host shares its core's cache with the daemon and with other hosts, so it reads on in small steps. */
+enum { WINDOW_AHEAD = 64 * 1024, WINDOW_KEPT = 1 << 20 };
 
 /* How a record's rows came through. */
 enum taking { TOOK_ALL, TOOK_PART, TOOK_FAILED };
@@ -63,6 +64,7 @@ static void source_open(struct source *s, const struct shelf_file *file)
         return;
     source_close(s);
     reader_init(&s->reader, file->fd, file->store == STORE_ASIDE ? 0 : file->base, file->salt);
+    s->reader.ahead = WINDOW_AHEAD;
     s->serial = file->serial;
 }
 

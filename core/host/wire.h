@@ -1,7 +1,7 @@
 /* The control channel between the daemon and a plugin's host: messages of a SOCK_SEQPACKET pair, native byte order
  * (both ends are one build on one machine; HELLO proves it). No rows of a pusher cross it: only ranges, verdicts and
- * descriptors. A puller's rows do, in pieces, one emission at a time: that is the credit, and the daemon's memory for
- * one puller is bounded by http.max_body.
+ * descriptors. A puller's rows do, in pieces, one emission at a time: that is the credit. The daemon's memory for
+ * one puller is bounded by http.max_body, and for all of them, with HTTP, by http.max_memory.
  *
  * The daemon trusts nothing that comes from a host: a message that is too short, of an unknown type, or about a token
  * that was not handed out ends the host. The host trusts the daemon.

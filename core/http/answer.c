@@ -74,6 +74,8 @@ int answer_write_head(struct buf *out, struct answer_date *date, const struct an
         code = add_line(out, "Connection: ", head->close ? "close" : "keep-alive");
     if (code == ERR_OK && head->fields != NULL)
         code = buf_adds(out, head->fields);
+    if (code == ERR_OK && head->more != NULL)
+        code = buf_adds(out, head->more);
     return code != ERR_OK ? code : buf_add(out, "\r\n", 2);
 }
 

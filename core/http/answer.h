@@ -12,9 +12,9 @@ struct answer_date {
 
 struct answer_head {
     int status;
-    const char *content_type; /* NULL: no body */
-    uint64_t length;          /* of the body, also where a HEAD request does not get it */
-    const char *fields;       /* further lines, or NULL */
+    const char *content_type;  /* NULL: no body */
+    uint64_t length;           /* of the body, also where a HEAD request does not get it */
+    const char *fields, *more; /* further lines, or NULL */
     bool close;
     bool stream;      /* no length: it goes on until the connection closes */
     bool http10_keep; /* an HTTP/1.0 client asked to keep the connection */

@@ -15,7 +15,7 @@ static const struct refusal too_large = {413, "too-large", "the body is larger t
 static const struct refusal no_memory = {503, "memory", "out of memory for request bodies"};
 static const struct refusal bad_coding = {400, "syntax", "the body is not what Content-Encoding says, or is cut short"};
 
-void body_pool_init(struct body_pool *p, struct http_budget *budget)
+void body_pool_init(struct body_pool *p, struct budget *budget)
 {
     *p = (struct body_pool){.budget = budget};
 }

@@ -3,7 +3,7 @@
 #ifndef HG_HTTP_BODY_H
 #define HG_HTTP_BODY_H
 
-#include "http/budget.h"
+#include "base/budget.h"
 #include "http/chunk.h"
 #include "http/coding.h"
 #include "http/head.h"
@@ -18,7 +18,7 @@ enum {
 
 /* Buffers and decoders that bodies of one server share one after the other. */
 struct body_pool {
-    struct http_budget *budget;
+    struct budget *budget;
     struct {
         char *ptr;
         size_t cap;
@@ -61,7 +61,7 @@ struct body {
     struct refusal bad;
 };
 
-void body_pool_init(struct body_pool *p, struct http_budget *budget);
+void body_pool_init(struct body_pool *p, struct budget *budget);
 void body_pool_fini(struct body_pool *p);
 
 /* Begin the body that `h` declares. `max` bytes of body and `extra_max` of chunk extensions and trailers are allowed.

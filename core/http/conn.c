@@ -91,7 +91,7 @@ static bool reads_own(const struct conn *c)
  * is getting short: these bytes are read before they can be paid for. */
 static size_t input_room(const struct conn *c)
 {
-    struct http_budget *budget = c->server->pool.budget;
+    struct budget *budget = c->server->pool.budget;
     size_t room = c->cap - c->len, most = room;
     if (c->state == CONN_WAIT || c->state == CONN_WRITE || c->state == CONN_STREAM)
         most = AHEAD_MAX - bytes_ahead(c);

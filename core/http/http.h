@@ -2,10 +2,11 @@
  * every dimension. Knows nothing of rows; routes live in core/api.
  *
  * A server belongs to one loop and is used only from that loop's thread. Several servers (one a loop) may share a
- * `struct http_budget`. Plain sockets or TLS: see http/transport.h. */
+ * `struct budget` (base/budget.h). Plain sockets or TLS: see http/transport.h. */
 #ifndef HG_HTTP_HTTP_H
 #define HG_HTTP_HTTP_H
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
@@ -19,13 +20,6 @@ struct http_server;
 struct http_request;
 struct tls;
 struct x509_st;
-
-/* Memory for bodies of all servers together. `max` bytes; a quarter is kept for bodies up to 64 KiB. */
-struct http_budget {
-    _Atomic uint64_t used;
-    _Atomic uint64_t used_small;
-    _Atomic uint64_t max; /* a reload may change it */
-};
 
 struct http_limits {
     uint64_t max_body;        /* bytes, also of what decompression yields */
@@ -131,6 +125,10 @@ struct http_routes {
     void (*request)(void *arg, struct http_request *r);
     /* The peer has gone before the answer; the request stays valid until http_respond. May be NULL. */
     void (*gone)(void *arg, struct http_request *r);
+    /* What must be written down before the answer to it goes out; also when the peer has gone, and for what HTTP itself
+     * refuses; not for streams. Returns header lines (static, each with \r\n) that are added to the answer, or NULL.
+     * Must not answer. May be NULL. */
+    const char *(*answering)(void *arg, const struct http_request *r, int status);
     /* For metrics and the log of refusals: called once an answer was handed to the kernel or dropped, also for what
      * HTTP itself refuses (then the request may be known in part only). `detail` is the problem's detail or empty. Must
      * not answer other requests. May be NULL. */
@@ -138,8 +136,8 @@ struct http_routes {
     void *arg;
 };
 
-int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits,
-                    struct http_budget *budget, const struct http_routes *routes) MUST_CHECK;
+int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits, struct budget *budget,
+                    const struct http_routes *routes) MUST_CHECK;
 /* `address`: "127.0.0.1:8080", "[::1]:8080", "host:port", "unix:/path". `listener` comes back in requests. Several
  * servers may listen on one TCP address: the first with `share_port`, the others with `reuse_port`. `bound` (may be
  * NULL) gets the address with the real port. */

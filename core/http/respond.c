@@ -51,7 +51,7 @@ static void send_parts(struct conn *c, const struct iovec parts[2])
         conn_close(c);
 }
 
-static void send_answer(struct conn *c, const struct http_answer *a)
+static void send_answer(struct conn *c, const struct http_answer *a, const char *more)
 {
     struct http_server *s = c->server;
     c->keep = c->keep && !a->close && c->whole && !s->draining;
@@ -60,6 +60,7 @@ static void send_answer(struct conn *c, const struct http_answer *a)
         .content_type = a->content_type,
         .length = a->body.len,
         .fields = a->fields,
+        .more = more,
         .close = !c->keep,
         .http10_keep = c->keep && c->request.http10,
     };
@@ -79,9 +80,10 @@ static void respond(struct http_request *r, const struct http_answer *a, struct 
 {
     struct conn *c = conn_of(r);
     const struct http_routes *routes = &c->server->routes;
+    const char *more = routes->answering == NULL ? NULL : routes->answering(routes->arg, r, a->status);
     c->open = false;
     if (c->state != CONN_CLOSED)
-        send_answer(c, a);
+        send_answer(c, a, more);
     if (routes->answered != NULL)
         routes->answered(routes->arg, r, a->status, detail);
     if (c->state == CONN_CLOSED && c->gone)

@@ -183,8 +183,8 @@ void server_tick_on(struct http_server *s)
 
 /* --- the public part --- */
 
-int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits,
-                    struct http_budget *budget, const struct http_routes *routes)
+int http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_limits *limits, struct budget *budget,
+                    const struct http_routes *routes)
 {
     struct http_server *s = calloc(1, sizeof *s);
     if (s == NULL)

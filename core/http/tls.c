@@ -7,6 +7,7 @@
 #include "http/tls.h"
 
 #include "base/stamp.h"
+#include "http/crl.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -14,14 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES = 3, CLIENT_CHAIN_MAX = 5 };
+enum { FILES = 4, CLIENT_CHAIN_MAX = 5 };
 
 struct tls {
-    char *files[FILES]; /* certificate, key, client_ca or NULL */
+    char *files[FILES]; /* certificate, key, client_ca or NULL, client_crl or NULL */
     struct stamp stamps[FILES];
     bool client_required, only_13;
-    pthread_mutex_t lock; /* of the pointer */
+    pthread_mutex_t lock; /* of the two */
     SSL_CTX *context;
+    struct crl *revoked; /* NULL: client_crl is not set */
     int64_t expires_s;
 };
 
@@ -85,6 +87,14 @@ static int context_clients(const struct tls *t, SSL_CTX *c, struct err *e)
     return ERR_OK;
 }
 
+static int context_revoked(const struct tls *t, SSL_CTX *c, struct crl **out, struct err *e)
+{
+    int code = t->files[3] == NULL ? ERR_OK : crl_read(t->files[3], out, e);
+    if (code == ERR_OK && *out != NULL && !crl_use(*out, c))
+        code = fault(e, "tls.client_crl", t->files[3]);
+    return code;
+}
+
 static int context_fill(const struct tls *t, SSL_CTX *c, struct err *e)
 {
     if (!context_rules(c, t->only_13))
@@ -111,17 +121,24 @@ static int load(struct tls *t, struct err *e)
     SSL_CTX *fresh = SSL_CTX_new(TLS_server_method());
     if (fresh == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
+    struct crl *revoked = NULL;
     int code = context_fill(t, fresh, e);
+    if (code == ERR_OK)
+        code = context_revoked(t, fresh, &revoked, e);
     if (code != ERR_OK) {
+        crl_free(&revoked);
         SSL_CTX_free(fresh);
         return code;
     }
     t->expires_s = expiry(fresh);
     pthread_mutex_lock(&t->lock);
     SSL_CTX *old = t->context;
+    struct crl *before = t->revoked;
     t->context = fresh;
+    t->revoked = revoked;
     pthread_mutex_unlock(&t->lock);
     SSL_CTX_free(old);
+    crl_free(&before);
     return ERR_OK;
 }
 
@@ -143,7 +160,7 @@ int tls_look(struct tls *t, bool *changed, struct err *e)
 
 int tls_open(struct tls **out, const struct tls_options *options, struct err *e)
 {
-    const char *const files[FILES] = {options->certificate, options->key, options->client_ca};
+    const char *const files[FILES] = {options->certificate, options->key, options->client_ca, options->client_crl};
     bool changed = false;
     struct tls *t = calloc(1, sizeof *t);
     if (t == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
@@ -170,6 +187,7 @@ void tls_close(struct tls **t)
     if (*t == NULL)
         return;
     SSL_CTX_free((*t)->context);
+    crl_free(&(*t)->revoked);
     for (int i = 0; i < FILES; i++)
         free((*t)->files[i]);
     pthread_mutex_destroy(&(*t)->lock);
@@ -180,6 +198,21 @@ void tls_close(struct tls **t)
 int64_t tls_expires_s(const struct tls *t)
 {
     return t->expires_s;
+}
+
+int64_t tls_crl_expires_s(const struct tls *t)
+{
+    return t->revoked == NULL ? INT64_MAX : crl_expires_s(t->revoked);
+}
+
+bool tls_revoked(struct tls *t, const X509 *certificate)
+{
+    if (t->files[3] == NULL)
+        return false;
+    pthread_mutex_lock(&t->lock);
+    bool revoked = crl_lists(t->revoked, certificate);
+    pthread_mutex_unlock(&t->lock);
+    return revoked;
 }
 
 struct ssl_st *tls_session(struct tls *t)

@@ -440,7 +440,8 @@ struct x509_st *channel_certificate(const struct channel *c)
 {
     if (c->tls == NULL || !c->tls->shaken || SSL_get_verify_result(c->tls->ssl) != X509_V_OK)
         return NULL;
-    return SSL_get0_peer_certificate(c->tls->ssl);
+    X509 *certificate = SSL_get0_peer_certificate(c->tls->ssl);
+    return certificate == NULL || tls_revoked(c->with, certificate) ? NULL : certificate; /* may have been since */
 }
 
 const struct transport transport_tls = {

@@ -15,7 +15,7 @@
 
 enum {
     PAGE = 4096,
-    WINDOW = 1024 * 1024, /* read in one go when reading on */
+    WINDOW = 1024 * 1024, /* read in one go when reading on, unless the reader says less */
     POINT = 32 * 1024,    /* when one record is looked up */
     RETRIES = 1000,       /* of interrupted reads in a row: a bound, not a figure that matters */
     HEAD = RECORD_HEADER, /* either header's size */
@@ -25,7 +25,7 @@ _Static_assert(GROUP_HEADER == RECORD_HEADER, "one read serves either header");
 
 void reader_init(struct reader *r, int fd, uint64_t base, uint64_t salt)
 {
-    *r = (struct reader){.fd = fd, .base = base, .salt = salt};
+    *r = (struct reader){.fd = fd, .base = base, .salt = salt, .ahead = WINDOW};
 }
 
 void reader_fini(struct reader *r)
@@ -55,18 +55,30 @@ static uint64_t page_up(uint64_t v)
     return page_down(v + PAGE - 1);
 }
 
-/* The old content is not needed: the window is about to be read anew. */
-static int window_room(struct reader *r, size_t want)
+/* What is there already from `offset` of the file on comes to the front, in whole pages: it is not read twice. */
+static size_t window_keep(struct reader *r, uint64_t offset, char *to)
 {
-    if (want <= r->cap)
+    uint64_t from = r->base + offset - r->window; /* below the window: beyond everything */
+    size_t kept = from < r->filled ? (size_t)page_down(r->filled - from) : 0;
+    if (kept > 0)
+        memmove(to, r->bytes + from, kept);
+    return kept;
+}
+
+/* The window is about to begin at `offset`, with room for `want` bytes, of which `*kept` are there. */
+static int window_move(struct reader *r, uint64_t offset, size_t want, size_t *kept)
+{
+    if (want <= r->cap) {
+        *kept = window_keep(r, offset, r->bytes);
         return ERR_OK;
+    }
     char *bytes = aligned_alloc(PAGE, want);
     if (bytes == NULL)
         return ERR_NOMEM;
+    *kept = window_keep(r, offset, bytes);
     free(r->bytes);
     r->bytes = bytes;
     r->cap = want;
-    r->filled = 0;
     return ERR_OK;
 }
 
@@ -81,11 +93,11 @@ static ssize_t page_read(struct reader *r, char *to, off_t at)
     return PAGE;
 }
 
-/* Until `need` bytes are there or the file ends. O_DIRECT reads begin at a page, so after a short count the page is
- * read again there; no more than before means the end of the file. */
-static int window_load(struct reader *r, uint64_t offset, size_t want, size_t need)
+/* Until `need` bytes are there, `have` of them already, or the file ends. O_DIRECT reads begin at a page, so after a
+ * short count the page is read again there; no more than before means the end of the file. */
+static int window_load(struct reader *r, uint64_t offset, size_t have, size_t want, size_t need)
 {
-    size_t have = 0, from = 0;
+    size_t from = have;
     bool by_page = false;
     for (int tries = 0; have < need && tries < RETRIES;) {
         off_t at = (off_t)(offset + from);
@@ -124,15 +136,16 @@ static int window_fill(struct reader *r, uint64_t position, size_t length, uint6
     uint64_t offset = page_down(position - r->base);
     uint64_t need = page_up(position + length - r->base) - offset;
     uint64_t most = page_up(limit - r->base) - offset;
-    uint64_t want = need < ahead ? ahead : need;
+    uint64_t want = need < ahead ? page_up(ahead) : need;
     if (want > most)
         want = most;
-    int code = window_room(r, (size_t)want);
+    size_t kept;
+    int code = window_move(r, offset, (size_t)want, &kept);
     if (code != ERR_OK)
         return code;
     r->filled = 0;
     r->window = r->base + offset;
-    code = window_load(r, offset, (size_t)want, (size_t)need);
+    code = window_load(r, offset, kept, (size_t)want, (size_t)need);
     if (code != ERR_OK)
         return code;
     if (r->filled > limit - r->window)
@@ -149,7 +162,7 @@ int reader_bytes(struct reader *r, uint64_t position, size_t length, uint64_t li
 {
     if (position < r->base || position > limit || limit - position < length)
         return ERR_NOTFOUND;
-    int code = window_fill(r, position, length, limit, WINDOW);
+    int code = window_fill(r, position, length, limit, r->ahead);
     if (code == ERR_OK)
         *out = window_at(r, position);
     return code;
@@ -174,7 +187,7 @@ static bool group_here(struct reader *r, uint64_t at, uint64_t limit, bool any_s
 int reader_seek_group(struct reader *r, uint64_t *at, uint64_t limit, bool any_salt, struct group_header *out)
 {
     for (uint64_t p = *at; p <= limit && limit - p >= GROUP_HEADER; p += RECORD_ALIGN) {
-        int code = window_fill(r, p, GROUP_HEADER, limit, WINDOW);
+        int code = window_fill(r, p, GROUP_HEADER, limit, r->ahead);
         if (code != ERR_OK)
             return code;
         if (group_here(r, p, limit, any_salt, out)) {
@@ -234,7 +247,7 @@ static enum read_result record_step(struct reader *r, uint64_t *at, uint64_t lim
 {
     struct record found;
     uint64_t end = inside_group(r, *at) && r->group_end < limit ? r->group_end : limit;
-    int failed = record_here(r, *at, limit, WINDOW, &found);
+    int failed = record_here(r, *at, limit, r->ahead, &found);
     if (failed == ERR_OK && found.length <= end - *at) {
         *out = found;
         *at += found.length;
@@ -255,7 +268,7 @@ enum read_result reader_next(struct reader *r, uint64_t *at, uint64_t limit, str
     while (*at < limit) {
         if (limit - *at < HEAD)
             return damage_step(r, at, limit, damage, code);
-        int failed = window_fill(r, *at, HEAD, limit, WINDOW);
+        int failed = window_fill(r, *at, HEAD, limit, r->ahead);
         if (failed == ERR_NOTFOUND)
             return damage_step(r, at, limit, damage, code);
         if (failed != ERR_OK) {

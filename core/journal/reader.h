@@ -13,6 +13,7 @@ struct reader {
     uint64_t salt;
     char *bytes; /* one window of the file, grown for a large record */
     size_t cap, filled;
+    size_t ahead;        /* bytes read in one go when reading on; reader_init's megabyte may be made less */
     uint64_t window;     /* position of bytes[0] */
     uint64_t group_end;  /* end of the group being read, 0 before the first */
     uint64_t group_at;   /* its position */

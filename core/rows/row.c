@@ -1,7 +1,7 @@
 /* A row and its data: where nearly all of a body's bytes are, so this is the scanner's inner loop.
  *
- * The keys of data are compared with those of the row before (shape.h). As long as they are found there, in order, they
- * are neither read nor looked up. The first one that is not makes this row go the general way: the keys found so far
+ * The keys of data are compared with those of the row before (shape.h). As long as they are found there, each once,
+ * they are neither read nor noted. The first one that is not makes this row go the general way: the keys found so far
  * are noted in the frame's set, and from then on every key is read, checked and noted. At its end such a row is the new
  * shape, if it had no fault. */
 #include "rows/state.h"
@@ -68,13 +68,18 @@ static void data_key_check(struct scan *s, const struct text *key, struct slice 
         fault_add(s, FAULT_CAMEL, key->ptr - 1, 0);
 }
 
+static inline bool data_has(const struct data *d, uint32_t i)
+{
+    return (d->matched[i / 64] >> i % 64 & 1) != 0;
+}
+
 /* Leave the shape: note the keys that were found in it. */
 static bool data_unshape(struct scan *s, struct data *d)
 {
     d->shaped = false;
-    for (uint32_t i = 0; i < d->at; i++) {
+    for (uint32_t i = 0; i < s->shape.count; i++) {
         const struct shape_key *key = &s->shape.keys[i];
-        if ((d->matched[i / 64] >> i % 64 & 1) == 0)
+        if (!data_has(d, i))
             continue;
         if (key_set_add(&s->keys, &frame_top(s)->keys, key->text + 1, key->len - 3) != ERR_OK) {
             scan_nomem(s);
@@ -101,22 +106,38 @@ static const uint8_t *data_key_read(struct scan *s, const uint8_t *p, struct dat
     return p;
 }
 
+/* The key at `p` is the shape's `i`-th; the position of its value. */
+static inline const uint8_t *data_key_match(struct scan *s, const uint8_t *p, struct data *d, uint32_t i)
+{
+    const struct shape_key *key = &s->shape.keys[i];
+    struct frame *frame = frame_top(s);
+    frame->key = p + 1;
+    frame->key_len = key->len - 3;
+    d->matched[i / 64] |= UINT64_C(1) << i % 64;
+    d->at = i + 1;
+    return space_skip(p + key->len, s->end);
+}
+
+/* It is not the next one: others were left out, or the keys come in another order. */
+static const uint8_t *data_key_search(struct scan *s, const uint8_t *p, struct data *d)
+{
+    uint32_t i = shape_find(&s->shape, p, s->end);
+    uint32_t stop = d->at + SHAPE_AHEAD < s->shape.count ? d->at + SHAPE_AHEAD : s->shape.count;
+    for (uint32_t next = d->at; i == s->shape.count && next < stop; next++)
+        if (shape_key_is(&s->shape.keys[next], p, s->end))
+            i = next;
+    return i < s->shape.count && !data_has(d, i) ? data_key_match(s, p, d, i) : data_key_read(s, p, d);
+}
+
 /* A key from its quote to its value. */
 static inline const uint8_t *data_key(struct scan *s, const uint8_t *p, struct data *d)
 {
-    uint32_t stop = d->at + SHAPE_AHEAD < s->shape.count ? d->at + SHAPE_AHEAD : s->shape.count;
-    for (uint32_t i = d->at; d->shaped && i < stop; i++) {
-        const struct shape_key *key = &s->shape.keys[i];
-        if (!shape_key_is(key, p, s->end))
-            continue;
-        struct frame *frame = frame_top(s);
-        frame->key = p + 1;
-        frame->key_len = key->len - 3;
-        d->matched[i / 64] |= UINT64_C(1) << i % 64;
-        d->at = i + 1;
-        return space_skip(p + key->len, s->end);
-    }
-    return data_key_read(s, p, d);
+    uint32_t i = d->at;
+    if (!d->shaped)
+        return data_key_read(s, p, d);
+    if (i < s->shape.count && shape_key_is(&s->shape.keys[i], p, s->end) && !data_has(d, i))
+        return data_key_match(s, p, d, i);
+    return data_key_search(s, p, d);
 }
 
 static inline const uint8_t *data_value(struct scan *s, const uint8_t *p)

@@ -4,6 +4,19 @@
  * come first in a set, in its order. So they are moved one by one from the front. */
 #include "rows/shape.h"
 
+static void shape_slots(struct shape *shape)
+{
+    memset(shape->slots, 0, sizeof shape->slots);
+    for (uint32_t i = 0; i < shape->count && i < SHAPE_LOOSE; i++) {
+        if (shape->keys[i].len < 4) /* the empty key */
+            continue;
+        uint32_t slot = shape_slot(shape->keys[i].text, shape->keys[i].len);
+        while (shape->slots[slot] != 0)
+            slot = (slot + 1) % SHAPE_SLOTS;
+        shape->slots[slot] = (uint8_t)(i + 1);
+    }
+}
+
 void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bool any_keys)
 {
     if (shape->wait > 0) {
@@ -31,4 +44,5 @@ void shape_learn(struct shape *shape, const struct key *keys, uint32_t count, bo
         key->len = keys[i].len + 3;
     }
     shape->count = count;
+    shape_slots(shape);
 }

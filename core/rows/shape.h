@@ -1,7 +1,7 @@
-/* The keys of the row before: rows of a batch mostly have the same keys in the same order.
+/* The keys of the row before: rows of a batch mostly have the same keys, nearly always in the same order.
  *
  * A shape is a list of keys that is known to be without duplicates and fault. A row whose keys are found in it, each
- * behind the one before, therefore has neither, and its keys need not be read: comparing their bytes is enough. */
+ * at most once, therefore has neither, and its keys need not be read: comparing their bytes is enough. */
 #ifndef HG_ROWS_SHAPE_H
 #define HG_ROWS_SHAPE_H
 
@@ -14,8 +14,10 @@
 enum {
     SHAPE_KEYS = 256, /* more than that: each key is read and looked up; a multiple of 64 */
     SHAPE_TEXT = 64,  /* bytes of the longest, with quotes and colon */
-    SHAPE_AHEAD = 8,  /* keys that may be left out at a time */
-    SHAPE_WAIT = 63,  /* rows between two attempts, when learning has not helped */
+    SHAPE_LOOSE = 64, /* of the first ones: these are found wherever they come */
+    SHAPE_SLOTS = 256,
+    SHAPE_AHEAD = 8, /* of the others: keys that may be left out at a time */
+    SHAPE_WAIT = 63, /* rows between two attempts, when learning has not helped */
 };
 
 struct shape_key {
@@ -25,9 +27,10 @@ struct shape_key {
 
 struct shape {
     uint32_t count;
-    uint32_t wait, patience; /* rows until the next is learned; what that was set to last */
-    bool helped;             /* a row was found in it since */
-    bool any_keys;           /* learned while rows.keys = any: may hold keys that are not camelCase */
+    uint32_t wait, patience;    /* rows until the next is learned; what that was set to last */
+    bool helped;                /* a row was found in it since */
+    bool any_keys;              /* learned while rows.keys = any: may hold keys that are not camelCase */
+    uint8_t slots[SHAPE_SLOTS]; /* a table with open addressing of the first keys, counted from 1; 0 is free */
     struct shape_key keys[SHAPE_KEYS];
 };
 
@@ -54,6 +57,31 @@ static inline bool shape_key_is(const struct shape_key *key, const uint8_t *p, c
     }
 #endif
     return (size_t)(end - p) >= key->len && memcmp(p, key->text, key->len) == 0;
+}
+
+/* Where a key's text, with quotes and colon at least 4 bytes, is looked for first. */
+static inline uint32_t shape_slot(const uint8_t *text, size_t len)
+{
+    uint32_t head, tail;
+    memcpy(&head, text, 4);
+    memcpy(&tail, text + len - 4, 4);
+    return (head + tail * 0x9E3779B1u + (uint32_t)len) * 0x85EBCA6Bu / (UINT32_MAX / SHAPE_SLOTS + 1);
+}
+
+/* Which of the first SHAPE_LOOSE keys stands at `p`; shape->count: none of them. */
+static inline uint32_t shape_find(const struct shape *shape, const uint8_t *p, const uint8_t *end)
+{
+    size_t most = end - p < SHAPE_TEXT ? (size_t)(end - p) : SHAPE_TEXT;
+    const uint8_t *quote = most < 4 ? NULL : memchr(p + 2, '"', most - 3);
+    if (quote == NULL || shape->count == 0)
+        return shape->count;
+    for (uint32_t slot = shape_slot(p, (size_t)(quote - p) + 2);; slot = (slot + 1) % SHAPE_SLOTS) {
+        uint32_t i = shape->slots[slot];
+        if (i == 0)
+            return shape->count;
+        if (shape_key_is(&shape->keys[i - 1], p, end))
+            return i - 1;
+    }
 }
 
 #endif

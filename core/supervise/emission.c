@@ -1,9 +1,11 @@
 /* What a puller emits, from the first piece to the journal and back: collected, scanned as a client's body would be,
  * written in one group together with the position, answered when it is durable.
  *
- * One for each host at a time, so its memory is bounded by http.max_body. When the host dies, what is not complete is
- * dropped; what is on its way to the journal goes on, and its position counts: no other host of the puller starts
- * before that is known. Loop thread. */
+ * One for each host at a time, of at most http.max_body, and all of them pay for what they hold out of http.max_memory
+ * as HTTP's bodies do. An emission pays at its first piece for all that will come, or is thrown away and offered again:
+ * so none that waits holds anything that another waits for. When the host dies, what is not complete is dropped; what
+ * is on its way to the journal goes on, and its position counts: no other host of the puller starts before that is
+ * known. Loop thread. */
 #include "supervise/internal.h"
 
 #include "base/log.h"
@@ -22,7 +24,9 @@ struct emission {
     struct wire_emit head; /* of the first piece */
     struct buf bytes;      /* position, then documents */
     uint64_t taken;
-    bool too_large; /* its pieces are thrown away */
+    struct charge charge;
+    const char *unfit; /* why its pieces are thrown away; NULL: they are not */
+    uint32_t unfit_as; /* HG_EMIT_REFUSED: it is too large; HG_EMIT_NOT_NOW: for now */
     struct buf contexts;
     struct row_span *spans;
     struct record_parts *records;
@@ -34,6 +38,19 @@ struct emission {
     uint64_t taken_bytes;        /* of its client's account */
 };
 
+/* Its memory is to be `bytes` in all. False, and `unfit` says why. */
+static bool emission_pay(struct emission *x, uint64_t bytes)
+{
+    struct budget *b = x->owner->options.budget;
+    x->unfit_as = HG_EMIT_REFUSED;
+    x->unfit = budget_fits(b, bytes) ? NULL : "larger than three quarters of http.max_memory";
+    if (x->unfit != NULL || budget_claim(b, &x->charge, bytes))
+        return x->unfit == NULL;
+    x->unfit_as = HG_EMIT_NOT_NOW;
+    x->unfit = "no room for it in http.max_memory";
+    return false;
+}
+
 static struct emission *emission_new(struct runner *r, const struct wire_emit *m)
 {
     struct emission *x = calloc(1, sizeof *x);
@@ -44,9 +61,15 @@ static struct emission *emission_new(struct runner *r, const struct wire_emit *m
     x->head = *m;
     if (r->instance.common.client != NULL)
         snprintf(x->client, sizeof x->client, "%s", r->instance.common.client);
-    x->too_large = m->total > r->owner->settings->http_max_body + POSITION_MAX;
-    buf_init(&x->bytes, (size_t)(x->too_large ? 0 : m->total));
+    buf_init(&x->bytes, (size_t)m->total);
     buf_init(&x->contexts, CONTEXT_BYTES_MAX);
+    x->unfit_as = HG_EMIT_REFUSED;
+    if (m->total > r->owner->settings->http_max_body + POSITION_MAX)
+        x->unfit = "larger than http.max_body";
+    else if (emission_pay(x, m->total) && buf_reserve(&x->bytes, (size_t)m->total) != ERR_OK) {
+        x->unfit_as = HG_EMIT_NOT_NOW;
+        x->unfit = "out of memory";
+    }
     return x;
 }
 
@@ -57,6 +80,7 @@ static void emission_free(struct emission *x)
     free(x->spans);
     free(x->records);
     free(x->positions);
+    budget_return(x->owner->options.budget, &x->charge);
     free(x);
 }
 
@@ -131,6 +155,12 @@ static int add_context(struct emission *x, const struct row_set *set)
     return code == ERR_OK ? context_finish(&x->contexts) : code;
 }
 
+/* What it holds beside its bytes once it is built. */
+static uint64_t built_bytes(const struct emission *x)
+{
+    return x->count * (sizeof *x->records + sizeof *x->positions) + (x->rows + 1) * sizeof *x->spans;
+}
+
 /* Records of the sets and, last, of the position. Contexts are known by their lengths until all are there. */
 static int build(struct emission *x, const struct row_set *sets, uint32_t set_count)
 {
@@ -138,6 +168,8 @@ static int build(struct emission *x, const struct row_set *sets, uint32_t set_co
     for (uint32_t i = 0; i < set_count; i++)
         x->rows += sets[i].rows;
     x->count = set_count + (x->head.has_position != 0);
+    if (!emission_pay(x, x->head.total + built_bytes(x)))
+        return ERR_LIMIT;
     x->records = calloc(x->count, sizeof *x->records);
     x->positions = calloc(x->count, sizeof *x->positions);
     x->spans = calloc(x->rows + 1, sizeof *x->spans);
@@ -166,7 +198,7 @@ static int build(struct emission *x, const struct row_set *sets, uint32_t set_co
         x->records[i].context.ptr = context;
         context += x->records[i].context.len;
     }
-    return ERR_OK;
+    return emission_pay(x, x->head.total + built_bytes(x) + x->contexts.cap) ? ERR_OK : ERR_LIMIT;
 }
 
 /* NULL, and its client has paid; or why it has to wait. */
@@ -204,6 +236,13 @@ static void append(struct runner *r)
         drop(r, HG_EMIT_NOT_NOW, 0, err_text(code));
 }
 
+/* There is no room for it, now or ever. */
+static void drop_unfit(struct runner *r)
+{
+    const struct emission *x = state_of(r)->emission;
+    drop(r, x->unfit_as, x->unfit_as == HG_EMIT_REFUSED && x->head.sets != 1 ? x->head.sets : 0, x->unfit);
+}
+
 /* All of it is here. */
 static void complete(struct runner *r)
 {
@@ -214,8 +253,8 @@ static void complete(struct runner *r)
                                      .any_keys = s->settings->rows_keys == ROWS_KEYS_ANY,
                                      .ndjson = true};
     const char *refusing = s->options.refusing == NULL ? NULL : s->options.refusing(s->options.arg);
-    if (x->too_large) {
-        drop(r, HG_EMIT_REFUSED, x->head.sets == 1 ? 0 : x->head.sets, "larger than http.max_body");
+    if (x->unfit != NULL) {
+        drop_unfit(r);
         return;
     }
     if (refusing != NULL) {
@@ -234,9 +273,12 @@ static void complete(struct runner *r)
         drop_faults(r, code);
     else if (count != x->head.sets)
         drop(r, HG_EMIT_REFUSED, x->head.sets, "it holds another number of documents than it says");
-    else if (build(x, sets, count) != ERR_OK)
-        drop(r, HG_EMIT_NOT_NOW, 0, "out of memory");
-    else if ((refusing = over_limit(r)) != NULL)
+    else if (build(x, sets, count) != ERR_OK) {
+        if (x->unfit == NULL)
+            drop(r, HG_EMIT_NOT_NOW, 0, "out of memory");
+        else
+            drop_unfit(r);
+    } else if ((refusing = over_limit(r)) != NULL)
         drop(r, HG_EMIT_NOT_NOW, 0, refusing);
     else
         append(r);
@@ -267,7 +309,7 @@ int emission_piece(struct runner *r, const struct wire_emit *m, size_t len)
         return ERR_SYNTAX;
     if (x == NULL && (x = state_of(r)->emission = emission_new(r, m)) == NULL)
         return ERR_NOMEM; /* the host is ended, and offers it again when it is back */
-    if (!x->too_large && buf_add(&x->bytes, m + 1, m->length) != ERR_OK)
+    if (x->unfit == NULL && buf_add(&x->bytes, m + 1, m->length) != ERR_OK)
         return ERR_NOMEM;
     x->taken += m->length;
     if (x->taken == x->head.total)

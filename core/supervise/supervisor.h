@@ -7,6 +7,7 @@
 #ifndef HG_SUPERVISE_SUPERVISOR_H
 #define HG_SUPERVISE_SUPERVISOR_H
 
+#include "base/budget.h"
 #include "conf/conf.h"
 #include "delivery/backlog.h"
 #include "delivery/pusher.h"
@@ -63,6 +64,7 @@ struct supervisor_options {
     const char *(*admit)(void *arg, const char *client, uint64_t rows, uint64_t bytes);
     void *arg;
     struct backlog *backlog; /* of clients */
+    struct budget *budget;   /* memory for what pullers emit */
 };
 
 /* Scans the folders and starts what is configured (blocking, before the loop runs). `faults` gets what is wrong with

@@ -13,7 +13,7 @@ _headgate_options() {
     'plugin run') echo --set --uuid --format --batch --timeout --fault --gdb --valgrind ;;
     'plugin forget') echo --dead-letter --why --ca --admin ;;
     status) echo --watch --json --ca --admin ;;
-    send) echo --uuid --to --format --delimiter --decimal --types --index --batch --retry-for --quiet --ca --admin ;;
+    send) echo --uuid --to --format --delimiter --decimal --quotes --encoding --skip --types --index --batch --retry-for --quiet --ca --admin ;;
     receipt) echo --json --after --ca --admin ;;
     rowsets) echo --client --from --to --limit --after --json --ca --admin ;;
     'dead list') echo --pusher --reason --uuid --since --limit --after --json --ca --admin ;;
@@ -81,11 +81,13 @@ _headgate_value() {
     --config | --ini | --ca) COMPREPLY=($(compgen -f -- "$2")) ;;
     --data | --plugins | --into) COMPREPLY=($(compgen -d -- "$2")) ;;
     --format) COMPREPLY=($(compgen -W 'ndjson json csv tsv' -- "$2")) ;;
-    --kind) COMPREPLY=($(compgen -W 'pusher processor' -- "$2")) ;;
+    --kind) COMPREPLY=($(compgen -W 'pusher puller processor' -- "$2")) ;;
     --role) COMPREPLY=($(compgen -W 'ingest read operate admin' -- "$2")) ;;
     --delimiter) COMPREPLY=($(compgen -W 'tab' -- "$2")) ;;
+    --quotes) COMPREPLY=($(compgen -W 'double single none' -- "$2")) ;;
+    --encoding) COMPREPLY=($(compgen -W 'utf-8 latin-1 windows-1252' -- "$2")) ;;
     --pusher) COMPREPLY=($(compgen -W "$(_headgate_pushers)" -- "$2" || :)) ;;
-    --listen | --admin | --to | --uuid | --decimal | --types | --index | --batch | --retry-for | --reason | --why | \
+    --listen | --admin | --to | --uuid | --decimal | --skip | --types | --index | --batch | --retry-for | --reason | --why | \
         --client | --expires | --since | --limit | --after | --from | --rate | --wait | --set | --only | --timeout | --fault) COMPREPLY=() ;;
     *) return 1 ;;
     esac

@@ -7,6 +7,7 @@
 
 #include "channel.h"
 
+#include "common/opened.h"
 #include "common/pushtime.h"
 #include "common/rowline.h"
 #include "common/template.h"
@@ -333,16 +334,11 @@ static int amqp_open(struct hg_host *host, const struct hg_api *api, const void 
         q->config = c;
         result = amqp_fill(q, c, why);
     }
-    if (result != HG_OPEN_OK) {
-        api->fail(host, why);
-        if (q)
-            amqp_close(q);
-        return result;
-    }
-    if (c->tls && !c->verify)
-        api->log(host, HG_LOG_WARN, "VERIFY=no: anybody on the way can read and change the rows");
-    *state = q;
-    return HG_OPEN_OK;
+    if (opened(host, api, result, why, c->tls && !c->verify) == HG_OPEN_OK)
+        *state = q;
+    else if (q)
+        amqp_close(q);
+    return result;
 }
 
 /* A template of an exchange names one only with a row; and whether the user may write, or a queue is bound, is told

@@ -9,10 +9,22 @@ enum { FIELDS_FIRST = 32 };
 
 static const char too_large[] = "the record is too large (an open quote?)";
 
-void csvread_init(struct csvread *c, char delimiter)
+void csvread_init(struct csvread *c, const struct csvform *form)
 {
-    *c = (struct csvread){.delimiter = delimiter, .line = 1, .began = 1};
+    static const char quotes[] = {[CSVFORM_DOUBLE] = '"', [CSVFORM_SINGLE] = '\'', [CSVFORM_NONE] = '\0'};
+    *c = (struct csvread){.delimiter = form->delimiter,
+                          .quote = quotes[form->quotes],
+                          .skip = form->skip,
+                          .state = form->skip > 0 ? CSVREAD_SKIP : CSVREAD_START,
+                          .line = 1,
+                          .began = 1};
     strbuf_init(&c->text, CSVREAD_RECORD_MAX);
+}
+
+void csvread_go_on(struct csvread *c, uint64_t line)
+{
+    c->line = c->began = line;
+    c->state = CSVREAD_START;
 }
 
 void csvread_fini(struct csvread *c)
@@ -98,7 +110,7 @@ static const char *first(struct csvread *c, char byte)
         c->state = CSVREAD_CR;
         return NULL;
     }
-    if (byte == '"') {
+    if (byte == c->quote) {
         c->state = CSVREAD_QUOTED;
         return NULL;
     }
@@ -120,6 +132,15 @@ static void line_feed(struct csvread *c)
     record_begin(c);
 }
 
+static void skip_byte(struct csvread *c, char byte)
+{
+    if (byte != '\n')
+        return;
+    c->line++;
+    if (--c->skip == 0)
+        record_begin(c);
+}
+
 /* One byte; NULL when it may stand here, else what is wrong. */
 static const char *take(struct csvread *c, char byte)
 {
@@ -129,17 +150,17 @@ static const char *take(struct csvread *c, char byte)
     case CSVREAD_START:
     case CSVREAD_FIELD: return first(c, byte);
     case CSVREAD_PLAIN:
-        if (byte == '"')
+        if (byte == c->quote)
             return "a quote inside an unquoted cell: the cell must be quoted, and the quote doubled";
         return ends_field(c, byte) ? field_end(c, byte) : text_add(c, byte);
     case CSVREAD_QUOTED:
         c->line += byte == '\n';
-        if (byte != '"')
+        if (byte != c->quote)
             return text_add(c, byte);
         c->state = CSVREAD_QUOTE;
         return NULL;
     case CSVREAD_QUOTE:
-        if (byte != '"')
+        if (byte != c->quote)
             return ends_field(c, byte) ? field_end(c, byte)
                                        : "text behind a closing quote: a quote inside a quoted cell must be doubled";
         c->state = CSVREAD_QUOTED;
@@ -149,6 +170,7 @@ static const char *take(struct csvread *c, char byte)
             return "a carriage return without a line feed";
         line_feed(c);
         return NULL;
+    case CSVREAD_SKIP: skip_byte(c, byte); return NULL;
     }
     return "internal fault";
 }
@@ -174,7 +196,8 @@ enum csvread_result csvread_finish(struct csvread *c)
     if (c->complete)
         record_begin(c);
     switch (c->state) {
-    case CSVREAD_START: return CSVREAD_MORE;
+    case CSVREAD_START:
+    case CSVREAD_SKIP: return CSVREAD_MORE;
     case CSVREAD_QUOTED: c->line = c->began; return fault(c, "a quoted cell of the record that begins here never ends");
     case CSVREAD_CR: /* the file ends between CR and LF */
         if (c->count == 0)

@@ -1,4 +1,4 @@
-/* CSV after RFC 4180, fed in pieces: records of fields, quotes undone. Also TSV: the delimiter is an option.
+/* CSV after RFC 4180, fed in pieces: records of fields, quotes undone. Also TSV and what else csvform.h has.
  *
  * Strict: a quote inside an unquoted field, text behind a closing quote, a carriage return without its line feed, a NUL
  * and an open quote at the end are faults with their line. Lines end with LF or CRLF; the last may end without. Empty
@@ -6,6 +6,7 @@
 #ifndef COMMON_CSVREAD_H
 #define COMMON_CSVREAD_H
 
+#include "common/csvform.h"
 #include "common/strbuf.h"
 #include "headgate.h"
 
@@ -20,10 +21,13 @@ enum csvread_state {
     CSVREAD_QUOTED, /* inside quotes */
     CSVREAD_QUOTE,  /* behind a quote that ends the field or is doubled */
     CSVREAD_CR,     /* behind a carriage return: a line feed must come */
+    CSVREAD_SKIP,   /* in the lines before the header */
 };
 
 struct csvread {
     char delimiter;
+    char quote;    /* 0: none */
+    uint32_t skip; /* lines still to be passed over */
     enum csvread_state state;
     struct strbuf text; /* all fields of the record, one behind the other */
     uint32_t *ends;     /* of each field in `text` */
@@ -41,8 +45,10 @@ enum csvread_result {
     CSVREAD_FAULT,  /* not CSV, too large, or no memory; do not go on */
 };
 
-void csvread_init(struct csvread *c, char delimiter);
+void csvread_init(struct csvread *c, const struct csvform *form); /* its delimiter, quotes and lines to skip */
 void csvread_fini(struct csvread *c);
+/* Begins in the middle of a file, where `line` begins: nothing is skipped there. Before anything was fed. */
+void csvread_go_on(struct csvread *c, uint64_t line);
 /* `*used` is how many bytes were taken; with CSVREAD_RECORD go on behind them. */
 enum csvread_result csvread_feed(struct csvread *c, const char *bytes, size_t len, size_t *used);
 /* The input has ended: CSVREAD_RECORD (a last line without its end), CSVREAD_MORE (nothing more) or CSVREAD_FAULT. */

@@ -31,11 +31,12 @@ static void columns_free(struct csvtable *t)
     t->count = 0;
 }
 
-void csvtable_init(struct csvtable *t, char delimiter, char decimal)
+void csvtable_init(struct csvtable *t, const struct csvform *form)
 {
-    *t = (struct csvtable){.decimal = decimal};
-    csvread_init(&t->csv, delimiter);
+    *t = (struct csvtable){.form = *form};
+    csvread_init(&t->csv, form);
     strbuf_init(&t->row, (size_t)2 * CSVREAD_RECORD_MAX);
+    strbuf_init(&t->cell, (size_t)3 * CSVREAD_RECORD_MAX);
 }
 
 void csvtable_fini(struct csvtable *t)
@@ -43,13 +44,19 @@ void csvtable_fini(struct csvtable *t)
     columns_free(t);
     csvread_fini(&t->csv);
     strbuf_fini(&t->row);
+    strbuf_fini(&t->cell);
 }
 
 void csvtable_rewind(struct csvtable *t)
 {
-    char delimiter = t->csv.delimiter;
     csvread_fini(&t->csv);
-    csvread_init(&t->csv, delimiter);
+    csvread_init(&t->csv, &t->form);
+}
+
+/* A cell of the record, in UTF-8; until the next. */
+static struct hg_text cell_at(struct csvtable *t, size_t i)
+{
+    return csvform_utf8(&t->form, csvread_field(&t->csv, i), &t->cell);
 }
 
 /* --- the header --- */
@@ -100,7 +107,7 @@ int csvtable_header(struct csvtable *t)
         return fault(t, "out of memory");
     for (size_t i = 0; i < t->csv.count; i++) {
         t->count = i + 1;
-        if (column_read(t, &t->columns[i], csvread_field(&t->csv, i), i + 1) != 0)
+        if (column_read(t, &t->columns[i], cell_at(t, i), i + 1) != 0)
             return -1;
     }
     return columns_collide(t);
@@ -129,11 +136,20 @@ static int column_type(struct csvtable *t, struct hg_text item)
     if (at == 0)
         return fault(t, "`%.60s` must be column=type", item.ptr);
     struct hg_text name = {item.ptr, at - 1}, type = {item.ptr + at, item.len - at};
+    enum csvcell_type parsed;
+    if (csvcell_type_parse(type, &parsed) != 0)
+        return fault(t, "`%.*s` is no type: text, integer, number, boolean or auto", (int)type.len, type.ptr);
+    if (text_is(name, "*")) {
+        for (size_t i = 0; i < t->count; i++)
+            if (!t->columns[i].typed)
+                t->columns[i].type = parsed;
+        return 0;
+    }
     struct csvtable_column *column = column_named(t, name);
     if (!column)
         return fault(t, "there is no column `%.*s`", (int)name.len, name.ptr);
-    if (csvcell_type_parse(type, &column->type) != 0)
-        return fault(t, "`%.*s` is no type: text, integer, number, boolean or auto", (int)type.len, type.ptr);
+    column->type = parsed;
+    column->typed = 1;
     return 0;
 }
 
@@ -162,7 +178,7 @@ int csvtable_index(struct csvtable *t, const char *column)
 static int cell_add(struct csvtable *t, size_t i, int64_t *index, char why[CSVCELL_WHY_MAX])
 {
     const struct csvtable_column *column = &t->columns[i];
-    struct hg_text cell = csvread_field(&t->csv, i);
+    struct hg_text cell = cell_at(t, i);
     if (column->index)
         return csvcell_index(cell, index, why);
     if (t->row.len > 1)
@@ -170,7 +186,7 @@ static int cell_add(struct csvtable *t, size_t i, int64_t *index, char why[CSVCE
     strbuf_addc(&t->row, '"');
     strbuf_adds(&t->row, column->key);
     strbuf_adds(&t->row, "\":");
-    return csvcell_write(&t->row, cell, column->type, t->decimal, why);
+    return csvcell_write(&t->row, cell, column->type, t->form.decimal, why);
 }
 
 int csvtable_row(struct csvtable *t, int64_t *index)
@@ -185,5 +201,5 @@ int csvtable_row(struct csvtable *t, int64_t *index)
         if (cell_add(t, i, index, why) != 0)
             return fault(t, "column `%.60s`: %s", t->columns[i].title, why);
     strbuf_addc(&t->row, '}');
-    return t->row.failed ? fault(t, "out of memory, or the row is too large") : 0;
+    return t->row.failed || t->cell.failed ? fault(t, "out of memory, or the row is too large") : 0;
 }

@@ -48,7 +48,7 @@ int rowbatch_full(const struct rowbatch *b)
     return b->count >= b->limit || b->text.len >= ROWBATCH_BYTES;
 }
 
-int rowbatch_add(struct rowbatch *b, const char *ptr, size_t len, uint64_t line)
+int rowbatch_add_data(struct rowbatch *b, const char *ptr, size_t len, uint64_t line, int64_t index)
 {
     size_t at = b->text.len;
     if (b->count == ROWBATCH_ROWS)
@@ -58,7 +58,15 @@ int rowbatch_add(struct rowbatch *b, const char *ptr, size_t len, uint64_t line)
         strbuf_cut(&b->text, at);
         return -1;
     }
-    b->items[b->count++] = (struct rowbatch_item){at, len, line, rowbatch_is_document(ptr, len)};
+    b->items[b->count++] = (struct rowbatch_item){at, len, line, index, 0};
+    return 0;
+}
+
+int rowbatch_add(struct rowbatch *b, const char *ptr, size_t len, uint64_t line)
+{
+    if (rowbatch_add_data(b, ptr, len, line, -1) != 0)
+        return -1;
+    b->items[b->count - 1].document = rowbatch_is_document(ptr, len);
     return 0;
 }
 
@@ -77,7 +85,7 @@ static void sets_build(const struct rowbatch *b, size_t count, const char *uuid,
     for (size_t i = 0; i < count; i++) {
         const struct rowbatch_item *item = &b->items[i];
         const struct hg_text text = {b->text.ptr + item->at, item->len};
-        s->rows[i] = (struct hg_new_row){text, -1};
+        s->rows[i] = (struct hg_new_row){text, item->index};
         if (!apart && !item->document && s->count > 0 && !s->sets[s->count - 1].document.ptr) {
             s->sets[s->count - 1].row_count++;
             continue;

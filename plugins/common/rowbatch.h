@@ -11,7 +11,8 @@ enum { ROWBATCH_ROWS = 1000, ROWBATCH_BYTES = 512 << 10 };
 struct rowbatch_item {
     size_t at, len; /* in `text` */
     uint64_t line;
-    int document; /* a whole {"uuid":…,"row":…}; else a data object */
+    int64_t index; /* of a data object; -1: none */
+    int document;  /* a whole {"uuid":…,"row":…}; else a data object */
 };
 
 struct rowbatch {
@@ -37,6 +38,8 @@ void rowbatch_grow(struct rowbatch *b); /* one was taken */
 int rowbatch_full(const struct rowbatch *b);
 /* Copied. 0, or -1: no memory, or it is larger than a batch may ever be. Not when it is full. */
 int rowbatch_add(struct rowbatch *b, const char *ptr, size_t len, uint64_t line);
+/* The same for what is a data object whatever its keys are called. `index`: -1: none. */
+int rowbatch_add_data(struct rowbatch *b, const char *ptr, size_t len, uint64_t line, int64_t index);
 /* Emits the first `count` items: data objects that stand together as one row set of `uuid`. enum hg_emit_result. With
  * a position of NULL it stays as it is. */
 int rowbatch_emit(const struct rowbatch *b, size_t count, const struct hg_api *api, struct hg_host *host,

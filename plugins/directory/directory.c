@@ -28,6 +28,9 @@ struct config {
     const char *done, *failed;
     const char *uuid;
     int32_t watch;
+    const char *delimiter, *types, *index;
+    int32_t decimal, quotes, encoding;
+    int64_t skip;
 };
 
 enum { AFTER_MOVE, AFTER_REMOVE };
@@ -48,6 +51,20 @@ static const struct hg_option options[] = {
     {"WATCH", HG_BOOLEAN, 0, "yes", NULL,
      "Wait for files. With no a run ends when there is no file left: for use with EVERY.", NULL,
      offsetof(struct config, watch)},
+    {"DELIMITER", HG_STRING, 0, NULL, NULL,
+     "What separates CSV cells: one character, or tab. Unset: a comma, in .tsv files a tab.", NULL,
+     offsetof(struct config, delimiter)},
+    {"DECIMAL", HG_CHOICE, 0, ".", ".|,", "The decimal sign of CSV numbers.", NULL, offsetof(struct config, decimal)},
+    {"QUOTES", HG_CHOICE, 0, "double", CSVFORM_QUOTES, "What CSV cells with a delimiter in them are quoted with.", NULL,
+     offsetof(struct config, quotes)},
+    {"ENCODING", HG_CHOICE, 0, "utf-8", CSVFORM_ENCODINGS, "Of CSV files.", NULL, offsetof(struct config, encoding)},
+    {"SKIP", HG_INTEGER, 0, "0", "0..10000", "Lines of a CSV file before the one with the column names.", NULL,
+     offsetof(struct config, skip)},
+    {"TYPES", HG_STRING, 0, NULL, NULL,
+     "Types of CSV columns: column=text, integer, number, boolean or auto, commas between; * for all others.", NULL,
+     offsetof(struct config, types)},
+    {"INDEX", HG_STRING, 0, NULL, NULL, "The CSV column that becomes the row's index.", NULL,
+     offsetof(struct config, index)},
 };
 
 struct state {
@@ -55,6 +72,7 @@ struct state {
     struct hg_host *host;
     const struct config *config;
     char done[PATH_MAX], failed[PATH_MAX];
+    struct csvform form;
     struct lookout lookout;
     struct rowbatch batch;
     struct place place; /* as it is durable, or about to be; no name: no file */
@@ -112,6 +130,22 @@ static int folders_open(struct state *s)
     return number == 0 ? folder_ready(s, s->failed) : number;
 }
 
+/* NULL, or what is wrong with the options for CSV. */
+static const char *form_read(struct state *s)
+{
+    const struct config *c = s->config;
+    s->form = (struct csvform){.delimiter = ',',
+                               .decimal = ".,"[c->decimal],
+                               .quotes = (enum csvform_quotes)c->quotes,
+                               .encoding = (enum csvform_encoding)c->encoding,
+                               .skip = (uint32_t)c->skip,
+                               .types = c->types,
+                               .index = c->index};
+    if (c->delimiter && csvform_delimiter(c->delimiter, &s->form.delimiter) != 0)
+        return "DELIMITER must be one character, no quote and no letter beyond ASCII, or tab";
+    return csvform_wrong(&s->form);
+}
+
 static int directory_open(struct hg_host *host, const struct hg_api *api, const void *config, void **state)
 {
     char bytes[HG_STATE_MAX];
@@ -125,22 +159,25 @@ static int directory_open(struct hg_host *host, const struct hg_api *api, const 
     s->config = config;
     s->items.fd = -1;
     s->lookout.notify = -1;
+    const char *wrong = form_read(s);
     int number = rowbatch_init(&s->batch) == 0 ? folders_open(s) : ENOMEM;
     size_t len = api->state_get(host, bytes, sizeof(bytes));
     int strange = place_read(bytes, len, &s->place) != 0;
-    if (number == 0 && !strange) {
+    if (number == 0 && !strange && !wrong) {
         *state = s;
         return HG_OPEN_OK;
     }
     char why[HG_REASON_MAX];
-    if (number == EXDEV)
+    if (wrong)
+        snprintf(why, sizeof(why), "%s", wrong);
+    else if (number == EXDEV)
         snprintf(why, sizeof(why), "DONE and FAILED must be on the file system of PATH");
     else
         snprintf(why, sizeof(why), "%s: %s", s->config->path,
                  strange ? "its position is not one of this plugin" : strerror(number));
     api->fail(host, why);
     directory_close(s);
-    return number == EXDEV || (strange && number == 0) ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
+    return wrong || number == EXDEV || (strange && number == 0) ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
 }
 
 /* --- a file's end --- */
@@ -221,7 +258,8 @@ static enum item_result fill(struct state *s, uint64_t *line)
         *line = result == ITEM_ROW ? item.line : s->items.line;
         if (result != ITEM_ROW)
             return result;
-        if (rowbatch_add(&s->batch, item.ptr, item.len, item.line) != 0) {
+        if ((item.data ? rowbatch_add_data(&s->batch, item.ptr, item.len, item.line, item.index)
+                       : rowbatch_add(&s->batch, item.ptr, item.len, item.line)) != 0) {
             errno = ENOMEM;
             return ITEM_FAILED;
         }
@@ -278,9 +316,12 @@ static int go_on(struct state *s)
 
 static int begin(struct state *s, int fd)
 {
-    char delimiter;
-    enum items_kind kind = items_kind_of(s->place.name, &delimiter);
-    switch (items_open(&s->items, fd, kind, delimiter, s->place.offset, s->place.line)) {
+    int tabs;
+    enum items_kind kind = items_kind_of(s->place.name, &tabs);
+    struct csvform form = s->form;
+    if (tabs && !s->config->delimiter)
+        form.delimiter = '\t';
+    switch (items_open(&s->items, fd, kind, &form, s->place.offset, s->place.line)) {
     case ITEM_BAD: return put_aside(s, s->items.line, s->items.why);
     case ITEM_FAILED: {
         int number = errno;

@@ -17,14 +17,14 @@ static int ends_with(const char *name, const char *end)
     return n > e && strcasecmp(name + n - e, end) == 0;
 }
 
-enum items_kind items_kind_of(const char *name, char *delimiter)
+enum items_kind items_kind_of(const char *name, int *tabs)
 {
-    *delimiter = ends_with(name, ".tsv") ? '\t' : ',';
+    *tabs = ends_with(name, ".tsv");
     if (ends_with(name, ".ndjson") || ends_with(name, ".jsonl"))
         return ITEMS_NDJSON;
     if (ends_with(name, ".json"))
         return ITEMS_JSON;
-    return ends_with(name, ".csv") || ends_with(name, ".tsv") ? ITEMS_CSV : ITEMS_NONE;
+    return ends_with(name, ".csv") || *tabs ? ITEMS_CSV : ITEMS_NONE;
 }
 
 /* --- the window --- */
@@ -109,7 +109,7 @@ static enum item_result next_line(struct items *s, struct item *out, size_t *tak
         }
         if (!feed && end == 0)
             return ITEM_END;
-        *out = (struct item){at(s), end, s->line};
+        *out = (struct item){.ptr = at(s), .len = end, .line = s->line, .index = -1};
         if (out->len > 0 && out->ptr[out->len - 1] == '\r')
             out->len--;
         *taken = end + (feed != NULL);
@@ -166,16 +166,25 @@ static enum item_result next_row_record(struct items *s, struct item *out)
         s->line = s->table.csv.began;
         return bad(s, s->table.why);
     }
-    *out = (struct item){s->table.row.ptr, s->table.row.len, s->table.csv.began};
+    *out = (struct item){s->table.row.ptr, s->table.row.len, s->table.csv.began, index, 1};
     return ITEM_ROW;
+}
+
+static int know_columns(struct csvtable *t)
+{
+    const struct csvform *form = &t->form;
+    return csvtable_header(t) != 0 || (form->types && csvtable_types(t, form->types) != 0) ||
+                   (form->index && csvtable_index(t, form->index) != 0)
+               ? -1
+               : 0;
 }
 
 static enum item_result read_header(struct items *s)
 {
     enum item_result result = next_record(s);
     if (result == ITEM_END)
-        return bad(s, "the file is empty: a line of column names is needed");
-    if (result == ITEM_ROW && csvtable_header(&s->table) != 0) {
+        return bad(s, "a line of column names is needed, and the file ends before it");
+    if (result == ITEM_ROW && know_columns(&s->table) != 0) {
         s->line = s->table.csv.began;
         return bad(s, s->table.why);
     }
@@ -241,7 +250,7 @@ static enum item_result next_object(struct items *s, struct item *out)
                 return failed(s);
             if (end == 0)
                 continue;
-            *out = (struct item){at(s), end, s->line};
+            *out = (struct item){.ptr = at(s), .len = end, .line = s->line, .index = -1};
             take(s, end, lines);
             return ITEM_ROW;
         }
@@ -271,8 +280,10 @@ static enum item_result read_mark(struct items *s)
             return failed(s);
     if (s->filled >= 2 && (memcmp(s->window, "\xFF\xFE", 2) == 0 || memcmp(s->window, "\xFE\xFF", 2) == 0))
         return bad(s, "the file is UTF-16: convert it first (iconv -f utf-16 -t utf-8)");
-    if (s->filled >= 3 && memcmp(s->window, "\xEF\xBB\xBF", 3) == 0)
+    if (s->filled >= 3 && memcmp(s->window, "\xEF\xBB\xBF", 3) == 0) {
+        s->table.form.encoding = CSVFORM_UTF8; /* it says so itself */
         take(s, 3, 0);
+    }
     return ITEM_END;
 }
 
@@ -284,14 +295,14 @@ static void go_to(struct items *s, uint64_t offset, uint64_t line)
     s->offset = offset;
     s->line = line;
     csvtable_rewind(&s->table);
-    s->table.csv.line = s->table.csv.began = line;
+    csvread_go_on(&s->table.csv, line);
 }
 
-enum item_result items_open(struct items *s, int fd, enum items_kind kind, char delimiter, uint64_t offset,
+enum item_result items_open(struct items *s, int fd, enum items_kind kind, const struct csvform *form, uint64_t offset,
                             uint64_t line)
 {
     *s = (struct items){.fd = fd, .kind = kind, .line = 1};
-    csvtable_init(&s->table, delimiter, '.');
+    csvtable_init(&s->table, form);
     enum item_result result = read_mark(s);
     if (result == ITEM_END && kind == ITEMS_JSON)
         result = read_bracket(s);

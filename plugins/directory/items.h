@@ -32,12 +32,15 @@ struct item {
     const char *ptr; /* until the next call */
     size_t len;
     uint64_t line;
+    int64_t index; /* -1: none */
+    int data;      /* a data object whatever its keys are called */
 };
 
-/* By the end of the name; ITEMS_NONE: not for us. */
-enum items_kind items_kind_of(const char *name, char *delimiter);
-/* Takes over the descriptor. Begins at `offset`, which an earlier run has told, on `line`. ITEM_END: all is well. */
-enum item_result items_open(struct items *s, int fd, enum items_kind kind, char delimiter, uint64_t offset,
+/* By the end of the name; ITEMS_NONE: not for us. `*tabs`: its cells stand between tabs. */
+enum items_kind items_kind_of(const char *name, int *tabs);
+/* Takes over the descriptor. `form` is for ITEMS_CSV; what it points to must stay. Begins at `offset`, which an earlier
+ * run has told, on `line`. ITEM_END: all is well. */
+enum item_result items_open(struct items *s, int fd, enum items_kind kind, const struct csvform *form, uint64_t offset,
                             uint64_t line);
 void items_close(struct items *s);
 /* The next row; empty lines are passed over. Behind it s->offset and s->line are where to go on. */

@@ -50,9 +50,9 @@ static int has_end(const char *name, const char *end)
 
 static int is_ours(const char *name)
 {
-    char delimiter;
+    int tabs;
     return name[0] != '.' && !has_end(name, ".t") && !has_end(name, ".part") &&
-           items_kind_of(name, &delimiter) != ITEMS_NONE;
+           items_kind_of(name, &tabs) != ITEMS_NONE;
 }
 
 static int is_whole(int fd, const struct stat *st)

@@ -2,12 +2,14 @@
  *
  * A push is one transaction that commits its rows and, in the same breath, a marker of which rows they are (marker.h).
  * The same rows come as the same batch after a crash (HG_STABLE_BATCH), so the marker tells whether they were
- * committed. While an outcome is not known no row of the push is judged.
+ * committed. Where there is no marker, as with the first push or when the brokers have forgotten it, the topic tells
+ * (lookback.h). While an outcome is not known no row of the push is judged.
  *
  * A row that the broker refuses for its size is found by halving; each part that passes is a transaction of its own,
  * whose marker speaks of all rows from the beginning of the batch, those that were refused too. */
 #include "headgate.h"
 
+#include "lookback.h"
 #include "producer.h"
 
 #include "common/pushtime.h"
@@ -61,6 +63,7 @@ struct kafka {
     struct hg_host *host;
     const struct config *config;
     struct producer producer;
+    struct lookback lookback;
 };
 
 /* --- the name in the cluster --- */
@@ -107,7 +110,7 @@ static void rows_judge(struct kafka *k, struct hg_rows *rows, size_t from, size_
         if (marker_refused(m, n))
             k->api->judge(rows, n, HG_REJECT, 0, rd_kafka_err2str((rd_kafka_resp_err_t)m->error));
         else
-            k->api->judge(rows, n, verdict, 0, NULL);
+            k->api->judge(rows, n, k->lookback.there && k->lookback.there[n] ? HG_DUPLICATE : verdict, 0, NULL);
     }
 }
 
@@ -144,6 +147,24 @@ static int rest_send(struct kafka *k, struct hg_rows *rows, const char *id, size
     return HG_JUDGED;
 }
 
+/* Rows that stand in the topic are not sent, but a transaction with them leaves a marker of them. */
+static int rows_push(struct kafka *k, struct hg_rows *rows, const char *id)
+{
+    size_t count = k->api->row_count(rows), before = marker_covers(&k->producer.marker, k->api, rows);
+    struct marker m = {.count = 0};
+    if (before > 0)
+        m = k->producer.marker;
+    k->producer.there = k->lookback.there;
+    int result = before < count ? rest_send(k, rows, id, before, &m) : HG_JUDGED;
+    if (result == HG_JUDGED) {
+        rows_judge(k, rows, 0, before, HG_DUPLICATE, &m);
+        rows_judge(k, rows, before, count, HG_OK, &m);
+    }
+    k->producer.there = NULL;
+    lookback_end(&k->lookback);
+    return result;
+}
+
 static int kafka_push(void *state, struct hg_rows *rows)
 {
     struct kafka *k = state;
@@ -152,16 +173,12 @@ static int kafka_push(void *state, struct hg_rows *rows)
         return id_draw(k, rows);
     if (producer_start(&k->producer, id) != 0)
         return k->api->not_now(rows, 0, k->producer.error);
-    size_t count = k->api->row_count(rows), before = marker_covers(&k->producer.marker, k->api, rows);
-    struct marker m = {.count = 0};
-    if (before > 0)
-        m = k->producer.marker;
-    int result = before < count ? rest_send(k, rows, id, before, &m) : HG_JUDGED;
-    if (result == HG_JUDGED) {
-        rows_judge(k, rows, 0, before, HG_DUPLICATE, &m);
-        rows_judge(k, rows, before, count, HG_OK, &m);
-    }
-    return result;
+    int rc = 0;
+    if (marker_none(&k->producer.marker))
+        rc = lookback_run(&k->lookback, &k->producer, rows);
+    else
+        lookback_end(&k->lookback);
+    return rc == 0 ? rows_push(k, rows, id) : k->api->not_now(rows, rc > 0, k->producer.error);
 }
 
 /* --- open and close --- */
@@ -169,6 +186,7 @@ static int kafka_push(void *state, struct hg_rows *rows)
 static void kafka_close(void *state)
 {
     struct kafka *k = state;
+    lookback_end(&k->lookback);
     producer_fini(&k->producer);
     free(k);
 }

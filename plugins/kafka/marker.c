@@ -55,10 +55,15 @@ void marker_read(struct marker *m, const char *text, size_t len)
     }
 }
 
+int marker_none(const struct marker *m)
+{
+    return m->digest[0] == '\0';
+}
+
 size_t marker_covers(const struct marker *m, const struct hg_api *api, const struct hg_rows *rows)
 {
     char digest[BATCH_DIGEST_SIZE];
-    if (m->digest[0] == '\0' || m->count > api->row_count(rows) || digest_of(digest, api, rows, m->count) != 0)
+    if (marker_none(m) || m->count > api->row_count(rows) || digest_of(digest, api, rows, m->count) != 0)
         return 0;
     return strcmp(digest, m->digest) == 0 ? m->count : 0;
 }

@@ -30,6 +30,8 @@ int marker_refuse(struct marker *m, size_t n, int error); /* 0, or -1: no more o
 void marker_write(const struct marker *m, char out[MARKER_SIZE]);
 void marker_read(struct marker *m, const char *text, size_t len); /* what cannot be read is no marker */
 
+int marker_none(const struct marker *m);
+
 /* How many of the first rows of a push are in the marker's transaction; 0: none, it was for other rows. */
 size_t marker_covers(const struct marker *m, const struct hg_api *api, const struct hg_rows *rows);
 int marker_refused(const struct marker *m, size_t n);

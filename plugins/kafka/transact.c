@@ -100,6 +100,10 @@ static int rows_send(struct producer *p, const struct hg_rows *rows)
 {
     int64_t deadline = producer_deadline(p);
     for (size_t i = 0; i < p->count;) {
+        if (p->there && p->there[p->first + i]) {
+            i++;
+            continue;
+        }
         rd_kafka_resp_err_t err = row_send(p, rows, p->first + i);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && producer_patience(p, deadline) > 0) {
             rd_kafka_poll(p->handle, FULL_WAIT_MS);
@@ -184,9 +188,14 @@ enum producer_outcome producer_run(struct producer *p, const struct hg_rows *row
     }
     enum producer_outcome outcome = rows_send(p, rows) == 0 ? rows_outcome(p) : PRODUCER_NOT_NOW;
     int rc = outcome == PRODUCER_DONE ? step(p, "the marker", call_marker, marker) : 1;
-    if (rc == 0 && (rc = step(p, "committing", call_commit, NULL)) == 0) {
-        p->marker = *marker;
-        return PRODUCER_DONE;
+    if (rc == 0) {
+        p->marker_known = 0;
+        rc = step(p, "committing", call_commit, NULL);
+        if (rc == 0) {
+            p->marker = *marker;
+            p->marker_known = 1;
+            return PRODUCER_DONE;
+        }
     }
     if (rc > 0)
         take_back(p);

@@ -7,6 +7,7 @@
 
 #include "session.h"
 
+#include "common/opened.h"
 #include "common/pushtime.h"
 #include "common/rowline.h"
 #include "common/stamp.h"
@@ -308,16 +309,11 @@ static int mqtt_open(struct hg_host *host, const struct hg_api *api, const void 
         q->config = c;
         result = mqtt_fill(q, c, why);
     }
-    if (result != HG_OPEN_OK) {
-        api->fail(host, why);
-        if (q)
-            mqtt_close(q);
-        return result;
-    }
-    if (c->tls && !c->verify)
-        api->log(host, HG_LOG_WARN, "VERIFY=no: anybody on the way can read and change the rows");
-    *state = q;
-    return HG_OPEN_OK;
+    if (opened(host, api, result, why, c->tls && !c->verify) == HG_OPEN_OK)
+        *state = q;
+    else if (q)
+        mqtt_close(q);
+    return result;
 }
 
 /* Whether it may publish is told by the broker with the first message only. */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, UNDECIDED = 255, WHY = 200, METADATA = 4 };
+enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, WHY = 200, METADATA = 4 };
 static const size_t text_max = (size_t)1 << 30;
 
 struct range {
@@ -47,7 +47,7 @@ void mypush_fini(struct mypush *p)
     myvalues_fini(&p->values);
     strbuf_fini(&p->insert_sql);
     strbuf_fini(&p->sql);
-    free(p->verdicts);
+    sqlverdicts_fini(&p->verdicts);
 }
 
 /* --- statements */
@@ -194,17 +194,17 @@ static enum myend insert_range(struct mypush *p, const struct hg_rows *rows, str
         size_t count = 0, bytes = 0, to = n;
         for (; to < r.to; to++) {
             size_t more =
-                p->verdicts[to] == 0 ? p->conn.api->data(p->conn.api->row(rows, to)).len + 16 * p->width + 256 : 0;
+                p->verdicts.of[to] == 0 ? p->conn.api->data(p->conn.api->row(rows, to)).len + 16 * p->width + 256 : 0;
             if (count > 0 && bytes + more > limit)
                 break;
             bytes += more;
-            count += p->verdicts[to] == 0;
+            count += p->verdicts.of[to] == 0;
         }
         if (count > 0 && myvalues_begin(&p->values, p->width, count) != 0)
             return myconn_say(&p->conn, "no memory for the rows");
         enum myend end = MY_FINE;
         for (size_t place = 0; end == MY_FINE && n < to; n++)
-            if (p->verdicts[n] == 0)
+            if (p->verdicts.of[n] == 0)
                 end = fill_row(p, rows, n, count, place++);
         if (end == MY_FINE && count == 1)
             end = too_large(p);
@@ -260,11 +260,11 @@ static enum myend mark_duplicates(struct mypush *p, const struct hg_rows *rows, 
     for (size_t n = r.from; n < r.to; n++) {
         int there = 0;
         p->conn.api->row_id(p->conn.api->row(rows, n), id);
-        enum myend end = p->verdicts[n] == 0 ? look_for(p, id, &there) : MY_FINE;
+        enum myend end = p->verdicts.of[n] == 0 ? look_for(p, id, &there) : MY_FINE;
         if (end != MY_FINE)
             return end;
         if (there)
-            p->verdicts[n] = HG_DUPLICATE;
+            p->verdicts.of[n] = HG_DUPLICATE;
     }
     return MY_FINE;
 }
@@ -272,7 +272,7 @@ static enum myend mark_duplicates(struct mypush *p, const struct hg_rows *rows, 
 static int nothing_left(const struct mypush *p, struct range r)
 {
     for (size_t n = r.from; n < r.to; n++)
-        if (p->verdicts[n] == 0)
+        if (p->verdicts.of[n] == 0)
             return 0;
     return 1;
 }
@@ -302,9 +302,9 @@ static enum myend refuse(struct mypush *p, const struct hg_rows *rows, size_t n)
     char why[MY_WHY];
     memcpy(why, p->conn.why, sizeof(why));
     enum myend end = mark_duplicates(p, rows, (struct range){n, n + 1});
-    if (end == MY_FINE && p->verdicts[n] == 0) {
+    if (end == MY_FINE && p->verdicts.of[n] == 0) {
         sqlbatch_refuse(&p->batch, n, why);
-        p->verdicts[n] = HG_REJECT;
+        p->verdicts.of[n] = HG_REJECT;
     }
     return end;
 }
@@ -314,8 +314,8 @@ static void leave(struct mypush *p, const struct range *left, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t n = left[i].from; n < left[i].to; n++)
-            if (p->verdicts[n] == 0)
-                p->verdicts[n] = UNDECIDED;
+            if (p->verdicts.of[n] == 0)
+                p->verdicts.of[n] = SQLVERDICT_UNDECIDED;
 }
 
 static enum myend push_halves(struct mypush *p, const struct hg_rows *rows, size_t count)
@@ -344,16 +344,9 @@ static enum myend push_halves(struct mypush *p, const struct hg_rows *rows, size
     return MY_FINE;
 }
 
-/* What is known of the rows before the server is asked. */
-static void verdicts_begin(struct mypush *p, size_t count)
-{
-    for (size_t n = 0; n < count; n++)
-        p->verdicts[n] = sqlbatch_fault(&p->batch, n) ? HG_REJECT : 0;
-}
-
 static enum myend push_carefully(struct mypush *p, const struct hg_rows *rows, size_t count)
 {
-    verdicts_begin(p, count);
+    sqlverdicts_begin(&p->verdicts, &p->batch, count);
     enum myend end = run(p, "START TRANSACTION");
     if (end == MY_FINE)
         end = mark_duplicates(p, rows, (struct range){0, count});
@@ -423,48 +416,23 @@ static enum myend prepare(struct mypush *p, const struct hg_rows *rows)
     return end;
 }
 
-static int room(struct mypush *p, size_t count)
-{
-    if (count <= p->verdict_cap)
-        return 0;
-    unsigned char *grown = realloc(p->verdicts, count);
-    if (!grown)
-        return -1;
-    p->verdicts = grown;
-    p->verdict_cap = count;
-    return 0;
-}
-
-static int tell(struct mypush *p, struct hg_rows *rows, size_t count)
-{
-    size_t undecided = 0;
-    for (size_t n = 0; n < count; n++) {
-        const char *why = p->verdicts[n] == HG_REJECT ? sqlbatch_fault(&p->batch, n) : NULL;
-        if (p->verdicts[n] == UNDECIDED)
-            undecided++;
-        else
-            p->conn.api->judge(rows, n, p->verdicts[n] ? p->verdicts[n] : HG_OK, 0, why);
-    }
-    return undecided ? p->conn.api->not_now(rows, 1, "the time of this push is over; the rest comes with the next")
-                     : HG_JUDGED;
-}
-
 int mypush_rows(struct mypush *p, struct hg_rows *rows)
 {
     size_t count = p->conn.api->row_count(rows);
     enum myend end = MY_STALE;
-    if (room(p, count) != 0)
+    if (sqlverdicts_room(&p->verdicts, count) != 0)
         return p->conn.api->not_now(rows, 0, "no memory for the rows");
     for (int round = 0; end == MY_STALE && round < 2; round++) {
         int whole = 0;
         end = prepare(p, rows);
         if (end == MY_FINE) {
-            verdicts_begin(p, count);
+            sqlverdicts_begin(&p->verdicts, &p->batch, count);
             end = push_plainly(p, rows, count, &whole);
             if (!whole && p->conn.my && (end == MY_FINE || end == MY_ROW))
                 end = push_carefully(p, rows, count);
         }
         p->table.known &= end != MY_STALE;
     }
-    return end == MY_FINE ? tell(p, rows, count) : p->conn.api->not_now(rows, 0, p->conn.why);
+    return end == MY_FINE ? sqlverdicts_tell(&p->verdicts, &p->batch, p->conn.api, rows, count)
+                          : p->conn.api->not_now(rows, 0, p->conn.why);
 }

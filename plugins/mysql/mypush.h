@@ -2,6 +2,7 @@
 #ifndef MYSQL_MYPUSH_H
 #define MYSQL_MYPUSH_H
 
+#include "common/sqlverdicts.h"
 #include "mytable.h"
 #include "myvalues.h"
 
@@ -13,8 +14,7 @@ struct mypush {
     MYSQL_STMT *insert, *look; /* of this session; NULL: not prepared */
     struct strbuf insert_sql;  /* what `insert` was prepared from */
     struct strbuf sql;
-    unsigned char *verdicts; /* of each row, until the commit */
-    size_t verdict_cap;
+    struct sqlverdicts verdicts;
     size_t width; /* columns of this push, with the metadata */
 };
 

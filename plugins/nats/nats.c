@@ -7,6 +7,7 @@
 
 #include "stream.h"
 
+#include "common/opened.h"
 #include "common/pushtime.h"
 #include "common/reason.h"
 #include "common/rowline.h"
@@ -276,16 +277,11 @@ static int nats_open(struct hg_host *host, const struct hg_api *api, const void 
         q->config = c;
         result = nats_fill(q, c, why);
     }
-    if (result != HG_OPEN_OK) {
-        api->fail(host, why);
-        if (q)
-            nats_close(q);
-        return result;
-    }
-    if (c->tls && !c->verify)
-        api->log(host, HG_LOG_WARN, "VERIFY=no: anybody on the way can read and change the rows");
-    *state = q;
-    return HG_OPEN_OK;
+    if (opened(host, api, result, why, c->tls && !c->verify) == HG_OPEN_OK)
+        *state = q;
+    else if (q)
+        nats_close(q);
+    return result;
 }
 
 /* Whether a stream takes the subject is told with the first message only. */

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, UNDECIDED = 255, PART = 32 << 10 };
+enum { DEPTH_MAX = 66, STATEMENT_MIN_MS = 3000, PART = 32 << 10 };
 static const size_t text_max = (size_t)1 << 30;
 
 struct range {
@@ -119,7 +119,7 @@ static int source_more(void *self, struct strbuf *out)
 {
     struct source *s = self;
     for (; s->r.from < s->r.to && out->len < PART; s->r.from++)
-        if (s->p->verdicts[s->r.from] == 0)
+        if (s->p->verdicts.of[s->r.from] == 0)
             copy_row(s->p, s->rows, s->r.from);
     return s->r.from < s->r.to;
 }
@@ -128,7 +128,7 @@ static size_t writable(const struct pgpush *p, struct range r)
 {
     size_t count = 0;
     for (size_t n = r.from; n < r.to; n++)
-        count += p->verdicts[n] == 0;
+        count += p->verdicts.of[n] == 0;
     return count;
 }
 
@@ -257,8 +257,8 @@ static void note_duplicates(struct pgpush *p, const struct hg_rows *rows, struct
     int at = 0, count = PQntuples(found);
     for (size_t n = r.from; n < r.to && at < count; n++) {
         p->conn.api->row_id(p->conn.api->row(rows, n), id);
-        if (p->verdicts[n] == 0 && strcmp(id, PQgetvalue(found, at, 0)) == 0) {
-            p->verdicts[n] = HG_DUPLICATE;
+        if (p->verdicts.of[n] == 0 && strcmp(id, PQgetvalue(found, at, 0)) == 0) {
+            p->verdicts.of[n] = HG_DUPLICATE;
             at++;
         }
     }
@@ -294,8 +294,8 @@ static void leave(struct pgpush *p, const struct range *left, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t n = left[i].from; n < left[i].to; n++)
-            if (p->verdicts[n] == 0)
-                p->verdicts[n] = UNDECIDED;
+            if (p->verdicts.of[n] == 0)
+                p->verdicts.of[n] = SQLVERDICT_UNDECIDED;
 }
 
 static enum pgend push_halves(struct pgpush *p, const struct hg_rows *rows, size_t count)
@@ -314,7 +314,7 @@ static enum pgend push_halves(struct pgpush *p, const struct hg_rows *rows, size
             return end;
         if (r.to - r.from == 1) {
             sqlbatch_refuse(&p->batch, r.from, p->conn.why);
-            p->verdicts[r.from] = HG_REJECT;
+            p->verdicts.of[r.from] = HG_REJECT;
             continue;
         }
         stack[depth++] = (struct range){r.from + (r.to - r.from) / 2, r.to};
@@ -323,18 +323,11 @@ static enum pgend push_halves(struct pgpush *p, const struct hg_rows *rows, size
     return PG_FINE;
 }
 
-/* What is known of the rows before the server is asked. */
-static void verdicts_begin(struct pgpush *p, size_t count)
-{
-    for (size_t n = 0; n < count; n++)
-        p->verdicts[n] = sqlbatch_fault(&p->batch, n) ? HG_REJECT : 0;
-}
-
 static enum pgend push_carefully(struct pgpush *p, const struct hg_rows *rows, size_t count)
 {
     struct strbuf sql;
     struct pganswer a = {.inserted = 0};
-    verdicts_begin(p, count);
+    sqlverdicts_begin(&p->verdicts, &p->batch, count);
     strbuf_init(&sql, text_max);
     add_begin(&sql, p);
     enum pgend end = run(p, &sql, NULL, NULL, &a);
@@ -374,39 +367,13 @@ static enum pgend prepare(struct pgpush *p, const struct hg_rows *rows)
     return PG_NOT_NOW;
 }
 
-static int room(struct pgpush *p, size_t count)
-{
-    if (count <= p->verdict_cap)
-        return 0;
-    unsigned char *grown = realloc(p->verdicts, count);
-    if (!grown)
-        return -1;
-    p->verdicts = grown;
-    p->verdict_cap = count;
-    return 0;
-}
-
-static int tell(struct pgpush *p, struct hg_rows *rows, size_t count)
-{
-    size_t undecided = 0;
-    for (size_t n = 0; n < count; n++) {
-        const char *why = p->verdicts[n] == HG_REJECT ? sqlbatch_fault(&p->batch, n) : NULL;
-        if (p->verdicts[n] == UNDECIDED)
-            undecided++;
-        else
-            p->conn.api->judge(rows, n, p->verdicts[n] ? p->verdicts[n] : HG_OK, 0, why);
-    }
-    return undecided ? p->conn.api->not_now(rows, 1, "the time of this push is over; the rest comes with the next")
-                     : HG_JUDGED;
-}
-
 int pgpush_rows(struct pgpush *p, struct hg_rows *rows)
 {
     size_t count = p->conn.api->row_count(rows);
     enum pgend end = PG_STALE;
     if (!p->conn.pg)
         p->table.known = 0; /* the temporary table went with its session */
-    if (room(p, count) != 0)
+    if (sqlverdicts_room(&p->verdicts, count) != 0)
         return p->conn.api->not_now(rows, 0, "no memory for the rows");
     for (int round = 0; end == PG_STALE && round < 2; round++) {
         int whole = 0;
@@ -417,11 +384,12 @@ int pgpush_rows(struct pgpush *p, struct hg_rows *rows)
             end = no_memory(p);
             break;
         }
-        verdicts_begin(p, count);
+        sqlverdicts_begin(&p->verdicts, &p->batch, count);
         end = push_plainly(p, rows, count, &whole);
         if (!whole && p->conn.pg && (end == PG_FINE || end == PG_ROW))
             end = push_carefully(p, rows, count);
         p->table.known &= end != PG_STALE && p->conn.pg != NULL;
     }
-    return end == PG_FINE ? tell(p, rows, count) : p->conn.api->not_now(rows, 0, p->conn.why);
+    return end == PG_FINE ? sqlverdicts_tell(&p->verdicts, &p->batch, p->conn.api, rows, count)
+                          : p->conn.api->not_now(rows, 0, p->conn.why);
 }

@@ -2,6 +2,7 @@
 #ifndef POSTGRES_PGPUSH_H
 #define POSTGRES_PGPUSH_H
 
+#include "common/sqlverdicts.h"
 #include "pgtable.h"
 
 struct pgpush {
@@ -14,8 +15,7 @@ struct pgpush {
     size_t used;                  /* columns of this push, without the metadata */
     const struct sqlcell **cells; /* of one row, one for each of these */
     size_t cell_cap;
-    unsigned char *verdicts; /* of each row, until the commit */
-    size_t verdict_cap;
+    struct sqlverdicts verdicts;
 };
 
 int pgpush_rows(struct pgpush *p, struct hg_rows *rows);

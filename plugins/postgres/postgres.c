@@ -71,7 +71,7 @@ static void postgres_close(void *state)
     strbuf_fini(&w->push.columns);
     strbuf_fini(&w->push.scratch);
     free((void *)w->push.cells);
-    free(w->push.verdicts);
+    sqlverdicts_fini(&w->push.verdicts);
     free(w);
 }
 

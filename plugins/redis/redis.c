@@ -7,6 +7,8 @@
 
 #include "deliver.h"
 
+#include "common/opened.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,16 +141,11 @@ static int redis_open(struct hg_host *host, const struct hg_api *api, const void
         result = server_connect(s) == 0 ? HG_OPEN_OK : s->broken ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
         snprintf(why, sizeof(why), "%s", s->error);
     }
-    if (result != HG_OPEN_OK) {
-        api->fail(host, why);
-        if (r)
-            redis_close(r);
-        return result;
-    }
-    if (c->tls && !c->verify)
-        api->log(host, HG_LOG_WARN, "VERIFY=no: anybody on the way can read and change the rows");
-    *state = r;
-    return HG_OPEN_OK;
+    if (opened(host, api, result, why, c->tls && !c->verify) == HG_OPEN_OK)
+        *state = r;
+    else if (r)
+        redis_close(r);
+    return result;
 }
 
 static int redis_push(void *state, struct hg_rows *rows)

@@ -131,17 +131,17 @@ static enum liteend insert_row(struct litepush *p, const struct hg_rows *rows, s
     if (code == SQLITE_OK) {
         code = sqlite3_step(p->file.insert);
         if (code == SQLITE_DONE)
-            p->verdicts[n] = sqlite3_changes(p->file.db) ? HG_OK : HG_DUPLICATE;
+            p->verdicts.of[n] = sqlite3_changes(p->file.db) ? HG_OK : HG_DUPLICATE;
     } else if (code == SQLITE_MISMATCH) {
         sqlbatch_refuse(&p->batch, n, "a number would lose digits in its column, which has a numeric type");
-        p->verdicts[n] = HG_REJECT;
+        p->verdicts.of[n] = HG_REJECT;
         return LITE_FINE;
     }
     enum liteend end = code == SQLITE_OK || code == SQLITE_DONE ? LITE_FINE : litefile_fault(&p->file, code);
     sqlite3_reset(p->file.insert);
     if (end == LITE_ROW) {
         sqlbatch_refuse(&p->batch, n, p->file.why);
-        p->verdicts[n] = HG_REJECT;
+        p->verdicts.of[n] = HG_REJECT;
         return LITE_FINE;
     }
     return end;
@@ -180,8 +180,8 @@ static enum liteend push_all(struct litepush *p, const struct hg_rows *rows, siz
     if (end == LITE_FINE)
         end = prepare_insert(p);
     for (size_t n = 0; end == LITE_FINE && n < count; n++) {
-        p->verdicts[n] = sqlbatch_fault(&p->batch, n) ? HG_REJECT : 0;
-        if (p->verdicts[n] == 0)
+        p->verdicts.of[n] = sqlbatch_fault(&p->batch, n) ? HG_REJECT : 0;
+        if (p->verdicts.of[n] == 0)
             end = insert_row(p, rows, n);
     }
     if (end == LITE_FINE)
@@ -189,23 +189,11 @@ static enum liteend push_all(struct litepush *p, const struct hg_rows *rows, siz
     return end;
 }
 
-static int room(struct litepush *p, size_t count)
-{
-    if (count <= p->verdict_cap)
-        return 0;
-    unsigned char *grown = realloc(p->verdicts, count);
-    if (!grown)
-        return -1;
-    p->verdicts = grown;
-    p->verdict_cap = count;
-    return 0;
-}
-
 int litepush_rows(struct litepush *p, struct hg_rows *rows)
 {
     char why[LITE_WHY];
     size_t count = p->api->row_count(rows);
-    if (room(p, count) != 0)
+    if (sqlverdicts_room(&p->verdicts, count) != 0)
         return p->api->not_now(rows, 0, "no memory for the rows");
     enum liteend end = litefile_open(&p->file);
     if (end == LITE_FINE)
@@ -217,9 +205,7 @@ int litepush_rows(struct litepush *p, struct hg_rows *rows)
         litefile_close(&p->file);
         return p->api->not_now(rows, 0, why);
     }
-    for (size_t n = 0; n < count; n++)
-        p->api->judge(rows, n, p->verdicts[n], 0, p->verdicts[n] == HG_REJECT ? sqlbatch_fault(&p->batch, n) : NULL);
-    return HG_JUDGED;
+    return sqlverdicts_tell(&p->verdicts, &p->batch, p->api, rows, count);
 }
 
 enum liteend litepush_probe(struct litepush *p, char *why, size_t size)

@@ -2,6 +2,7 @@
 #ifndef SQLITE_LITEPUSH_H
 #define SQLITE_LITEPUSH_H
 
+#include "common/sqlverdicts.h"
 #include "litefile.h"
 
 struct litepush {
@@ -10,8 +11,7 @@ struct litepush {
     struct litefile file;
     struct sqlbatch batch;
     struct strbuf scratch;
-    unsigned char *verdicts; /* of each row, until the commit */
-    size_t verdict_cap;
+    struct sqlverdicts verdicts;
 };
 
 int litepush_rows(struct litepush *p, struct hg_rows *rows);

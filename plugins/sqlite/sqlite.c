@@ -40,7 +40,7 @@ static void sqlite_plugin_close(void *state)
     litefile_fini(&p->file);
     sqlbatch_fini(&p->batch);
     strbuf_fini(&p->scratch);
-    free(p->verdicts);
+    sqlverdicts_fini(&p->verdicts);
     free(p);
 }
 

@@ -277,5 +277,7 @@ def test_pages_of_receipts():
             after = page["next"]
         assert seen == taken[::-1]
         refused(g.get("/v1/receipts/nobody"), 404, "uuid")
+        refused(g.get(f"/v1/receipts/{'n' * 600}"), 404, "uuid")
+        refused(g.get("/v1/receipts/u?after=here"), 422, "after")
         refused(g.get("/problems/none"), 404)
         assert ask(g.admin_address, "GET", "/problems/budget").body.startswith(b"No room\n")

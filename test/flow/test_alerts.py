@@ -3,7 +3,7 @@ from gateway import row, rows, wait_until
 from test_delivery import chaos
 from webhook import Webhook
 
-QUICK = {"HEADGATE_ALERTS_FAILING": "200ms"}
+QUICK = {"HEADGATE_ALERTS_FAILING": "200ms", "HEADGATE_ALERTS_CALM": "0"}
 
 
 def told(hook):
@@ -37,7 +37,7 @@ def test_a_pusher_that_fails_is_told_once_and_again_when_it_is_over():
 # contract: alerts.dead_letters
 def test_dead_letters_and_a_restart_in_between():
     with Webhook() as hook, chaos("reject", "bad", HEADGATE_ALERTS_WEBHOOK=hook.url,
-                                  HEADGATE_ALERTS_DEAD_LETTERS="2") as g:
+                                  HEADGATE_ALERTS_DEAD_LETTERS="2", HEADGATE_ALERTS_CALM="0") as g:
         g.take(row("a", {"bad": 1}))
         wait_until(lambda: g.pusher("chaos")["dead_letters"] == 1)
         g.take(row("b", {"bad": 1}))
@@ -83,7 +83,7 @@ def test_a_receiver_that_is_away_is_told_when_it_is_back():
 # contract: alerts.lag alerts.budget
 def test_lag_and_budget_and_a_reload():
     with Webhook() as hook, chaos("notnow", HEADGATE_JOURNAL_SEGMENT="64KiB", HEADGATE_JOURNAL_MAX_BYTES="256KiB",
-                                  HEADGATE_ALERTS_FAILING="0", HEADGATE_ALERTS_BUDGET="50") as g:
+                                  HEADGATE_ALERTS_FAILING="0", HEADGATE_ALERTS_BUDGET="50", HEADGATE_ALERTS_CALM="0") as g:
         for n in range(100):
             if g.post(row(f"u{n}", {"text": "x" * 5000})).status != 202:
                 break
@@ -97,3 +97,45 @@ def test_lag_and_budget_and_a_reload():
         assert g.cli("reload").returncode == 0
         wait_until(lambda: ("lag", "chaos", "over") in told(hook))
         assert ("budget", None, "over") not in told(hook)
+
+
+def dead_text(g):
+    return next((a["text"].split()[0] for a in alerts(g)["alerts"] if a["alert"] == "dead-letters"), None)
+
+
+def drop(g, count):
+    for letter in g.dead()[:count]:
+        assert g.admin("DELETE", f"/v1/dead-letters/{letter['id']}").status // 100 == 2
+
+
+def test_what_goes_to_and_fro_about_its_limit_is_told_once():
+    with Webhook() as hook, chaos("reject", "bad", HEADGATE_ALERTS_WEBHOOK=hook.url, HEADGATE_ALERTS_DEAD_LETTERS="10",
+                                  HEADGATE_ALERTS_CALM="0") as g:
+        g.take({"uuid": "u", "rows": [{"data": {"bad": n}} for n in range(10)]})
+        wait_told(hook, ("dead-letters", "chaos", "firing"))
+        for n in range(2):
+            drop(g, 1)
+            wait_until(lambda: dead_text(g) == "9")  # it has been looked at, and goes on
+            g.take(row(f"again{n}", {"bad": 1}))
+            wait_until(lambda: dead_text(g) == "10")
+        drop(g, 2)
+        wait_told(hook, ("dead-letters", "chaos", "firing"), ("dead-letters", "chaos", "over"))
+
+
+# contract: alerts.calm
+def test_what_comes_back_at_once_has_not_been_over():
+    with Webhook() as hook, chaos("reject", "bad", HEADGATE_ALERTS_WEBHOOK=hook.url, HEADGATE_JOURNAL_SEGMENT="64KiB",
+                                  HEADGATE_JOURNAL_MAX_BYTES="256KiB", HEADGATE_ALERTS_CALM="1h") as g:
+        g.take(row("a", {"bad": 1}))
+        begun = wait_until(lambda: alerts(g)["alerts"])
+        drop(g, 1)
+        g.config.write_text("[alerts]\nbudget = 1\n")  # a reason of another kind: that it is seen says that there was a look
+        assert g.cli("reload").returncode == 0
+        wait_told(hook, ("dead-letters", "chaos", "firing"), ("budget", None, "firing"))
+        g.take(row("b", {"bad": 1}))
+        wait_until(lambda: g.pusher("chaos")["dead_letters"] == 1)
+        assert [a["since"] for a in alerts(g)["alerts"] if a["alert"] == "dead-letters"] == [begun[0]["since"]]
+        drop(g, 1)
+        del g.env["HEADGATE_ALERTS_CALM"]
+        g.restart({"HEADGATE_ALERTS_CALM": "0"})  # nor does a restart forget it
+        wait_told(hook, ("dead-letters", "chaos", "firing"), ("budget", None, "firing"), ("dead-letters", "chaos", "over"))

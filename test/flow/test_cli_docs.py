@@ -93,8 +93,12 @@ def test_completion_of_values(tmp_path):
     (tmp_path / "rows.csv").write_text("")
     assert complete("send", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}
     assert complete("send", "--format", "") == {"ndjson", "json", "csv", "tsv"}
+    assert complete("send", "--quotes", "") == {"double", "single", "none"}
+    assert complete("send", "--encoding", "") == {"utf-8", "latin-1", "windows-1252"}
+    assert complete("plugin", "new", "--kind", "") == {"pusher", "puller", "processor"}
     assert complete("probe", "") == {"live", "ready"}
     assert complete("key", "add", "--role", "") == {"ingest", "read", "operate", "admin"}
     assert complete("status", "--ca", f"{tmp_path}/ro") == {f"{tmp_path}/rows.csv"}
-    for option in TAKES_VALUE - {"config", "ini", "data", "plugins", "into", "format", "kind", "delimiter", "ca", "role"}:
+    for option in TAKES_VALUE - {"config", "ini", "data", "plugins", "into", "format", "kind", "delimiter", "quotes", "encoding",
+                                 "ca", "role"}:
         assert complete("send", f"--{option}", "") == set(), option

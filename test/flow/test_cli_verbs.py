@@ -78,6 +78,7 @@ def test_unknown_verb(words, near):
     done = run(*words)
     assert done.returncode == 64 and done.stdout == ""
     assert near is None or f"`{near}`" in done.stderr
+    assert "dead show ID" in run("dead", "--json").stderr
 
 
 @pytest.mark.parametrize("words,said", [
@@ -185,6 +186,19 @@ def test_status(fake):
     assert lines[4].split() == "file running 0 0 0 123456 0 0".split()
     assert lines[5].split() == "warehouse retrying 12034 3.1MiB 2m10s 8812 17 3".split()
     assert "could not connect" in "".join(lines[6:]) and "restarted 2 times" in "".join(lines[6:])
+
+
+def test_status_of_what_nobody_set_up(fake):
+    idle = {"state": "unconfigured", "error": "not configured"}
+    puller = {"name": "mail", "kind": "puller", "rows": 0, "runs": 0, "refused": 0, "restarts": 0, **idle}
+    fake.set("GET", "/v1/pushers", {
+        **status(pusher("file"), pusher("nats", **idle), pusher("dead", dead_letters=1, **idle),
+                 pusher("left", lag={"rows": 5, "bytes": 1, "seconds": 1}, **idle)), "pullers": [puller]})
+    lines = ask(fake, "status").stdout.splitlines()
+    assert lines[-1] == "Not configured: nats, mail" and lines[-2] == ""
+    assert [line.split()[0] for line in lines[3:-2] if not line.startswith(" ")] == ["PUSHER", "file", "dead", "left"]
+    fake.set("GET", "/v1/pushers/nats", pusher("nats", **idle))
+    assert "nats    unconfigured" in ask(fake, "status", "nats").stdout
 
 
 def test_status_when_not_ready(fake):

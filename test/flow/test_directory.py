@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from gateway import Gateway, wait_until
+from test_send import AS_ROWS, INSTRUMENT
 
 
 class Inbox:
@@ -45,6 +46,28 @@ class Inbox:
 
 def lines(count, start=0):
     return "".join(json.dumps({"n": n, "text": "x" * (n % 50)}) + "\n" for n in range(start, start + count))
+
+
+def test_csv_of_an_instrument():
+    env = {"DELIMITER": ";", "DECIMAL": ",", "QUOTES": "single", "ENCODING": "windows-1252", "SKIP": "3",
+           "TYPES": "*=text,Größe µm=number", "INDEX": "Nr"}
+    with Inbox({f"PLUGIN_DIRECTORY_{name}": value for name, value in env.items()}) as box:
+        (box.folder / "a.csv.part").write_bytes(INSTRUMENT + b"3;" + b"9;1;y\r\n3;" * 1500 + b"0;0;0")
+        (box.folder / "a.csv.part").rename(box.folder / "a.csv")
+        rows = [(r.get("index"), r["data"]) for r in box.wait_rows(1503)]
+        assert rows[:2] == AS_ROWS and rows[-1] == (3, {"probe": "0", "grosseUm": 0, "wertNeu": "0"}) and len(rows) == 1503
+        box.put("b.csv", "\n\n\nNr;Probe\n1;2\n")
+        box.wait_done("b.csv", folder="failed")
+        assert "there is no column `Größe µm`" in (box.folder / "failed/b.csv.error").read_text()
+    with Inbox({"PLUGIN_DIRECTORY_DELIMITER": "::"}) as box:
+        wait_until(lambda: box.puller()["state"] == "broken", what=box.puller)
+        assert "DELIMITER must be one character" in box.puller()["error"]
+
+
+def test_columns_named_as_a_document_are_data():
+    with Inbox() as box:
+        box.put("plate.csv", "uuid,row,rows\nx,A,1\n")
+        assert [(r["uuid"], r["data"]) for r in box.wait_rows(1)] == [("plate.csv", {"uuid": "x", "row": "A", "rows": 1})]
 
 
 def test_every_kind_of_file():

@@ -2,6 +2,7 @@
 import json
 import os
 
+from certs import Authority
 from gateway import Gateway, row, wait_until
 from test_access import key
 
@@ -61,6 +62,22 @@ def test_without_a_daemon_and_without_settings():
         g.config.write_text("[htpp]\nlisten = x\n")
         code, found = findings(g, "--admin", "127.0.0.1:9", admin=False)
         assert code == 78 and found["settings"]["level"] == "fault" and "clock" in found
+
+
+def test_certificates_that_end(tmp_path):
+    a = Authority(tmp_path)
+    a.make("server", days=30)
+    with Gateway({"HEADGATE_TLS_CERTIFICATE": tmp_path / "server.pem", "HEADGATE_TLS_KEY": tmp_path / "server.key",
+                  "HEADGATE_TLS_CLIENT_CA": a.pem, "HEADGATE_TLS_CLIENT_CRL": a.revoke()}, start=False) as g:
+        def found():
+            code, all_found = findings(g, "--admin", "127.0.0.1:9", admin=False)
+            return {area: all_found[area]["level"] for area in ("certificate", "revoked certificates") if area in all_found}, code
+        assert found() == ({"certificate": "ok", "revoked certificates": "ok"}, 69)
+        a.make("server", days=3)
+        a.revoke(until="20200102000000Z")
+        assert found() == ({"certificate": "warning", "revoked certificates": "fault"}, 78)
+        (tmp_path / "crl.pem").write_text("rubbish")
+        assert found() == ({"certificate": "fault"}, 78)
 
 
 def test_with_a_key():

@@ -108,7 +108,7 @@ def test_keys_that_a_token_brings_are_not_looked_at(g, issuer):
         assert status(g, issuer.token(mine, header=header)) in (401, 503), header
     assert not [p for p in issuer.asked[before:] if "evil" in p]
     for header in ({"kid": "enc"}, {"kid": "one-more"}):  # for encryption; for another algorithm
-        assert status(g, issuer.token(mine, header=header)) in (401, 503)
+        assert status(g, issuer.token(mine, header=header)) == 401
     for header in ({"kid": ""}, {"kid": 1}, {"kid": "k" * 300}, {"crit": ["exp"]}, {"crit": []}, {"typ": "logout+jwt"}):
         assert status(g, issuer.token(header=header)) == 401, header
     assert status(g, issuer.token(header={"typ": None})) == 202
@@ -185,7 +185,7 @@ def test_without_a_key_id():
         assert status(g, issuer.token(header={"kid": None})) == 202  # there is only one that it can be
     with Issuer(Key("one"), Key("two")) as issuer, Gateway(settings(issuer)) as g:
         g.wait_event("access.issuer")
-        assert status(g, issuer.token(header={"kid": None})) in (401, 503)
+        assert status(g, issuer.token(header={"kid": None})) == 401  # nor would other keys tell
         assert status(g, issuer.token(issuer.keys[1])) == 202
 
 
@@ -197,7 +197,7 @@ def test_keys_that_are_not_good_enough():
         with Gateway(settings(issuer, oidc_algorithms="RS256, ES256")) as g:
             g.wait_event("access.issuer")
             assert status(g, issuer.token()) == 202
-            assert status(g, issuer.token(small)) in (401, 503)
+            assert status(g, issuer.token(small)) == 401
             assert status(g, hmac_signed({"alg": "HS256", "kid": "oct"}, issuer.claims(), b"secret")) == 401
 
 

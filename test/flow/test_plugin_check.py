@@ -14,7 +14,8 @@ BUGS = {
     "downok": "down", "downhang": "down", "downretry": "down", "downsilent": "down", "noback": "down", "deaf": "stop",
     "shared": "parallel", "fixed": "instances", "reopencrash": "reopen", "probelies": "probe", "probesilent": "probe",
     "spins": "idle", "flushcrash": "idle", "leaks": "memory", "handles": "memory", "threads": "memory",
-    "undeclared": "confined", "reads": "valgrind", "loses": "valgrind", "logs": "secrets", "order": "order",
+    "undeclared": "confined", "reads": "valgrind", "loses": "valgrind", "logs": "secrets", "tells": "secrets",
+    "order": "order",
 }
 FILES = {"badabi": "load", "nosymbol": "load", "unresolved": "load", "loadcrash": "load", "bugoffset": "load",
          "bugplain": "secrets", "bugexports": "symbols"}

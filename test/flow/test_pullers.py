@@ -1,7 +1,10 @@
 """What every puller can rely on: position and rows in one write, notify after it, its end, its broken ways."""
+import contextlib
 import json
 import shutil
+import signal
 import subprocess
+import threading
 
 import pytest
 from gateway import BUILD, ROOT, Gateway, command, wait_until, whole_lines
@@ -86,9 +89,66 @@ def test_refused_rows_and_results_that_are_none():
                    what=lambda: told(g))
         wait_until(lambda: puller(g)["state"] == "retrying")
         assert puller(g)["refused"] > 0 and "camelCase" in puller(g)["error"] and puller(g)["rows"] == 0
+    with counting("short") as g:
+        wait_until(lambda: "emit 3 0 emit.size: expected at least 48, found 8" in told(g), what=lambda: told(g))
     with counting("nonsense") as g:
         wait_until(lambda: "pull() returned 77" in puller(g)["error"])
         assert puller(g)["state"] == "retrying"
+
+
+TIGHT = "[http]\nmax_memory = 1MiB\nbody_timeout = 10m\n"
+
+
+def test_an_emission_waits_for_room_in_the_memory_of_bodies():
+    with counting(upto=1, env={"PLUGIN_PULL_SIZE": "300KiB"}, ini=TIGHT) as g:
+        g.wait_rows(1)
+        assert g.admin("POST", "/v1/pullers/pull/pause").status == 200
+        wait_until(lambda: puller(g)["state"] == "paused", what=lambda: puller(g))
+        g.restart({"PLUGIN_PULL_UPTO": "20"})
+        with g.wire() as w:  # a body that takes all that is there for large ones, and waits for more
+            w.send(f"POST /v1/rows HTTP/1.1\r\nHost: {g.address}\r\nContent-Length: 15000000\r\n\r\n")
+            pour = threading.Thread(target=pour_into, args=(w, 15000000), daemon=True)
+            pour.start()
+            wait_until(lambda: g.metrics()["headgate_intake_memory_bytes"] > 600000)
+            assert g.admin("POST", "/v1/pullers/pull/resume").status == 200
+            wait_until(lambda: "no room for it in http.max_memory" in puller(g)["error"], what=lambda: puller(g))
+            assert g.post({"uuid": "small", "row": {"data": {"n": 1}}}).status == 202
+            g.config.write_text(TIGHT.replace("1MiB", "64MiB"))
+            g.signal(signal.SIGHUP)
+            rows = g.wait_rows(21)
+        assert sorted(r["data"]["n"] for r in rows if r["uuid"] == "count") == list(range(20))
+        wait_until(lambda: g.metrics()["headgate_intake_memory_bytes"] == 0)  # all was given back
+        assert puller(g)["refused"] == 0
+
+
+def pour_into(wire, count):
+    with contextlib.suppress(OSError):
+        wire.send(b" " * count)
+
+
+def test_an_emission_that_never_fits_is_refused():
+    with counting(env={"PLUGIN_PULL_SIZE": "900KiB"}, ini=TIGHT) as g:
+        wait_until(lambda: "emit 3 0 larger than three quarters of http.max_memory" in told(g), what=lambda: told(g))
+        assert puller(g)["rows"] == 0
+
+
+def test_pullers_and_http_share_the_memory():
+    """Each of them is large beside what there is; all get through."""
+    env = {"PLUGIN_PULL_SIZE": "250KiB", "PLUGIN_OTHER_USE": "pull", "PLUGIN_OTHER_SIZE": "500KiB",
+           "PLUGIN_OTHER_UPTO": "25", "PLUGIN_OTHER_RETRY_MIN": "20ms"}
+    with counting(upto=25, env={**env, "PLUGIN_OTHER_FILE": "/dev/null"}, ini=TIGHT) as g:
+        def post(who):
+            for n in range(15):
+                document = {"uuid": f"http{who}", "row": {"index": n, "data": {"text": "x" * 240000}}}
+                wait_until(lambda: g.post(document).status == 202)
+        clients = [threading.Thread(target=post, args=(who,)) for who in range(3)]
+        for c in clients:
+            c.start()
+        for c in clients:
+            c.join()
+        rows = g.wait_rows(2 * 25 + 3 * 15)
+        assert len({r["id"] for r in rows}) == len(rows) == 95
+        wait_until(lambda: g.metrics()["headgate_intake_memory_bytes"] == 0)
 
 
 def test_draining_is_not_now():

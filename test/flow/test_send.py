@@ -50,6 +50,27 @@ def test_csv():
         assert g.wait_rows(3)[2]["data"] == {"a": 1, "b": 2}
 
 
+# As spreadsheets and instruments write it. The puller `directory` has the same options: test_directory.py.
+INSTRUMENT = ("Gerät;Plattenleser 7\r\nDatum;12.03.2026\r\n\r\n"
+              "Nr;Probe;Größe µm;'Wert;neu'\r\n1;007;1,5;'a;''b'\r\n;\"x;-2;\r\n").encode("windows-1252")
+AS_ROWS = [(1, {"probe": "007", "grosseUm": 1.5, "wertNeu": "a;'b"}), (None, {"probe": '"x', "grosseUm": -2, "wertNeu": None})]
+
+
+def test_csv_of_an_instrument():
+    with Gateway() as g:
+        (g.work / "a.csv").write_bytes(INSTRUMENT)
+        how = ["--delimiter", ";", "--decimal", ",", "--quotes", "single", "--encoding", "windows-1252", "--skip", "3",
+               "--types", "*=text,Größe µm=number", "--index", "Nr", "--to", g.address]
+        done = g.cli("send", *how, g.work / "a.csv", admin=False)
+        assert done.returncode == 0, done.stderr
+        assert [(r.get("index"), r["data"]) for r in g.wait_rows(2)] == AS_ROWS
+        for wrong in (["--quotes", "both"], ["--encoding", "utf-16"], ["--skip", "-1"], ["--delimiter", "::"], ["--decimal", ";"],
+                      ["--quotes", "none", "--decimal", ","], ["--quotes", "single", "--delimiter", "'"]):
+            done = sent(g, "a\n1\n", *wrong, name="b.csv")
+            assert done.returncode == 64 and done.stderr, wrong
+        assert sent(g, '{"a":1}\n', "--skip", "1").returncode == 64
+
+
 # contract: send.csv.collision exit.65
 def test_two_names_that_become_one():
     with Gateway() as g:

@@ -13,16 +13,16 @@ from test_access import KEYS, bearer, key
 
 
 class Tap:
-    """One reader of GET /v1/tap; `events` grows while it reads."""
+    """One reader of a stream of events; `events` grows while it reads."""
 
-    def __init__(self, g, query="", token=None, reads=True):
+    def __init__(self, g, query="", token=None, reads=True, path="/v1/tap"):
         host, port = g.admin_address.rsplit(":", 1)
         self.sock = socket.socket()
         if not reads:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.sock.connect((host, int(port)))
         extra = "".join(f"{k}: {v}\r\n" for k, v in bearer(token).items())
-        self.sock.sendall(f"GET /v1/tap{query} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode())
+        self.sock.sendall(f"GET {path}{query} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode())
         self.head, self.events, self.ended = b"", [], False
         first = self.sock.recv(65536)
         self.head, _, rest = first.partition(b"\r\n\r\n")

@@ -30,8 +30,8 @@ def settings(authority, **more):
             **{f"HEADGATE_{k.upper()}": v for k, v in more.items()}}
 
 
-def gateway(authority, start=True, client=None, **more):
-    g = Gateway(settings(authority, **more), start=False)
+def gateway(authority, start=True, client=None, clean=True, **more):
+    g = Gateway(settings(authority, **more), start=False, clean=clean)
     g.tls = authority.context(client)
     return g.start() if start else g
 
@@ -210,6 +210,132 @@ def test_certificates_of_clients(authority, tmp_path):
         assert post("stranger").status == 202
 
 
+REFUSED = (ssl.SSLError, ConnectionError, http.client.HTTPException)
+
+
+@pytest.fixture
+def revoking(tmp_path):
+    """An authority that takes certificates back, and settings for a gateway that looks at its list."""
+    (tmp_path / "certs").mkdir()
+    a = Authority(tmp_path / "certs")
+    for name in ("server", "operator", "reader"):
+        a.make(name, names="DNS:localhost,IP:127.0.0.1" if name == "server" else "")
+    (tmp_path / "roles").write_text("cn:operator admin\ncn:reader admin\n")
+    a.settings = {"admin_auth": "mtls", "http_auth": "mtls", "tls_client_ca": a.pem, "tls_client_roles": tmp_path / "roles",
+                  "tls_client_crl": a.revoke()}
+    return a
+
+
+# contract: tls.client_crl
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_certificate_that_is_taken_back(revoking, version):
+    a = revoking
+    with gateway(a, client="operator", **a.settings) as g:
+        def context(client):
+            c = a.context(client)
+            c.minimum_version = c.maximum_version = version
+            return c
+
+        def post(client):
+            return ask(g.address, "POST", "/v1/rows", dump(row("u")), tls=context(client)).status
+        assert post("operator") == 202 and post("reader") == 202
+        kept = {}
+        for name, address, path in (("rows", g.address, "/version"), ("admin", g.admin_address, "/v1/pushers")):
+            host, port = address.rsplit(":", 1)
+            kept[name] = http.client.HTTPSConnection(host, int(port), context=context("reader")), path
+        mine = http.client.HTTPSConnection(*g.address.rsplit(":", 1), context=context("operator"))
+
+        def again(c, path):
+            c.request("GET", path)
+            answer = c.getresponse()
+            answer.read()
+            return answer.status
+        assert [again(c, path) for c, path in kept.values()] == [200, 200] and again(mine, "/version") == 200
+        socks = [c.sock for c, _ in kept.values()]
+        mark = len(g.events)
+        a.revoke("reader")
+        g.wait_event("tls.certificate", since=mark)
+        assert [again(c, path) for c, path in kept.values()] == [403, 403]  # on connections that are there
+        assert [c.sock for c, _ in kept.values()] == socks and again(mine, "/version") == 200
+        with pytest.raises(REFUSED):
+            post("reader")
+        assert post("operator") == 202 and post(None) == 403
+        assert g.metrics()["headgate_tls_crl_expires_seconds"] > 8 * 86400
+        mark = len(g.events)
+        (a.folder / "crl.pem").write_text("rubbish")
+        assert "tls.client_crl" in g.wait_event("tls.not_read", since=mark)["text"]
+        with pytest.raises(REFUSED):
+            post("reader")  # the list that was in force stays
+        assert post("operator") == 202
+        for c in (mine, *(c for c, _ in kept.values())):
+            c.close()
+
+
+def test_a_list_that_is_out_of_date(revoking):
+    """Nobody of that authority is known to be good then; who shows no certificate is let in as before."""
+    a = revoking
+    with gateway(a, client="operator", start=False, **a.settings) as g:
+        g.env["HEADGATE_ADMIN_AUTH"] = "mtls, keys"
+        token, _ = key(g, "admin")
+        g.start()
+        assert not [e for e in g.events if e.get("event") == "tls.crl_expired"]
+        a.revoke(until="20200102000000Z")
+        g.wait_event("tls.crl_expired")
+        with pytest.raises(REFUSED):
+            g.post(row("u"))
+
+        def seconds():
+            answer = ask(g.admin_address, "GET", "/metrics", headers=bearer(token), tls=a.context())
+            return next(float(x.split()[1]) for x in answer.body.decode().splitlines()
+                        if x.startswith("headgate_tls_crl_expires_seconds "))
+        assert seconds() < 0
+        mark = len(g.events)
+        a.revoke()
+        g.wait_event("tls.certificate", since=mark)
+        assert g.post(row("u")).status == 202 and seconds() > 0
+        mark = len(g.events)
+        a.revoke(until="20200102000000Z")
+        g.wait_event("tls.crl_expired", since=mark)  # a second time, as it had been good
+        g.stop(check=False)
+        g.start(ready=False)  # is no reason not to start
+        g.wait_event("tls.crl_expired")
+
+
+def test_an_authority_without_a_list_lets_nobody_in(revoking):
+    a = revoking
+    other = Authority(a.folder, "other")
+    other.make("foreign", cn="operator", names="")
+    both = a.folder / "both.pem"
+    both.write_text(a.pem.read_text() + other.pem.read_text())
+    with gateway(a, client="operator", **{**a.settings, "tls_client_ca": both}) as g:
+        def post(client):
+            return ask(g.address, "POST", "/v1/rows", dump(row("u")), tls=a.context(client)).status
+        assert post("operator") == 202
+        with pytest.raises(REFUSED):
+            post("foreign")
+        mark = len(g.events)
+        lists = (a.folder / "crl.pem").read_text() + other.revoke(file="other-crl.pem").read_text()
+        (a.folder / "next.pem").write_text(lists)
+        (a.folder / "next.pem").rename(a.folder / "crl.pem")
+        g.wait_event("tls.certificate", since=mark)
+        assert post("operator") == 202 and post("foreign") == 202
+
+
+def test_a_list_that_cannot_be_read_stops_the_start(revoking, tmp_path):
+    a = revoking
+    whole = (a.folder / "crl.pem").read_text()
+    for text in (None, "", "rubbish", a.pem.read_text(), whole + whole[:len(whole) // 2]):
+        (a.folder / "crl.pem").unlink()
+        if text is not None:
+            (a.folder / "crl.pem").write_text(text)
+        with gateway(a, start=False, clean=False, **a.settings) as g:
+            g.start(wait=False)
+            assert g.ended() == 78 and any("tls.client_crl" in line for line in g.lines)
+            done = g.cli("check", "--config", g.config, admin=False, env=g.environment())
+            assert done.returncode == 78 and "tls.client_crl" in done.stdout + done.stderr
+        (a.folder / "crl.pem").write_text("")
+
+
 def test_nobody_without_a_certificate(authority):
     with gateway(authority, client="operator", tls_client_ca=authority.pem, tls_client_required="yes") as g:
         assert g.post(row("u")).status == 202
@@ -285,7 +411,8 @@ def test_settings_that_do_not_fit(authority, section):
                  {f"{section}_auth": "mtls"}, {f"{section}_auth": "mtls", "tls_certificate": pem, "tls_key": secret},
                  {f"{section}_auth": "mtls", "tls_certificate": pem, "tls_key": secret, "tls_client_ca": pem,
                   "tls_client_roles": pem, f"{section}_tls": "no"},
-                 {"tls_certificate": pem, "tls_key": secret, "tls_client_required": "yes"}):
+                 {"tls_certificate": pem, "tls_key": secret, "tls_client_required": "yes"},
+                 {"tls_certificate": pem, "tls_key": secret, "tls_client_crl": pem}):
         status, text = check(**more)
         assert status == 78 and "tls." in text, (more, text)
     assert "readable" in check(**{f"{section}_auth": "keys", f"{section}_listen": "0.0.0.0:0"})[1]

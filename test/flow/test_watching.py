@@ -2,12 +2,14 @@
 `status --watch` fits a terminal."""
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
-from gateway import ROOT, Gateway, row, rows, wait_until
+from gateway import ROOT, SLOW, Gateway, Wire, command, row, rows, wait_until
+from test_access import KEYS, key
 from test_delivery import chaos
+from test_tap import Tap
+from tools import debian
 
 RULES, BOARD = ROOT / "etc/prometheus/headgate.rules.yml", ROOT / "etc/grafana/headgate.json"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -55,9 +57,8 @@ def test_every_label_that_is_chosen_by_is_there():
 
 
 def test_the_rules_can_be_read():
-    if shutil.which("promtool") is None:
-        pytest.skip("not here: promtool (Debian: prometheus)")
-    done = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([debian("prometheus", "usr/bin/promtool"), "check", "rules", RULES], capture_output=True, text=True,
+                          timeout=60 * SLOW)
     assert done.returncode == 0 and re.search(r"\b1\d rules found", done.stdout), done
 
 
@@ -97,3 +98,82 @@ def test_open_pages_share_an_answer():
         assert spans[0] == spans[2] and len(set(spans)) == 3
         for other in ("max-age=0", "max-age=x", "no-cache", ""):
             assert g.get("/v1/pushers", headers={"Cache-Control": other}).json()["uptime"] > again["uptime"]
+
+
+def onlooker(g, span="hour", **more):
+    return Tap(g, f"?span={span}", path="/v1/watch", **more)
+
+
+def test_open_pages_are_told_together():
+    with Gateway() as g, onlooker(g, "day") as one, onlooker(g, "day") as other, onlooker(g, "minute") as third:
+        assert b"text/event-stream" in one.head and b"no-store" in one.head
+        first = one.wait("pushers")[0]
+        assert first.keys() == g.get("/v1/pushers").json().keys()
+        assert one.wait("alerts")[0].keys() == g.get("/v1/alerts").json().keys()
+        assert one.wait("history", span="day")[0].keys() == g.get("/v1/history?span=day").json().keys()
+        g.take(row("x"))
+        for reader in (one, other, third):
+            reader.wait("pushers", rows_received=1)
+
+        def told(reader):
+            return {p["uptime"] for p in reader.of("pushers")}
+        wait_until(lambda: len(told(one) & told(other)) >= 2)  # made once
+        third.wait("history", 3, span="minute")
+        assert len(one.of("pushers")) > len(one.of("history")) == 1  # it has no newer point for five minutes
+        assert g.metrics()["headgate_onlookers"] == 3
+        third.close()
+        wait_until(lambda: g.metrics()["headgate_onlookers"] == 2)
+        assert g.get("/v1/watch?span=week").status == 422
+        assert g.admin("HEAD", "/v1/watch").headers["content-type"] == "text/event-stream"
+
+
+def test_nobody_waits_for_an_onlooker_that_does_not_read():
+    with Gateway() as g, onlooker(g, reads=False) as slow, onlooker(g) as fast:
+        fast.wait("pushers", 4)
+        seen = fast.of("pushers")[-1]["uptime"]
+        slow.thread.start()  # begins to read now
+        wait_until(lambda: any(p["uptime"] > seen for p in slow.of("pushers")))
+
+
+def test_who_may_look_on():
+    with Gateway(KEYS, start=False) as g:
+        tokens = {r: key(g, r)[0] for r in ("ingest", "read")}
+        tokens["bound"] = key(g, "read", client="lab-a")[0]
+        token, mine = key(g, "read")
+        g.start()
+        for refused, status in ((None, b" 401 "), (tokens["ingest"], b" 403 "), (tokens["bound"], b" 403 ")):
+            with onlooker(g, token=refused) as reader:
+                assert status in reader.head.split(b"\r\n")[0]
+        with onlooker(g, token=tokens["read"]) as stays, onlooker(g, token=token) as goes:
+            goes.wait("pushers")
+            command("key", "revoke", mine, "--data", g.data, env=g.environment())
+            wait_until(lambda: goes.ended, 20)
+            assert not stays.ended
+
+
+def test_no_more_onlookers_than_so_many():
+    with Gateway() as g:
+        request = "GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+        def opened():
+            wire = Wire(g.admin_address)
+            wire.send(request)
+            while b"\r\n" not in wire.data:
+                assert wire.more()
+            return wire
+        wires = [opened() for _ in range(256)]
+        try:
+            assert all(b" 200 " in w.data.split(b"\r\n")[0] for w in wires)
+            assert g.metrics()["headgate_onlookers"] == 256
+            with opened() as more:
+                assert b" 503 " in more.data.split(b"\r\n")[0]
+            wires.pop().sock.close()
+
+            def again():
+                wires.append(opened())
+                return b" 200 " in wires[-1].data.split(b"\r\n")[0]
+            wait_until(again)
+            assert g.term() == 0  # they do not keep it
+        finally:
+            for w in wires:
+                w.sock.close()

@@ -225,7 +225,7 @@ static void record_use(const struct record *r)
             sum = (char)(sum ^ value.ptr[k]);
 }
 
-static void reader_run(int fd, uint64_t base, uint64_t salt, uint64_t limit)
+static void reader_run(int fd, uint64_t base, uint64_t salt, uint64_t limit, size_t ahead)
 {
     struct reader r;
     struct record record;
@@ -233,6 +233,7 @@ static void reader_run(int fd, uint64_t base, uint64_t salt, uint64_t limit)
     uint64_t at = base;
     int code;
     reader_init(&r, fd, base, salt);
+    r.ahead = ahead;
     for (;;) {
         uint64_t before = at;
         enum read_result result = reader_next(&r, &at, limit, &record, &damage, &code);
@@ -299,9 +300,9 @@ static void segment_run(uint8_t flags, const uint8_t *data, size_t len)
     struct segment_header h;
     struct err e;
     (void)!segment_header_read(file, &h, &e);
-    reader_run(FAKE_FD, BASE, SALT, BASE + SIZE);
-    reader_run(FAKE_FD, BASE, SALT, good_end[0]);
-    reader_run(FAKE_FD, BASE, SALT, BASE + 2 * SIZE); /* the file ends before */
+    reader_run(FAKE_FD, BASE, SALT, BASE + SIZE, SIZE);
+    reader_run(FAKE_FD, BASE, SALT, good_end[0], 1);        /* page by page */
+    reader_run(FAKE_FD, BASE, SALT, BASE + 2 * SIZE, SIZE); /* the file ends before */
     scan_run(BASE + SIZE, false);
     scan_run(good_end[0], true);
 }
@@ -375,7 +376,7 @@ static void journal_use(struct journal *j)
         int fd;
         CHECK(s.end > at && s.first < s.end);
         CHECK(journal_hold(j, s.base, &fd, NULL) == ERR_OK);
-        reader_run(fd, s.base, s.salt, s.end);
+        reader_run(fd, s.base, s.salt, s.end, SIZE / 2);
         close(fd);
         journal_unhold(j, s.base);
         at = s.end;

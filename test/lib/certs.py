@@ -30,6 +30,21 @@ class Authority:
                      "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"
 
+    def revoke(self, *names, file="crl.pem", until=None):
+        """A list of all that were revoked so far, these too: good for 9 days, or `until` (YYYYMMDDHHMMSSZ)."""
+        config = self.folder / f"{self.name}.cnf"
+        if not config.exists():
+            config.write_text(f"[ca]\ndefault_ca = it\n[it]\ndatabase = {self.name}.index\ncrlnumber = {self.name}.number\n"
+                              f"certificate = {self.name}.pem\nprivate_key = {self.name}.key\ndefault_md = sha256\n")
+            (self.folder / f"{self.name}.index").touch()
+            (self.folder / f"{self.name}.number").write_text("01\n")
+        for name in names:
+            self.openssl("ca", "-config", config.name, "-revoke", f"{name}.pem")
+        dates = ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", until] if until else ["-crldays", "9"]
+        self.openssl("ca", "-config", config.name, "-gencrl", *dates, "-out", f"{file}.new")
+        (self.folder / f"{file}.new").rename(self.folder / file)  # as a whole: it may be read at any moment
+        return self.folder / file
+
     def context(self, client=None):
         """For a client that trusts this authority, with a certificate of its own or without."""
         context = ssl.create_default_context(cafile=self.pem)

@@ -10,7 +10,7 @@ from gateway import Gateway, wait_until
 
 EXAMPLES = 15
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-ENDLESS = ["/v1/tap", "/v1/drain"]  # one goes on until its caller goes, the other ends the taking of rows
+ENDLESS = ["/v1/tap", "/v1/watch", "/v1/drain"]  # two go on until their caller goes, the last ends the taking of rows
 ROWS = ["/v1/rows", "/data", "/data/batch"]
 
 

@@ -86,6 +86,31 @@ def test_overview_tells_of_a_full_disk(watch):
         expect(page.locator(".verdict")).not_to_contain_text("No rows are taken", timeout=30000)
 
 
+def test_overview_is_told_and_asks_where_it_is_not(watch):
+    with lab() as g:
+        w = watch(g, allow=[503])
+        refuse = [True]
+        w.page.route("**/v1/watch*", lambda route: route.fulfill(status=503, body="") if refuse[0] else route.continue_())
+        page = w.open()
+        expect(page.locator(".verdict h1")).to_be_visible()
+        g.take(plate(1))
+        expect(page.locator("main")).to_contain_text(re.compile(r"Delivered\s*8"))
+        assert g.metrics()["headgate_onlookers"] == 0
+        refuse[0] = False
+
+        def onlookers(count):
+            wait_until(lambda: page.evaluate("1") and g.metrics()["headgate_onlookers"] == count)
+        onlookers(1)
+        g.take(plate(2))
+        expect(page.locator("main")).to_contain_text(re.compile(r"Delivered\s*16"))
+        for state, count in (("hidden", 0), ("visible", 1)):  # nobody is told who does not look
+            page.evaluate("s => { Object.defineProperty(document, 'visibilityState', { value: s, configurable: true });"
+                          " document.dispatchEvent(new Event('visibilitychange')); }", state)
+            onlookers(count)
+        w.open("settings")
+        onlookers(0)
+
+
 def test_row_sets(watch, shot):
     with lab() as g:
         taken = g.take(plate(1, bad=[2]))

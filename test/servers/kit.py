@@ -125,6 +125,15 @@ def certificate(folder, name="IP:127.0.0.1"):
     return cert, key
 
 
+def client_certificate(folder, cert, key):
+    """(certificate, key): one that the server's own has signed."""
+    mine, secret, wish = (Path(folder) / f"client.{end}" for end in ("crt", "key", "csr"))
+    run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+         "/CN=headgate-client", "-keyout", secret, "-out", wish])
+    run(["openssl", "x509", "-req", "-in", wish, "-CA", cert, "-CAkey", key, "-set_serial", "2", "-days", "2", "-out", mine])
+    return mine, secret
+
+
 # --- a server
 
 
@@ -141,6 +150,8 @@ class Server:
     start_seconds = 60         # the longest that it may take until it is ready
     stop_signal = signal.SIGTERM
     lasting = False            # True: it outlives who started it
+    mutual = False             # True, with TLS: only clients come in whose certificate the server's own has signed
+    halts = False              # True: standing.py halts it for `down`, because it takes long to start
 
     def __init__(self, tls=None):
         """tls: it speaks TLS, with a certificate of its own for that name (`IP:127.0.0.1`, `DNS:elsewhere`): `cert`."""

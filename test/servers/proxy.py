@@ -7,6 +7,8 @@ loses answers, swallows everything. What it does can be changed at any time; cha
         proxy.hole = True                       # nothing goes on in either direction, nothing is closed
         proxy.close_all()                       # every connection, now
 
+    proxy.asked = function                  # is called with every piece of a question, before it goes on
+
 A piece is what one read of the server's side gives: an answer, or part of one. `cuts`, `losses` count what was done.
 The server may start again: it is connected to anew for each connection.
 """
@@ -31,6 +33,7 @@ class Proxy:
         self.target_port, self.random = target_port, random.Random(seed)
         self.cut = self.lose = 0.0
         self.hole = False
+        self.asked = lambda piece: None
         self.cuts = self.losses = self.connections = 0
         self.open, self.lock = set(), threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -81,7 +84,7 @@ class Proxy:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self.lock:
             self.open.add(far)
-        asking = threading.Thread(target=self.forward, args=(near, far, None), daemon=True)
+        asking = threading.Thread(target=self.forward, args=(near, far, self.look), daemon=True)
         asking.start()
         self.forward(far, near, self.harm)
         asking.join()
@@ -92,6 +95,10 @@ class Proxy:
             self.open.difference_update(ends)
         for end in ends:
             reset(end)
+
+    def look(self, piece):
+        self.asked(piece)
+        return piece, False
 
     def harm(self, piece):
         """What goes on of a piece of an answer, and whether the connection then ends."""
@@ -105,10 +112,10 @@ class Proxy:
                 return b"", True
         return piece, False
 
-    def forward(self, source, target, harm):
+    def forward(self, source, target, handle):
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 18):
-                piece, end = harm(piece) if harm else (piece, False)
+                piece, end = handle(piece)
                 if self.hole:
                     continue
                 target.sendall(piece)

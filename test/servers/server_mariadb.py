@@ -18,6 +18,7 @@ class MariaDB(kit.Server):
 
     def command(self):
         tls = [f"--ssl-cert={self.cert}", f"--ssl-key={self.key}"] if self.tls else []
+        tls += [f"--ssl-ca={self.cert}"] if self.mutual else []
         return ["mariadbd", "--no-defaults", *tls, f"--datadir={self.dir / 'data'}", f"--socket={self.socket}",
                 f"--pid-file={self.dir / 'my.pid'}", "--bind-address=127.0.0.1", f"--port={self.port}", "--server-id=1",
                 "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
@@ -45,7 +46,7 @@ class MariaDB(kit.Server):
     def first(self):
         self.sql("CREATE DATABASE hgtest CHARACTER SET utf8mb4", database=None)
         self.sql("CREATE USER hgtest@'127.0.0.1' IDENTIFIED BY 'hgtest'"
-                 + (" REQUIRE SSL" if self.tls else ""), database=None)
+                 + (" REQUIRE X509" if self.mutual else " REQUIRE SSL" if self.tls else ""), database=None)
         self.sql("GRANT ALL ON hgtest.* TO hgtest@'127.0.0.1'", database=None)
 
     def different_rows(self):

@@ -1,4 +1,5 @@
 """Mosquitto, a broker of MQTT 3.1.1 and 5, from the distribution."""
+import json
 import threading
 import uuid
 
@@ -30,9 +31,33 @@ class Mosquitto(kit.Server):
                  "max_queued_messages 0", "max_inflight_messages 1000", *self.limits]
         if self.tls:
             lines += [f"certfile {self.cert}", f"keyfile {self.key}"]
+        if self.mutual:
+            lines += [f"cafile {self.cert}", "require_certificate true"]
         conf.write_text("\n".join(lines) + "\n")
         self.give(conf)
         return ["mosquitto", "-c", conf]
+
+    def stand(self):
+        self.limits = ["max_packet_size 2000"]
+
+    def first(self):
+        if self.lasting:  # from now on the broker keeps what comes for it
+            with Listener(self, qos=1, name="standing"):
+                pass
+
+    def different_rows(self):
+        """What was published stands in the listener's session before the word that is published now."""
+        from paho.mqtt import publish
+
+        word = uuid.uuid4().hex
+        known = self.dir / "known"
+        with Listener(self, qos=1, name="standing") as listener:
+            publish.single("open/word", word, qos=1, port=self.port, auth={"username": "hgtest", "password": "hgtest-secret"})
+            kit.wait_until(lambda: any(m.payload == word.encode() for m in listener.messages), 20, "the word to arrive")
+            rows = [json.loads(m.payload)["id"] for m in listener.messages if m.topic == "open/rows"]
+        ids = {*rows, *(known.read_text().split() if known.exists() else [])}
+        known.write_text("\n".join(ids))
+        return len(ids)
 
 
 class Listener:
@@ -40,13 +65,13 @@ class Listener:
     published while it is connected, but however fast: of a subscriber with more than 65,535 messages waiting at 1 or 2,
     Mosquitto 2.0 confuses those whose ids are the same, and paho is slow enough at 2 to get there."""
 
-    def __init__(self, server, qos=2):
+    def __init__(self, server, qos=2, name=None):
         import paho.mqtt.client as paho
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
         self.messages, self.subscribed = [], threading.Event()
-        self.client = paho.Client("listener-" + uuid.uuid4().hex, clean_session=None, protocol=paho.MQTTv5)
+        self.client = paho.Client(name or "listener-" + uuid.uuid4().hex, clean_session=None, protocol=paho.MQTTv5)
         self.client.username_pw_set("reader", "reader-secret")
         self.client.reconnect_delay_set(0.1, 1)
         if server.tls:

@@ -22,10 +22,23 @@ class Nats(kit.Server):
                  f'{{user: "hgtest", password: "hgtest-secret", permissions: {{publish: {self.rights}, '
                  'subscribe: ["_INBOX.>"]}}', "] }", *self.limits]
         if self.tls:
-            lines.append(f'tls {{ cert_file: "{self.cert}", key_file: "{self.key}" }}')
+            clients = f', ca_file: "{self.cert}", verify: true' if self.mutual else ""
+            lines.append(f'tls {{ cert_file: "{self.cert}", key_file: "{self.key}"{clients} }}')
         conf.write_text("\n".join(lines) + "\n")
         self.give(conf)
         return ["nats-server", "-c", conf]
+
+    def stand(self):
+        self.limits = ["max_payload: 2000"]
+
+    def first(self):
+        if self.lasting:
+            with Client(self) as client:
+                client.stream()
+
+    def different_rows(self):
+        with Client(self) as client:
+            return len({headers["Nats-Msg-Id"] for _, headers, _ in client.all()})
 
     def ready(self):
         try:
@@ -45,6 +58,8 @@ class Client:
         if server.tls:
             context = ssl.create_default_context(cafile=str(server.cert))
             context.check_hostname = False  # a test may have asked for another name
+            if server.mutual:
+                context.load_cert_chain(server.cert, server.key)
             self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
             self.file = self.socket.makefile("rb")
         self.say("CONNECT " + json.dumps({"user": "admin", "pass": "admin-secret", "verbose": False, "pedantic": False,

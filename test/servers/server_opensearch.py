@@ -18,7 +18,7 @@ class OpenSearch(kit.Server):
     """`ask(method, path, document)`: (status, answer). No password: the security plugin is not in this distribution."""
 
     name, version = "opensearch", "2.19.4"
-    start_seconds = 180
+    start_seconds, halts = 180, True
     artifact = "org.opensearch.distribution.integ-test-zip:opensearch"
     program, kind = "opensearch", "OPENSEARCH"
     more = {}  # settings
@@ -38,7 +38,6 @@ class OpenSearch(kit.Server):
 
     def new_ports(self):
         self.port, self.transport = kit.free_port(), kit.free_port()
-        self.settings()
 
     def settings(self):
         conf = self.dir / "conf"
@@ -61,6 +60,7 @@ class OpenSearch(kit.Server):
                 f"{self.kind}_JAVA_OPTS": "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"}
 
     def command(self):
+        self.settings()
         return [self.program_dir() / "bin" / self.program]
 
     def ask(self, method, path, document=None, timeout=60):
@@ -72,6 +72,10 @@ class OpenSearch(kit.Server):
                 return answer.status, json.loads(answer.read() or b"{}", parse_float=Decimal)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
+
+    def different_rows(self):
+        self.ask("POST", "/hgcheck/_refresh")
+        return int(self.ask("GET", "/hgcheck/_count")[1].get("count", 0))
 
     def ready(self):
         try:

@@ -23,10 +23,12 @@ class Postgres(kit.Server):
         # The superuser comes in freely (the tests' own look at it); everybody else needs his password.
         others = "hostssl" if self.tls else "host"
         (self.dir / "data/pg_hba.conf").write_text("host all postgres 127.0.0.1/32 trust\nlocal all all trust\n"
-                                                   f"{others} all all 127.0.0.1/32 scram-sha-256\n")
+                                                   f"{others} all all 127.0.0.1/32 scram-sha-256"
+                                                   f"{' clientcert=verify-ca' if self.mutual else ''}\n")
 
     def command(self):
-        tls = ["-c", "ssl=on", "-c", f"ssl_cert_file={self.cert}", "-c", f"ssl_key_file={self.key}"] if self.tls else []
+        tls = ["-c", "ssl=on", "-c", f"ssl_cert_file={self.cert}", "-c", f"ssl_key_file={self.key}",
+               "-c", f"ssl_ca_file={self.cert if self.mutual else ''}"] if self.tls else []
         return [self.program("postgres"), *tls, "-D", self.dir / "data", "-p", self.port, "-c", "listen_addresses=127.0.0.1",
                 "-c", f"unix_socket_directories={self.dir}", "-c", "wal_level=logical", "-c", "max_connections=50"]
 

@@ -1,5 +1,6 @@
 """pyftpdlib, from PyPI (the distribution's closes every data connection with TLS): FTP, with TLS on request (`way`: explicit
 or implicit)."""
+import csv
 from pathlib import Path
 
 import kit
@@ -26,6 +27,14 @@ class PyFTPd(FilesLike):
     def wrong(self):
         """A password that is none, and what is said then."""
         return {"PASSWORD": "wrong"}, "530"
+
+    def different_rows(self):
+        csv.field_size_limit(1 << 20)
+        found = set()
+        for name in self.names():
+            with open(self.files / name, encoding="utf-8", newline="") as f:
+                found |= {row["_id"] for row in csv.DictReader(f)}
+        return len(found)
 
     def command(self):
         tls = [self.cert, self.key, self.way] if self.tls else []

@@ -35,7 +35,9 @@ class RabbitMQ(kit.Server):
                  "vm_memory_high_watermark.absolute = 1GB"]
         if self.tls:
             lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}", f"ssl_options.cacertfile = {self.cert}",
-                      f"ssl_options.certfile = {self.cert}", f"ssl_options.keyfile = {self.key}", "ssl_options.verify = verify_none"]
+                      f"ssl_options.certfile = {self.cert}", f"ssl_options.keyfile = {self.key}",
+                      f"ssl_options.verify = verify_{'peer' if self.mutual else 'none'}",
+                      f"ssl_options.fail_if_no_peer_cert = {'true' if self.mutual else 'false'}"]
         conf.write_text("\n".join(lines) + "\n")
         plugins.write_text("[].\n")
         for path in (conf, plugins):

@@ -24,7 +24,8 @@ class Redis(kit.Server):
 
     def command(self):
         return ["redis-server", "--port", self.port, "--tls-port", self.tls_port, "--tls-cert-file", self.ca,
-                "--tls-key-file", self.dir / "tls.key", "--tls-auth-clients", "no", "--bind", "127.0.0.1", "--dir", self.dir,
+                "--tls-key-file", self.dir / "tls.key", "--tls-ca-cert-file", self.ca,
+                "--tls-auth-clients", "yes" if self.mutual else "no", "--bind", "127.0.0.1", "--dir", self.dir,
                 "--unixsocket", self.dir / "redis.sock", "--unixsocketperm", "777",
                 "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--aclfile", self.acl]
 
@@ -40,6 +41,9 @@ class Redis(kit.Server):
         import redis
 
         return redis.Redis("127.0.0.1", self.port, decode_responses=True, **more)
+
+    def different_rows(self):
+        return self.client().xlen("rows")  # none may be there twice
 
     def ready(self):
         import redis

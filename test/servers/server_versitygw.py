@@ -16,4 +16,4 @@ class VersityGW(S3Like):
 
     def command(self):
         return [self.home() / "versitygw", "--port", f"127.0.0.1:{self.port}", "--access", self.access, "--secret",
-                self.secret, "posix", self.dir / "data"]
+                self.secret, "--virtual-domain", f"localhost:{self.port}", "posix", self.dir / "data"]

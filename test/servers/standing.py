@@ -21,15 +21,19 @@ PORT = int(os.environ.get("HEADGATE_CHECK_PORT") or 15432)
 
 def standing(name):
     """The server without anything done to it; whether its data is there."""
-    server = kit.server(name)()
+    kind, folder = kit.server(name), Path(f"/tmp/headgate-check-{name}-{PORT}")
+    made = (folder / "made").exists()
+    if made:
+        kind.install = lambda: None  # it has run: looking for its packages takes longer than all else
+    server = kind()
     shutil.rmtree(server.dir)
-    server.dir = Path(f"/tmp/headgate-check-{name}-{PORT}")
+    server.dir = folder
     server.log = server.dir / "log"
     server.lasting = True
     server.new_ports()
     server.port = PORT
     server.stand()
-    return server, (server.dir / "made").exists()
+    return server, made
 
 
 def pid_of(server):
@@ -44,6 +48,9 @@ def pid_of(server):
 
 def up(server, made):
     if pid_of(server):
+        if server.halts:
+            server.signal(kit.offspring(pid_of(server)), signal.SIGCONT)
+            kit.wait_until(server.ready, server.start_seconds, f"{server.name} to be ready")
         return
     if not made:
         shutil.rmtree(server.dir, ignore_errors=True)
@@ -65,10 +72,13 @@ def up(server, made):
         (server.dir / "made").touch()
 
 
-def down(server):
+def down(server, act):
     pid = pid_of(server)
-    if pid:
+    if pid and server.halts and act == "down":
+        server.signal(kit.offspring(pid), signal.SIGSTOP)
+    elif pid:
         below = kit.offspring(pid)
+        server.signal(below, signal.SIGCONT)
         os.kill(pid, signal.SIGINT if server.name == "postgres" else server.stop_signal)
         kit.wait_until(lambda: not server.left(below[:1]), 60, f"the end of {server.name}")
         server.signal(below, signal.SIGTERM)  # what it leaves behind
@@ -80,7 +90,7 @@ def main(name, act):
     if act == "up":
         up(server, made)
     elif act in ("down", "end"):
-        down(server)
+        down(server, act)
         if act == "end":
             shutil.rmtree(server.dir, ignore_errors=True)
     else:

@@ -1,4 +1,5 @@
 """The `kafka` pusher and a real Kafka: who reads committed records reads each row once, whatever is killed, cut or lost."""
+import contextlib
 import itertools
 import json
 from decimal import Decimal
@@ -74,7 +75,6 @@ def test_exactly_once_through_everything(kafka):
     with Proxy(kafka.port, seed=9) as proxy:
         kafka.create(name)
         kafka.proxy_port = proxy.port
-        kafka.settings()
         kafka.restart()
         try:
             with gateway("kafka", options(kafka, name, proxy.port, BATCH_ROWS=1000, TIMEOUT="60s"), clean=False) as g:
@@ -84,7 +84,6 @@ def test_exactly_once_through_everything(kafka):
         finally:
             proxy.calm()
             kafka.proxy_port = None
-            kafka.settings()
             kafka.restart()
     compare(sent, arrived(kafka, name))
 
@@ -123,11 +122,28 @@ def test_a_password_that_is_refused_is_never_a_dead_letter(kafka, topic):
     wrong = {"SASL": "PLAIN", "USER": "hgtest", "PASSWORD": "wrong", "REQUEST_TIMEOUT": "1s"}
     with gateway("kafka", options(kafka, topic, **wrong)) as g:
         post(g, real_sets(200), sent)
-        wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 120, lambda: g.pusher("kafka"))
+        wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 300, lambda: g.pusher("kafka"))
         assert not g.dead()
         g.restart({"PLUGIN_KAFKA_SASL": None, "PLUGIN_KAFKA_USER": None, "PLUGIN_KAFKA_PASSWORD": None})
         drained(g, "kafka")
     compare(sent, arrived(kafka, topic))
+
+
+def test_a_password():
+    """A wrong one through more than 20 tries, then the right one, of a broker that knows passwords."""
+    k, sent = server("kafka")(), Sent()
+    k.password = "hgtest-secret"
+    with k:
+        k.create("rows")
+        given = {"SASL": "PLAIN", "USER": "hgtest", "PASSWORD": "wrong", "REQUEST_TIMEOUT": "1s"}
+        with gateway("kafka", options(k, "rows", **given)) as g:
+            post(g, real_sets(200), sent)
+            wait_until(lambda: g.metrics()['headgate_retries_total{pusher="kafka"}'] > 20, 300, lambda: g.pusher("kafka"))
+            assert not g.dead() and "uthentication failed" in json.dumps(g.pusher("kafka")), g.pusher("kafka")
+            g.restart({"PLUGIN_KAFKA_PASSWORD": k.password, "PLUGIN_KAFKA_REQUEST_TIMEOUT": "20s"})
+            drained(g, "kafka")
+            assert not g.dead()
+        compare(sent, arrived(k, "rows"))
 
 
 def test_a_commit_whose_answer_was_lost(kafka, topic):
@@ -143,6 +159,66 @@ def test_a_commit_whose_answer_was_lost(kafka, topic):
         drained(g, "kafka")
         assert not g.dead()
     compare(sent, arrived(kafka, topic))
+
+
+# As soon as the broker may: what is committed for a group, and a producer's name.
+FORGETS = {"offsets.retention.minutes": 1, "offsets.retention.check.interval.ms": 500, "transactional.id.expiration.ms": 30000,
+           "transaction.remove.expired.transaction.cleanup.interval.ms": 500}
+END_TXN = b"\0\x1a"
+
+
+@contextlib.contextmanager
+def open_transaction(kafka, topic):
+    """Somebody else's, which holds up who reads committed records; nothing came of it in the end."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": f"127.0.0.1:{kafka.local}", "transactional.id": "other", "log_level": 0,
+                         "transaction.timeout.ms": 600000})
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    for partition in range(3):
+        producer.produce(topic, b"nobody sees it", partition=partition)
+    producer.flush(60)
+    yield
+    producer.abort_transaction(60)
+
+
+def test_once_when_the_broker_has_forgotten():
+    """A batch was committed, the answer was lost, everything is killed, and headgate rests until the broker knows neither
+    the marker nor the producer. What is in the topic can be seen only when another's transaction is over."""
+    k, sent = server("kafka")(), Sent()
+    k.more = FORGETS
+
+    def lose_the_commit(piece):
+        if piece[4:6] == END_TXN and piece[14:22] == b"headgate" and piece[-1:] == b"\1":
+            proxy.lose = 1.0
+
+    with k, Proxy(k.port) as proxy:
+        k.create("rows")
+        k.proxy_port = proxy.port
+        k.restart()
+        with gateway("kafka", options(k, "rows", proxy.port, TRANSACTIONAL_ID="mine"), clean=False) as g:
+            post(g, real_sets(200, name="before"), sent)
+            drained(g, "kafka")
+            with open_transaction(k, "rows"):
+                proxy.asked = lose_the_commit
+                post(g, real_sets(400, name="doubt"), sent)
+                wait_until(lambda: proxy.losses and k.transactions().get("mine", "CompleteCommit") == "CompleteCommit", 120,
+                           lambda: (k.transactions(), g.pusher("kafka")))  # forgotten is only what is complete
+                g.kill9(hosts=True)
+                proxy.asked = lambda piece: None
+                proxy.calm()
+                wait_until(lambda: not k.remembers("mine", "rows") and "mine" not in k.transactions(), 180, k.transactions)
+                g.start()
+                wait_until(lambda: "partitions are not at their end" in json.dumps(g.pusher("kafka")), 60,
+                           lambda: g.pusher("kafka"))
+            drained(g, "kafka")
+            assert g.pusher("kafka")["duplicate"] > 0 and not g.dead()
+            wait_until(lambda: "mine" not in k.transactions(), 120, k.transactions)
+            post(g, real_sets(200, name="after"), sent)
+            drained(g, "kafka")
+            assert not g.dead()
+        compare(sent, arrived(k, "rows"))
 
 
 def test_probe(kafka, topic):

@@ -151,7 +151,18 @@ def test_not_now_is_never_a_dead_letter(s3, wrong, told):
     compare(sent, arrived(s3))
 
 
-def test_virtual_host_style():
+def test_virtual_host_style(s3):
+    sent = Sent()
+    with gateway("s3", options(s3, URL=f"http://localhost:{s3.port}", STYLE="virtual", PREFIX="a b/%Y/")) as g:
+        post(g, real_sets(400), sent)
+        drained(g, "s3")
+        assert not g.dead()
+    compare(sent, arrived(s3))
+    code, text = probe("s3", **options(s3, URL=f"http://localhost:{s3.port}", STYLE="virtual"))
+    assert code == 0, text
+
+
+def test_what_virtual_host_style_sends():
     """The bucket stands in front of the server's name, also in what is signed: a server of ours looks."""
     with Webhook() as hook, gateway("s3", {"URL": f"http://localhost:{hook.port}", "BUCKET": "rows", "ACCESS_KEY": "k",
                                            "SECRET_KEY": "s", "STYLE": "virtual", "PREFIX": "a b/"}) as g:

@@ -34,7 +34,7 @@ struct bench {
     uv_async_t async;
     pthread_t thread;
     struct http_server *server;
-    struct http_budget budget;
+    struct budget budget;
     char address[128];
     void (*job)(struct bench *b, void *arg);
     void *job_arg;
@@ -239,7 +239,7 @@ static inline void bench_start_at(struct bench *b, const struct http_limits *lim
     assert_int_equal(uv_loop_init(&b->loop), 0);
     uv_async_init(&b->loop, &b->async, bench_async);
     b->async.data = b;
-    const struct http_routes routes = {bench_head, bench_request, bench_gone, bench_answered, b};
+    const struct http_routes routes = {bench_head, bench_request, bench_gone, NULL, bench_answered, b};
     assert_int_equal(http_server_new(&b->server, &b->loop, limits, &b->budget, &routes), ERR_OK);
     struct err e = {.text = ""};
     const struct http_listen listen = {

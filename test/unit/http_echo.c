@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 {
     uint32_t timeout = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000;
     const struct http_limits limits = {16 << 20, 16384, 1024, timeout, timeout, 75000};
-    struct http_budget budget = {.max = 128 << 20};
+    struct budget budget = {.max = 128 << 20};
     uv_loop_t *loop = uv_default_loop();
     struct err e;
     char bound[128];

@@ -12,13 +12,16 @@
 
 enum { SHOWN = 4096 };
 
+static const struct csvform commas = {.delimiter = ','};
+
 /* All records as "line:[cell][cell]", then "!" and the fault, if there is one; fed `piece` bytes at a time. */
-static void read_all(const char *text, size_t len, char delimiter, size_t piece, char out[SHOWN], uint64_t *blank)
+static void read_all(const char *text, size_t len, const struct csvform *form, size_t piece, char out[SHOWN],
+                     uint64_t *blank)
 {
     struct csvread csv;
     size_t used = 0, shown = 0;
     enum csvread_result got = CSVREAD_MORE;
-    csvread_init(&csv, delimiter);
+    csvread_init(&csv, form);
     out[0] = '\0';
     for (size_t at = 0; got != CSVREAD_FAULT && (at < len || got == CSVREAD_RECORD);) {
         size_t take = len - at < piece ? len - at : piece;
@@ -88,7 +91,7 @@ static void cuts_make_no_difference(void **state)
         for (size_t piece = 1; piece <= strlen(cases[i].text) + 1; piece++) {
             char out[SHOWN];
             uint64_t blank;
-            read_all(cases[i].text, strlen(cases[i].text), ',', piece, out, &blank);
+            read_all(cases[i].text, strlen(cases[i].text), &commas, piece, out, &blank);
             assert_string_equal(out, cases[i].expected);
             assert_int_equal(blank, cases[i].blank);
         }
@@ -99,10 +102,83 @@ static void other_delimiters(void **state)
     (void)state;
     char out[SHOWN];
     uint64_t blank;
-    read_all("a\tb,c\n", 6, '\t', 6, out, &blank);
+    read_all("a\tb,c\n", 6, &(struct csvform){.delimiter = '\t'}, 6, out, &blank);
     assert_string_equal(out, "1:[a][b,c]");
-    read_all("a;b,c;\"d;e\"", 11, ';', 3, out, &blank);
+    read_all("a;b,c;\"d;e\"", 11, &(struct csvform){.delimiter = ';'}, 3, out, &blank);
     assert_string_equal(out, "1:[a][b,c][d;e]");
+}
+
+static void other_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        struct csvform form;
+        const char *text, *expected;
+    } forms[] = {
+        {{.delimiter = ';', .quotes = CSVFORM_SINGLE}, "'a;''b';\"c\"\n'd", "1:[a;'b][\"c\"]!line 2: a q"},
+        {{.delimiter = ';', .quotes = CSVFORM_NONE}, "\"a;b'\nc\"d;\"\n", "1:[\"a][b']2:[c\"d][\"]"},
+        {{.delimiter = ';', .quotes = CSVFORM_NONE}, "\xFF;\xFF\n", "1:[\xFF][\xFF]"},
+        {{.delimiter = ',', .skip = 2}, "Run \"7\r\n\na,b\n1,2\n", "3:[a][b]4:[1][2]"},
+        {{.delimiter = ',', .skip = 2}, "Run 7\n", ""},
+        {{.delimiter = ',', .skip = 1}, "x\n", ""},
+        {{.delimiter = ',', .skip = 1}, "x\n\n\"a\nb\n", "!line 3: a q"},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        for (size_t piece = 1; piece <= strlen(forms[i].text) + 1; piece++) {
+            char out[SHOWN];
+            uint64_t blank;
+            read_all(forms[i].text, strlen(forms[i].text), &forms[i].form, piece, out, &blank);
+            assert_string_equal(out, forms[i].expected);
+        }
+}
+
+static void words_of_a_form(void **state)
+{
+    (void)state;
+    char c = '?';
+    static const char *const bad[] = {"", ";;", "\"", "\n", "\r", "tabs", "\xC2", "\xC2\xA7"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(csvform_delimiter(bad[i], &c), -1);
+    assert_int_equal(c, '?');
+    assert_int_equal(csvform_delimiter(";", &c), 0);
+    assert_int_equal(c, ';');
+    assert_int_equal(csvform_delimiter("tab", &c), 0);
+    assert_int_equal(c, '\t');
+    assert_int_equal(csvform_word("utf-8", CSVFORM_ENCODINGS), CSVFORM_UTF8);
+    assert_int_equal(csvform_word("windows-1252", CSVFORM_ENCODINGS), CSVFORM_WINDOWS1252);
+    assert_int_equal(csvform_word("windows", CSVFORM_ENCODINGS), -1);
+    assert_int_equal(csvform_word("", CSVFORM_QUOTES), -1);
+    assert_non_null(csvform_wrong(&(struct csvform){.delimiter = '\'', .quotes = CSVFORM_SINGLE}));
+    assert_non_null(csvform_wrong(&(struct csvform){.delimiter = ',', .decimal = ',', .quotes = CSVFORM_NONE}));
+    assert_null(csvform_wrong(&(struct csvform){.delimiter = ',', .decimal = ','}));
+}
+
+static void encodings_become_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        enum csvform_encoding encoding;
+        const char *bytes, *expected;
+    } texts[] = {
+        {CSVFORM_UTF8, "\xB5g", "\xB5g"},
+        {CSVFORM_LATIN1, "\xB5g/\xE4\xFF", "\xC2\xB5g/\xC3\xA4\xC3\xBF"},
+        {CSVFORM_LATIN1, "\x80", "\xC2\x80"},
+        {CSVFORM_WINDOWS1252,
+         "\x80 \x9F \x81 \xB0"
+         "C",
+         "\xE2\x82\xAC \xC5\xB8 \xC2\x81 \xC2\xB0"
+         "C"},
+        {CSVFORM_WINDOWS1252, "plain", "plain"},
+    };
+    struct strbuf scratch;
+    strbuf_init(&scratch, SHOWN);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const struct csvform form = {.encoding = texts[i].encoding};
+        struct hg_text got = csvform_utf8(&form, (struct hg_text){texts[i].bytes, strlen(texts[i].bytes)}, &scratch);
+        assert_int_equal(got.len, strlen(texts[i].expected));
+        assert_memory_equal(got.ptr, texts[i].expected, got.len);
+    }
+    strbuf_fini(&scratch);
 }
 
 static void a_nul_is_refused(void **state)
@@ -110,7 +186,7 @@ static void a_nul_is_refused(void **state)
     (void)state;
     char out[SHOWN];
     uint64_t blank;
-    read_all("a\n\"b\0c\"", 7, ',', 7, out, &blank);
+    read_all("a\n\"b\0c\"", 7, &commas, 7, out, &blank);
     assert_string_equal(out, "1:[a]!line 2: a N");
 }
 
@@ -120,7 +196,7 @@ static void records_are_bounded(void **state)
     struct csvread csv;
     size_t used, total = 0;
     static char chunk[1 << 20];
-    csvread_init(&csv, ',');
+    csvread_init(&csv, &commas);
     memset(chunk, 'x', sizeof chunk);
     chunk[0] = '"';
     enum csvread_result got = csvread_feed(&csv, chunk, sizeof chunk, &used);
@@ -130,7 +206,7 @@ static void records_are_bounded(void **state)
     assert_true(total <= CSVREAD_RECORD_MAX);
     csvread_fini(&csv);
 
-    csvread_init(&csv, ',');
+    csvread_init(&csv, &commas);
     memset(chunk, ',', sizeof chunk);
     assert_int_equal(csvread_feed(&csv, chunk, sizeof chunk, &used), CSVREAD_FAULT);
     assert_int_equal(csv.count, CSVREAD_FIELDS_MAX);
@@ -142,7 +218,7 @@ static void the_last_cell_is_counted_too(void **state)
     (void)state;
     struct csvread csv;
     size_t used;
-    csvread_init(&csv, ',');
+    csvread_init(&csv, &commas);
     for (int i = 0; i < CSVREAD_FIELDS_MAX; i++)
         assert_int_equal(csvread_feed(&csv, ",", 1, &used), CSVREAD_MORE);
     assert_int_equal(csvread_finish(&csv), CSVREAD_FAULT);
@@ -154,6 +230,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuts_make_no_difference),
         cmocka_unit_test(other_delimiters),
+        cmocka_unit_test(other_forms),
+        cmocka_unit_test(words_of_a_form),
+        cmocka_unit_test(encodings_become_utf8),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(records_are_bounded),
         cmocka_unit_test(the_last_cell_is_counted_too),

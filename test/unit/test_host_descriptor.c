@@ -169,6 +169,7 @@ static void the_pushers_table(void **state)
     (void)state;
     REFUSED(w->plugin.pusher = NULL, "pusher: expected a table, found none");
     REFUSED(w->pusher.size = 16, "pusher.size: expected at least ");
+    REFUSED(w->pusher.reserved = 1, "pusher.reserved: expected 0, found 0x1");
     REFUSED(w->pusher.flags = 64, "pusher.flags: expected only bits of 0xf, found 0x40");
     REFUSED(w->pusher.open = NULL, "pusher.open: expected a function, found none");
     REFUSED(w->pusher.close = NULL, "pusher.close: ");

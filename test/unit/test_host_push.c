@@ -28,6 +28,27 @@ static void three_open(struct three *t)
     t->at[2] = maker_set(&t->m, "aaa", 5, 15, 10, NULL);
 }
 
+/* A host with `plugin` that has the journal of `m`. */
+static void made_hosted(struct hosted *h, const struct maker *m, const char *plugin)
+{
+    hosted_init(h, plugin);
+    hosted_ready(h);
+    hosted_segment(h, m, STORE_JOURNAL);
+}
+
+static void three_hosted(struct hosted *h, struct three *t, const char *plugin)
+{
+    three_open(t);
+    made_hosted(h, &t->m, plugin);
+}
+
+static void hosted_end(struct hosted *h, struct maker *m)
+{
+    hosted_stop(h);
+    hosted_fini(h);
+    maker_close(m);
+}
+
 static void expect_place(struct wire_place place, uint64_t position, uint32_t row)
 {
     assert_int_equal(place.position, position);
@@ -82,9 +103,7 @@ static void all_rows_in_order(void **state)
     snprintf(expected, sizeof expected, "%s 1 1 bbb 4. {\"odd\":true,\"n\":14,\"pad\":\"xxxxxxxxxx\"}\n", id);
     assert_non_null(strstr(text, expected));
     free(text);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 /* Push after push from where the last one ended. */
@@ -108,17 +127,12 @@ static void rows_per_push_are_limited(void **state)
     (void)state;
     struct three t;
     struct hosted h;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     struct wire_hand hand = hosted_range(&t.m, 0);
     hand.max_rows = 3;
     assert_int_equal(push_all(&h, &t.m, hand, 3), 7);
     expect_rows(&h, 0, 20);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void bytes_per_push_are_limited(void **state)
@@ -130,17 +144,13 @@ static void bytes_per_push_are_limited(void **state)
     maker_set(&m, "u", 10, 0, 1000, NULL);
     maker_set(&m, "u", 1, 10, 100000, NULL);
     maker_set(&m, "u", 10, 11, 1000, NULL);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &m, STORE_JOURNAL);
+    made_hosted(&h, &m, "chaos");
     struct wire_hand hand = hosted_range(&m, 0);
     hand.max_bytes = 3200;
     /* 3 rows each, but a row that is larger than the limit goes alone: 4 pushes, 1, 4. */
     assert_int_equal(push_all(&h, &m, hand, 3), 9);
     expect_rows(&h, 0, 21);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&m);
+    hosted_end(&h, &m);
 }
 
 static void whole_sets_are_not_split(void **state)
@@ -165,9 +175,7 @@ static void whole_sets_are_not_split(void **state)
     expect_place(taken.end, t.at[2], 0);
     assert_int_equal(taken.end_row, 15);
     expect_rows(&h, 0, 15);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void a_plan_is_repeated_exactly(void **state)
@@ -176,10 +184,7 @@ static void a_plan_is_repeated_exactly(void **state)
     struct three t;
     struct hosted h;
     struct wire_taken taken;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     struct wire_hand hand = hosted_range(&t.m, 1);
     hand.flags = HAND_EXACT;
     hand.max_rows = 2;
@@ -191,9 +196,7 @@ static void a_plan_is_repeated_exactly(void **state)
     expect_place(taken.end, t.at[1], 2);
     assert_int_equal(taken.end_row, 12);
     expect_rows(&h, 4, 12);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 /* Known by its limits alone: all that fits in, or nothing while a uuid of it is held; what stands behind it may be. */
@@ -203,10 +206,7 @@ static void a_batch_that_was_written_down_is_whole_or_not_at_all(void **state)
     struct three t;
     struct hosted h;
     struct wire_taken taken;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     const uint64_t held[] = {hash_bytes(slice_of("bbb"))};
     struct wire_hand hand = hosted_range(&t.m, 1);
     hand.flags = HAND_CUT;
@@ -221,9 +221,7 @@ static void a_batch_that_was_written_down_is_whole_or_not_at_all(void **state)
     assert_true(taken.rows == 10 && taken.end_row == 10);
     assert_true(taken.end.position > t.at[0] && taken.end.position <= t.at[1] && taken.end.row == 0);
     expect_rows(&h, 0, 10);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void a_range_ends_where_it_ends_at_the_latest(void **state)
@@ -232,10 +230,7 @@ static void a_range_ends_where_it_ends_at_the_latest(void **state)
     struct three t;
     struct hosted h;
     struct wire_taken taken;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     struct wire_hand hand = hosted_range(&t.m, 1);
     hand.to = (struct wire_place){.position = t.at[1], .row = 2};
     hand.max_rows = 8;
@@ -251,9 +246,7 @@ static void a_range_ends_where_it_ends_at_the_latest(void **state)
     assert_int_equal(taken.rows, 3);
     expect_place(taken.end, t.at[2], 0);
     expect_rows(&h, 0, 15);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void shards_are_a_partition(void **state)
@@ -297,9 +290,7 @@ static void shards_are_a_partition(void **state)
     for (int lane = 0; lane < 3; lane++)
         assert_int_equal(rows[lane], expected[lane]);
     assert_int_equal(hosted_lines(&h), 120);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&m);
+    hosted_end(&h, &m);
 }
 
 static void held_rows_are_left_out_and_told(void **state)
@@ -308,10 +299,7 @@ static void held_rows_are_left_out_and_told(void **state)
     struct three t;
     struct hosted h;
     struct wire_taken taken;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     const uint64_t held[] = {UINT64_MAX, hash_bytes(slice_of("aaa")), 1};
     struct wire_hand hand = hosted_range(&t.m, 1);
     hand.held = 3;
@@ -336,9 +324,7 @@ static void held_rows_are_left_out_and_told(void **state)
     expect_place(taken.end, t.at[0], 4);
     assert_int_equal(taken.end_row, 4);
     expect_rows(&h, 10, 15);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 /* Without order a uuid's row sets may go to any lane, but each to one. */
@@ -351,9 +337,7 @@ static void spread_by_position(void **state)
     maker_open(&m, 0);
     for (uint32_t i = 0; i < 40; i++)
         maker_set(&m, "one", 1, i, 4, NULL);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &m, STORE_JOURNAL);
+    made_hosted(&h, &m, "chaos");
     struct wire_hand hand = hosted_range(&m, 1);
     hand.flags = HAND_SPREAD;
     hand.shard_count = 4;
@@ -365,9 +349,7 @@ static void spread_by_position(void **state)
     }
     assert_int_equal(seen, 40);
     assert_int_equal(hosted_lines(&h), 40);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&m);
+    hosted_end(&h, &m);
 }
 
 static void replay_with_new_ids(void **state)
@@ -375,10 +357,7 @@ static void replay_with_new_ids(void **state)
     (void)state;
     struct three t;
     struct hosted h;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     struct wire_hand hand = hosted_range(&t.m, 1);
     struct epoch epoch;
     memset(epoch.bytes, 0x44, sizeof epoch.bytes);
@@ -389,9 +368,7 @@ static void replay_with_new_ids(void **state)
     row_id_text(&epoch, t.at[0], 0, id);
     assert_int_equal(strncmp(text, id, ROW_ID_LEN), 0);
     free(text);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void replay_of_one_uuid(void **state)
@@ -399,10 +376,7 @@ static void replay_of_one_uuid(void **state)
     (void)state;
     struct three t;
     struct hosted h;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     struct wire_hand hand = hosted_range(&t.m, 1);
     hand.flags = HAND_REPLAY;
     hand.only_uuid = hash_bytes(slice_of("bbb"));
@@ -411,9 +385,7 @@ static void replay_of_one_uuid(void **state)
     char *text = hosted_written(&h);
     assert_non_null(strstr(text, " 1 3 bbb 0 ")); /* attempt 1, origin replay */
     free(text);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void damage_is_told_and_stepped_over(void **state)
@@ -434,9 +406,7 @@ static void damage_is_told_and_stepped_over(void **state)
     hosted_finish(&h, &taken);
     assert_int_equal(taken.rows, 10);
     expect_rows(&h, 10, 20);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 /* Several pushes of one large record read it once; what is pushed is the same. */
@@ -448,16 +418,12 @@ static void a_large_record_in_parts(void **state)
     maker_open(&m, 0);
     maker_set(&m, "u", 20000, 0, 200, NULL);
     maker_set(&m, "u", 10, 20000, 200, NULL);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &m, STORE_JOURNAL);
+    made_hosted(&h, &m, "chaos");
     struct wire_hand hand = hosted_range(&m, 0);
     hand.max_rows = 1500;
     assert_int_equal(push_all(&h, &m, hand, 1500), 14);
     expect_rows(&h, 0, 20010);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&m);
+    hosted_end(&h, &m);
 }
 
 static void a_segment_that_is_not_there(void **state)
@@ -476,9 +442,7 @@ static void a_segment_that_is_not_there(void **state)
     assert_int_equal(h.m.done.result, HG_NOT_NOW);
     expect_place(h.m.done.end, hand.from.position, 0);
     assert_true(h.m.done.reason > 0);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static void segments_come_and_go(void **state)
@@ -486,10 +450,7 @@ static void segments_come_and_go(void **state)
     (void)state;
     struct three t;
     struct hosted h;
-    three_open(&t);
-    hosted_init(&h, "chaos");
-    hosted_ready(&h);
-    hosted_segment(&h, &t.m, STORE_JOURNAL);
+    three_hosted(&h, &t, "chaos");
     hosted_segment(&h, &t.m, STORE_JOURNAL); /* once more: no harm */
     struct wire_hand hand = hosted_range(&t.m, 1);
     hosted_push(&h, &hand, NULL, NULL);
@@ -503,9 +464,7 @@ static void segments_come_and_go(void **state)
     hosted_segment(&h, &t.m, STORE_JOURNAL);
     hosted_push(&h, &hand, NULL, NULL);
     assert_int_equal(h.m.done.delivered, 20);
-    hosted_stop(&h);
-    hosted_fini(&h);
-    maker_close(&t.m);
+    hosted_end(&h, &t.m);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -1,6 +1,7 @@
 /* Bodies: content codings split at every byte, the decoders' limits, the budget and what waits for room in it. */
 #include "http_bench.h"
 
+#include "base/sys.h"
 #include "http/body.h"
 
 #include <zlib.h>
@@ -51,7 +52,7 @@ static const struct packer {
 /* --- a body without a server --- */
 
 struct fed {
-    struct http_budget budget;
+    struct budget budget;
     struct body_pool pool;
     struct body body;
     struct head head;
@@ -239,7 +240,7 @@ static void test_no_room_in_the_budget(void **unused)
 static void test_budget(void **unused)
 {
     (void)unused;
-    struct http_budget budget = {.max = 400000};
+    struct budget budget = {.max = 400000};
     struct charge large = {0}, more = {0}, small = {0}, grows = {0};
     assert_true(budget_take(&budget, &large, 200000, true));
     assert_true(budget_take(&budget, &large, 300000, true));
@@ -260,6 +261,40 @@ static void test_budget(void **unused)
     budget_return(&budget, &grows);
     budget_return(&budget, &small);
     assert_int_equal(budget.used, 0);
+    assert_false(budget_fits(&budget, 300001));
+    assert_true(budget_fits(&budget, 300000) && budget_fits(&budget, SMALL_BODY));
+}
+
+/* While one waits for room, nothing large begins; what was begun goes on, and so do small ones. */
+static void test_claim(void **unused)
+{
+    (void)unused;
+    struct budget budget = {.max = 400000};
+    struct charge begun = {0}, fresh = {0}, small = {0}, claim = {0}, other = {0};
+    assert_true(budget_take(&budget, &begun, 100000, true));
+    assert_false(budget_claim(&budget, &claim, 250000));
+    assert_int_equal(claim.bytes, 0);
+    assert_false(budget_take(&budget, &fresh, 1000, true));
+    assert_true(budget_take(&budget, &begun, 200000, true));
+    assert_true(budget_take(&budget, &small, 1000, false));
+    assert_true(budget_claim(&budget, &other, 70000)); /* one that fits is taken, and holds nobody up any more */
+    assert_true(budget_take(&budget, &fresh, 1000, true));
+    assert_false(budget_claim(&budget, &claim, 250000));
+    budget_return(&budget, &begun);
+    budget_return(&budget, &other);
+    budget_return(&budget, &fresh);
+    assert_true(budget_claim(&budget, &claim, 250000));
+    assert_true(budget_claim(&budget, &claim, 260000)); /* as it grows */
+    assert_true(budget_take(&budget, &fresh, 1000, true));
+    assert_false(budget_claim(&budget, &other, 250000));
+    budget.claim_ms = clock_ms() - 1; /* it never came back */
+    budget_return(&budget, &fresh);
+    assert_true(budget_take(&budget, &fresh, 1000, true));
+    budget_return(&budget, &fresh);
+    budget_return(&budget, &claim);
+    budget_return(&budget, &small);
+    assert_int_equal(budget.used, 0);
+    assert_int_equal(budget.used_small, 0);
     assert_int_equal(budget.used_small, 0);
 }
 
@@ -504,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_empty_members_without_end),
         cmocka_unit_test(test_no_room_in_the_budget),
         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_claim),
         cmocka_unit_test(test_codings_over_the_wire),
         cmocka_unit_test(test_bodies_of_all_sizes),
         cmocka_unit_test(test_waiting_for_room),

@@ -10,6 +10,7 @@
 #include "access/base64url.h"
 #include "access/jwt.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,6 +51,16 @@ static void test_base64(void **state)
     assert_int_equal(base64url_decode(SLICE_LIT("Zm9v"), out, 3), 3);
     assert_int_equal(base64url_decode(SLICE_LIT("Zm9vYg"), out, 3), -1);
     assert_int_equal(base64url_decode(slice_make("Zm\0v", 4), out, 3), -1);
+}
+
+static void encode(const char *text, char *out)
+{
+    int len = EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)text, (int)strlen(text));
+    while (len > 0 && out[len - 1] == '=')
+        len--;
+    out[len] = '\0';
+    for (char *c = out; *c != '\0'; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
 }
 
 static struct jwks *keys_of(const char *text, unsigned wanted)
@@ -117,6 +128,18 @@ static void test_finding(void **state)
     assert_non_null(jwks_find(j, none, ALGORITHM_RS256));
     assert_null(jwks_find(j, none, ALGORITHM_PS256));
     assert_null(jwks_find(j, SLICE_LIT("c"), ALGORITHM_RS512));
+    assert_true(jwks_rules_out(j, SLICE_LIT("a"), ALGORITHM_RS256)); /* that key is not for it */
+    assert_true(jwks_rules_out(j, SLICE_LIT("c"), ALGORITHM_RS512));
+    assert_true(jwks_rules_out(j, none, ALGORITHM_ES256));
+    assert_false(jwks_rules_out(j, SLICE_LIT("a"), ALGORITHM_ES256)); /* is found */
+    assert_false(jwks_rules_out(j, SLICE_LIT("d"), ALGORITHM_ES256)); /* a newer set may have them */
+    assert_false(jwks_rules_out(j, none, ALGORITHM_ES384));
+    jwks_free(&j);
+    j = keys_of(SET("{" EC ",\"kid\":\"a\"},{" RSA ",\"kid\":\"c\",\"use\":\"enc\"},{" RSA ",\"use\":\"enc\"}"), ALL);
+    assert_int_equal(jwks_count(j), 1);
+    assert_null(jwks_find(j, SLICE_LIT("c"), ALGORITHM_RS256)); /* of no use, but not unknown */
+    assert_true(jwks_rules_out(j, SLICE_LIT("c"), ALGORITHM_RS256));
+    assert_false(jwks_rules_out(j, none, ALGORITHM_RS256));
     jwks_free(&j);
     j = keys_of(SET("{" EC ",\"kid\":\"a\"},{" EC ",\"kid\":\"a\"}"), ALL);
     assert_null(jwks_find(j, SLICE_LIT("a"), ALGORITHM_ES256));
@@ -157,6 +180,39 @@ static void test_signatures(void **state)
     jwks_free(&j);
 }
 
+/* A token that no set of keys can make good is refused, not held up until the issuer has been asked: the answer must
+ * not hang on when the keys were fetched last. */
+static void test_what_is_worth_asking_for(void **state)
+{
+    static const struct {
+        const char *kid, *alg; /* NULL: none */
+        enum jwt_result wanted;
+    } samples[] = {
+        {"r", "ES256", JWT_BAD},      {"e", "RS256", JWT_BAD},      {"e", "ES384", JWT_BAD},
+        {"x", "RS256", JWT_BAD},      {"r", "RS256", JWT_BAD},      {NULL, "RS256", JWT_BAD},
+        {"new", "RS256", JWT_NO_KEY}, {"new", "ES256", JWT_NO_KEY}, {NULL, "ES384", JWT_NO_KEY},
+        {"new", "HS256", JWT_BAD},    {"new", "none", JWT_BAD},
+    };
+    const struct jwt_rules rules = {.issuer = "joe", .audience = "gateway", .algorithms = ALL, .roles_claim = "r"};
+    struct jwks *j =
+        keys_of(SET("{" EC ",\"kid\":\"e\"},{" RSA ",\"kid\":\"r\"},{" RSA ",\"kid\":\"x\",\"use\":\"enc\"}"), ALL);
+    struct jwt_caller caller;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(samples); i++) {
+        char header[200], token[1000];
+        char coded[300];
+        const char *kid = samples[i].kid;
+        snprintf(header, sizeof header, "{\"alg\":\"%s\"%s%s%s}", samples[i].alg, kid == NULL ? "" : ",\"kid\":\"",
+                 kid == NULL ? "" : kid, kid == NULL ? "" : "\"");
+        encode(header, coded);
+        snprintf(token, sizeof token, "%s." BODY ".AAAA", coded);
+        enum jwt_result got = jwt_judge(&rules, j, slice_of(token), 0, &caller);
+        if (got != samples[i].wanted)
+            fail_msg("%s: %d", header, (int)got);
+    }
+    jwks_free(&j);
+}
+
 static void test_order_of_judging(void **state)
 {
     const struct jwt_rules rules = {
@@ -185,8 +241,9 @@ static void test_order_of_judging(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_base64),     cmocka_unit_test(test_key_sets),         cmocka_unit_test(test_finding),
-        cmocka_unit_test(test_signatures), cmocka_unit_test(test_order_of_judging),
+        cmocka_unit_test(test_base64),           cmocka_unit_test(test_key_sets),
+        cmocka_unit_test(test_finding),          cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_order_of_judging), cmocka_unit_test(test_what_is_worth_asking_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

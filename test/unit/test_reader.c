@@ -404,6 +404,7 @@ static void test_empty_group(void **state)
 
 static struct sys faulty;
 static int reads, fail_errno;
+static size_t bytes_read;
 static off_t bad_from, bad_to; /* a place of the medium that cannot be read */
 static size_t most;            /* bytes of one read */
 static int interrupt_every;
@@ -421,7 +422,9 @@ static ssize_t faulty_pread(int fd, void *to, size_t len, off_t at)
         errno = fail_errno;
         return -1;
     }
-    return pread(fd, to, len, at);
+    ssize_t n = pread(fd, to, len, at);
+    bytes_read += n > 0 ? (size_t)n : 0;
+    return n;
 }
 
 static void faults_begin(void)
@@ -430,7 +433,7 @@ static void faults_begin(void)
     faulty.pread = faulty_pread;
     reads = fail_errno = interrupt_every = 0;
     bad_from = bad_to = 0;
-    most = 0;
+    most = bytes_read = 0;
     sys = &faulty;
 }
 
@@ -452,6 +455,38 @@ static void test_short_and_interrupted(void **state)
     assert_int_equal(read_all(&r, BASE, made_end(&m)).records, 9);
     reader_fini(&r);
     faults_end();
+    made_fini(&m);
+}
+
+/* Reading on in steps of any size gives the same records, and no page is read twice; also not when a record is larger
+ * than a step, or when every other read comes short. */
+static void test_steps(void **state)
+{
+    (void)state;
+    static const size_t steps[] = {1, 4096, 20000, 64 * 1024, 1 << 20};
+    struct made m;
+    made_init(&m, 8 << 20);
+    for (int g = 0; g < 20; g++) {
+        group_begin(&m);
+        for (int i = 0; i < 3; i++)
+            record_add(&m, 10 + (size_t)(g * 3 + i) * 37 % 61 * 1500 + (g == 7 ? 300000 : 0));
+        group_end(&m);
+    }
+    made_write(&m);
+    for (size_t i = 0; i < COUNT_OF(steps) * 2; i++) {
+        struct reader r;
+        faults_begin();
+        most = i % 2 == 0 ? 0 : 8192;
+        reader_init(&r, m.fd, BASE, SALT);
+        r.ahead = steps[i / 2];
+        struct outcome o = read_all(&r, BASE, made_end(&m));
+        assert_int_equal(o.records, 60);
+        assert_int_equal(o.damages, 0);
+        assert_memory_equal(o.positions, m.records, 60 * sizeof m.records[0]);
+        assert_true(bytes_read == m.len - SEGMENT_HEADER);
+        reader_fini(&r);
+        faults_end();
+    }
     made_fini(&m);
 }
 
@@ -683,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_at),
         cmocka_unit_test(test_empty_group),
         cmocka_unit_test(test_short_and_interrupted),
+        cmocka_unit_test(test_steps),
         cmocka_unit_test(test_read_error),
         cmocka_unit_test(test_direct),
         cmocka_unit_test(test_scan),

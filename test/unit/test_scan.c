@@ -305,6 +305,51 @@ static void test_wide_shapes(void **state)
         }
 }
 
+/* A row with the keys of the one before it in the order that `seed` gives. */
+static void add_ordered(struct buf *b, int keys, unsigned seed, int twice)
+{
+    int order[128];
+    for (int i = 0; i < keys; i++) {
+        int at = (int)(seed % (unsigned)(i + 1));
+        seed = seed * 1103515245u + 12345u;
+        order[i] = order[at];
+        order[at] = i;
+    }
+    for (int i = 0; i < keys; i++) {
+        assert_int_equal(buf_addf(b, "%s\"key%d\":%d", i == 0 ? "{\"data\":{" : ",", order[i], i), ERR_OK);
+        if (order[i] == twice)
+            assert_int_equal(buf_addf(b, ",\"key%d\":[{}]", (order[i] + 1) % keys), ERR_OK);
+    }
+    assert_int_equal(buf_adds(b, "}}"), ERR_OK);
+}
+
+/* The same keys in any order are no news, but one that comes twice is, also when the first of the two is not where the
+ * row before had it. Some keys are beyond those that are found wherever they come. */
+static void test_other_orders(void **state)
+{
+    (void)state;
+    static const int counts[] = {1, 2, 5, 10, 64, 65, 100};
+    for (size_t c = 0; c < COUNT_OF(counts); c++)
+        for (unsigned seed = 1; seed < 60; seed++) {
+            int keys = counts[c], twice = seed % 3 == 0 && keys > 1 ? (int)(seed % (unsigned)keys) : -1;
+            struct buf b;
+            char expect[64];
+            buf_init(&b, 1 << 20);
+            assert_int_equal(buf_adds(&b, "{\"uuid\":\"u\",\"rows\":["), ERR_OK);
+            for (unsigned row = 0; row < 4; row++) {
+                assert_int_equal(buf_adds(&b, row > 0 ? "," : ""), ERR_OK);
+                add_ordered(&b, keys, seed * row, row == 3 ? twice : -1);
+            }
+            assert_int_equal(buf_adds(&b, "]}"), ERR_OK);
+            snprintf(expect, sizeof expect, "duplicate_key /rows/3/data/key%d", (twice + 1) % keys);
+            if (twice >= 0)
+                refuse_schema(buf_str(&b), expect);
+            else
+                assert_int_equal(accept(&usual, buf_str(&b), 1)->rows, 4);
+            buf_free(&b);
+        }
+}
+
 static void test_index(void **state)
 {
     (void)state;
@@ -686,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_shape_is_followed_and_left),
         cmocka_unit_test(test_wide_shapes),
+        cmocka_unit_test(test_other_orders),
         cmocka_unit_test(test_index),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_number_bound),

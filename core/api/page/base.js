@@ -161,3 +161,26 @@ function often(ms, look) {
   };
   run();
 }
+
+// The same, told by the gateway to all open pages at once: path() says where, on[event] takes what comes. Where it tells no
+// more readers, or this one no more, it is asked instead. Returns what begins anew.
+function follow(path, on, instead) {
+  const here = current;
+  let source = null, timer = null;
+  const end = () => { clearTimeout(timer); source?.close(); source = null; };
+  const begin = () => {
+    end();
+    if (current !== here || document.visibilityState !== "visible") return;
+    const mine = (source = new EventSource(path()));
+    for (const [event, act] of Object.entries(on)) mine.addEventListener(event, (e) => act(JSON.parse(e.data)));
+    mine.onerror = async () => {
+      if (mine.readyState !== EventSource.CLOSED) { lost({}); return; }
+      try { await instead(); } catch (fault) { if (source === mine) lost(fault); }
+      if (source === mine) timer = setTimeout(begin, 2000);
+    };
+  };
+  document.addEventListener("visibilitychange", begin);
+  leave = () => { document.removeEventListener("visibilitychange", begin); end(); };
+  begin();
+  return begin;
+}

@@ -86,22 +86,26 @@ function graphs(found) {
 let span = "hour";
 function overview(main) {
   const live = el("div"), picture = el("div"), choice = el("div", { class: "switch", role: "group", "aria-label": "Time span" });
-  const redraw = async () => show(picture, graphs(await glance(`/v1/history?span=${span}`)));
   for (const [word, text] of [["minute", "last minute"], ["hour", "last hour"], ["day", "last day"]])
     choice.append(el("button", { type: "button", "aria-pressed": String(word === span), onclick: (e) => {
       span = word;
       for (const b of choice.children) b.setAttribute("aria-pressed", String(b === e.target));
-      redraw().catch(lost);
+      again();
     } }, text));
   show(main, live, el("div", { class: "row apart" }, el("h2", null, "How it went"), choice), el("p"), picture);
-  often(2000, async () => {
-    const [all, told] = await Promise.all([glance("/v1/pushers"), ask("GET", "/v1/alerts")]);
+  let told = { alerts: [] };
+  const state = (all) => {
     const active = all.pushers.filter((p) => p.state !== "refused" && p.state !== "unconfigured"), others = [...all.pushers, ...all.pullers].filter((p) => p.state === "unconfigured");
     const pullers = all.pullers.filter((p) => p.state !== "unconfigured");
     refresh(live, sentence(all), alerted(told), figures(all), el("h2", null, "Pushers"),
       active.length ? el("div", { class: "grid wide" }, active.map(pusherCard)) : el("p", null, "There is no pusher that runs."),
       pullers.length ? [el("h2", null, "Pullers"), el("div", { class: "grid wide" }, pullers.map(pullerCard))] : null,
       others.length ? el("p", { class: "quiet" }, "Not configured: ", others.map((p, i) => [i ? ", " : "", el("a", { href: `#/plugins/${encodeURIComponent(p.name)}` }, p.name)]), ".") : null);
+  };
+  const history = (found) => show(picture, graphs(found));
+  const again = follow(() => query("/v1/watch", { span }), { alerts: (found) => { told = found; }, pushers: state, history }, async () => {
+    told = await ask("GET", "/v1/alerts");
+    state(await glance("/v1/pushers"));
+    history(await glance(`/v1/history?span=${span}`));
   });
-  often(5000, redraw);
 }

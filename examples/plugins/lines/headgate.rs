@@ -34,6 +34,7 @@ pub struct Text {
 #[repr(C)]
 pub struct Value {
     pub kind: u32,
+    pub reserved: u32,
     pub json: Text,
 }
 
@@ -98,6 +99,7 @@ pub struct Pusher {
     pub size: u32,
     pub flags: u32,
     pub max_parallel: u32,
+    pub reserved: u32,
     pub start: Unused,
     pub stop: Unused,
     pub open: unsafe extern "C" fn(*mut Host, *const Api, *const c_void, *mut *mut c_void) -> c_int,

@@ -28,7 +28,7 @@ impl Worker {
     }
 
     fn refused(&self, row: *const hg::Row) -> bool {
-        let mut name = hg::Value { kind: 0, json: hg::Text { ptr: std::ptr::null(), len: 0 } };
+        let mut name = hg::Value { kind: 0, reserved: 0, json: hg::Text { ptr: std::ptr::null(), len: 0 } };
         unsafe { (self.api.field)(row, b"name\0".as_ptr() as *const c_char, &mut name) != 0 && name.kind != hg::STR }
     }
 
@@ -134,6 +134,7 @@ static PUSHER: hg::Pusher = hg::Pusher {
     size: std::mem::size_of::<hg::Pusher>() as u32,
     flags: 0,
     max_parallel: 1,
+    reserved: 0,
     start: None,
     stop: None,
     open,

@@ -4,10 +4,11 @@ import statistics
 
 class Line:
     """One figure. `values`: one a round. `least` / `most`: the bound of the median, if there is one. `note`: what a
-    reader needs beside it, such as the rates that a ratio was made of."""
+    reader needs beside it, such as the rates that a ratio was made of. `curve`: (name, x) of the curve it is a point of."""
 
-    def __init__(self, title, values, least=None, most=None, note="", form="{:.2f}"):
+    def __init__(self, title, values, least=None, most=None, note="", form="{:.2f}", curve=None):
         self.title, self.values, self.least, self.most, self.note, self.form = title, list(values), least, most, note, form
+        self.curve = curve
 
     @property
     def median(self):

@@ -1,12 +1,12 @@
-"""Everybody who looks at a gateway at the same time: open pages (each asks what the page's overview asks, as often), taps,
-and a scraper. One thread; prints `ready` when all are there, ends with its standard input.
+"""Everybody who looks at a gateway at the same time: open pages (each reads what the page's overview reads), taps, and a
+scraper. One thread; prints `ready` when all are there, ends with its standard input.
 
     watchers.py ADMIN PAGES TAPS SCRAPES-A-SECOND"""
 import asyncio
 import contextlib
 import sys
 
-PAGE = [("/v1/pushers", 2.0), ("/v1/history?span=hour", 5.0)]  # as in core/api/page/overview.js
+PAGE, TAP = "/v1/watch?span=hour", "/v1/tap"  # as in core/api/page/overview.js and live.js
 
 
 class Watchers:
@@ -15,34 +15,32 @@ class Watchers:
         self.answers = self.events = 0
 
     async def open(self):
-        return await asyncio.open_connection(self.host, int(self.port))
+        return await asyncio.open_connection(self.host, int(self.port), limit=1 << 20)  # a line holds an hour
 
     async def ask(self, reader, writer, path):
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCache-Control: max-age=1\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
         self.answers += 1
 
-    async def every(self, path, seconds, first):
+    async def every(self, path, seconds):
         reader, writer = await self.open()
-        await asyncio.sleep(first)
         while True:
             await self.ask(reader, writer, path)
             await asyncio.sleep(seconds)
 
-    async def tap(self):
+    async def read(self, path):
         reader, writer = await self.open()
-        writer.write(b"GET /v1/tap HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         while line := await reader.readline():
             self.events += line.startswith(b"event:")
 
     async def run(self, pages, taps, scrapes):
-        watching = [self.every(path, seconds, n * seconds / pages) for n in range(pages) for path, seconds in PAGE]
-        watching += [self.tap() for _ in range(taps)]
-        watching += [self.every("/metrics", 1 / scrapes, 0)] if scrapes else []
+        watching = [self.read(path) for path in [PAGE] * pages + [TAP] * taps]
+        watching += [self.every("/metrics", 1 / scrapes)] if scrapes else []
         tasks = [asyncio.ensure_future(one) for one in watching]
         all_of_them = asyncio.gather(*tasks)
         print("ready", flush=True)

@@ -44,8 +44,11 @@ def measure(b):
                 gateways["8 and a stuck one"] = gateway(8, True)
             found = b.interleave({name: lambda g=g: run(b, g) for name, g in gateways.items()})
         for name, values in found.items():
+            at = int(name) if name.isdigit() else None
             if name != "1":
                 yield Line(f"{name} pushers reading {read}: daemon's CPU a row, of that with 1",
                            [v[0] / one[0] for v, one in zip(values, found["1"])],
-                           most=1.1 if name.startswith("8") else None, note=f"{middle(v[0] for v in values):.2f} us")
-            yield Line(f"{name} pushers reading {read}: CPU of each host, us a row", [v[1] for v in values], most=most)
+                           most=1.1 if name.startswith("8") else None, note=f"{middle(v[0] for v in values):.2f} us",
+                           curve=at and (f"pushers reading {read}: daemon's CPU a row, of that with 1", at))
+            yield Line(f"{name} pushers reading {read}: CPU of each host, us a row", [v[1] for v in values], most=most,
+                       curve=at and (f"pushers reading {read}: CPU of each host, us a row", at))

@@ -34,8 +34,10 @@ def measure(b):
             grown = process.status(g.pid, "VmRSS") - memory
             rate, cpu, note = b.against(empty, g, body, 16, 100)
             yield Line(f"{gigabytes} GB unread: intake of that of an empty one", rate, 0.8, note=note)
-            yield Line(f"{gigabytes} GB unread: the same by CPU time", cpu, 0.8)
-            yield Line(f"{gigabytes} GB unread: memory, MB for each GB", [grown / gigabytes], most=1)
+            yield Line(f"{gigabytes} GB unread: the same by CPU time", cpu, 0.8,
+                       curve=("GB unread: intake of that of an empty one, by CPU time", gigabytes))
+            yield Line(f"{gigabytes} GB unread: memory, MB for each GB", [grown / gigabytes], most=1,
+                       curve=("GB unread: memory, MB for each GB", gigabytes))
             yield Line(f"{gigabytes} GB unread: seconds from start to listening",
                        [restart(g) for _ in range(min(3, b.rounds))], most=2, note=f"an empty one: {restart(empty):.2f} s")
         host = g.host("null")

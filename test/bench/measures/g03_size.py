@@ -1,7 +1,7 @@
 """Rows of 100 B to 10 kB with 5 to 200 keys, and 1 to 4,000 connections: CPU time of intake a byte and a request."""
 import bodies
 from bench import middle
-from table import Line, bars
+from table import Line
 
 # keys, length of the texts: bytes a row
 SHAPES = [(5, 4), (5, 16), (5, 1000), (5, 9800), (10, 16), (50, 16), (100, 16), (200, 16), (200, 100)]
@@ -18,10 +18,10 @@ def measure(b):
                           for name, (body, count) in cases.items()}, rounds=min(b.rounds, 5))
     cost = {name: [load.own / (load.requests * len(cases[name][0])) * 1e9 for load in loads]
             for name, loads in found.items()}
-    b.say(bars([(name, middle(values)) for name, values in cost.items()], "ns a byte"))
     usual = next(name for name in cost if name.startswith("10 keys"))
     for name, values in cost.items():
+        body, count = cases[name]
         yield Line(f"{name} a row: CPU a byte, of that of {usual}", [v / u for v, u in zip(values, cost[usual])], most=1.5,
-                   note=f"{middle(values):.2f} ns a byte")
+                   note=f"{middle(values):.2f} ns a byte", curve=(f"bytes a row: CPU a byte, of that of {usual}", len(body) // count))
 
 
