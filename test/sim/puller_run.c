@@ -25,6 +25,7 @@ enum { TIDY_MS = 250, GOOD_STEPS = 20000, GOOD_EMISSIONS = 30 };
 static struct journal_options options;
 static struct settings settings;
 static uv_loop_t loop; /* never run */
+static struct budget budget;
 static struct supervisor *s;
 static struct runner *r;
 static struct emission *in_flight; /* of a host that may have ended since */
@@ -110,6 +111,7 @@ static bool open_once(struct err *e)
     s->magic = SUPERVISOR_MAGIC;
     s->options.loop = &loop;
     s->options.journal = journal;
+    s->options.budget = &budget;
     s->settings = &settings;
     link_init(&s->runners);
     link_init(&s->pullers);
@@ -331,6 +333,7 @@ void puller_run(void)
                                        .retry_ms = 100};
     settings = (struct settings){
         .http_max_body = 1 << 20, .http_max_rows = 1000, .rows_max_depth = 8, .journal_segment = segment};
+    budget = (struct budget){.max = 64 << 20};
     journal_life = 0;
     released = 0;
     log_setup((enum log_level)(LOG_ERROR - 1), true); /* nothing */
