@@ -197,6 +197,13 @@ static void tidy(void)
     }
 }
 
+static void released_note(void)
+{
+    uint64_t low = pullers_low(s), durable = journal_durable(journal).position;
+    low = low < durable ? low : durable;
+    released = low > released ? low : released;
+}
+
 static bool work(void)
 {
     uv_work_t *w = job.work;
@@ -209,9 +216,7 @@ static bool work(void)
         return true; /* the daemon never hears of it */
     }
     job.done(w, 0);
-    uint64_t low = pullers_low(s), durable = journal_durable(journal).position;
-    low = low < durable ? low : durable;
-    released = low > released ? low : released;
+    released_note();
     return true;
 }
 
@@ -309,6 +314,8 @@ static void drain(void)
     disk_rules()->capacity = 64 << 20;
     fetcher_good();
     puller_pause(r->puller, false, sim_ms);
+    supervisor_step(s, r); /* as the operator's resume does: what is settled may go */
+    released_note();
     for (uint32_t n = 0; pull_acked_count < before + GOOD_EMISSIONS; n++) {
         SIM_CHECK(n < GOOD_STEPS, "nothing comes in any more: %s (%s)", pusher_state_word(r->puller->state),
                   r->puller->error);
