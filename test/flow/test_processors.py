@@ -3,7 +3,7 @@ import json
 import os
 import shutil
 
-from gateway import BUILD, Gateway, command, row, wait_until, whole_lines
+from gateway import BUILD, SLOW, Gateway, command, row, wait_until, whole_lines
 
 QUICK = {"PLUGIN_FILE_RETRY_MIN": "20ms", "PLUGIN_FILE_RETRY_MAX": "100ms"}
 
@@ -110,7 +110,8 @@ def test_a_crash_is_evidence_against_the_row():
 
 
 def test_a_processor_that_hangs_passes_the_deadline():
-    with gateway("mangle", PROCESS="mangle", TIMEOUT="300ms") as g:
+    limits = {"TIMEOUT": f"{SLOW:.0f}s", "RETRY_MIN": f"{SLOW:.0f}s", "RETRY_MAX": "1m"}  # the other's turn comes in between
+    with gateway("mangle", PROCESS="mangle", **limits) as g:
         g.take(marked("u", "hang"))
         wait_until(lambda: g.metrics().get('headgate_plugin_restarts_total{pusher="file",reason="deadline"}', 0) > 0, 30)
         batch = g.take(marked("v", ""))["id"]
