@@ -287,7 +287,7 @@ $(BUILD)/sim: $(SIM_O) $(LIBCORE)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-run lint contract \
+.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-afl lint contract \
         asan tsan servers test-servers page fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
@@ -327,6 +327,13 @@ fuzz:
 	@$(FUZZ_MAKE) -s -j$(JOBS) fuzz-build
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
+
+# The same targets and seeds with AFL++, each for FUZZ_SECONDS: another way of looking for inputs.
+fuzz-afl:
+	@etc/install-deps.sh run test analyze
+	@AFL_QUIET=1 $(MAKE) --no-print-directory BUILD=$(BUILD)/afl CC=afl-clang-fast SANITIZE=address,undefined \
+	    -s -j$(JOBS) fuzz-build
+	@$(PYTHON) test/lib/tally.py afl $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/afl/%)
 
 # Instructions, counted by callgrind: the speed that a busy machine cannot blur.
 cost: all

@@ -2,7 +2,7 @@
 # Installs what is missing on Debian or Ubuntu: `install-deps.sh run` for building and running, `install-deps.sh run test`
 # for the tests as well, `install-deps.sh servers` for the real servers that the tests of pushers start by themselves,
 # `install-deps.sh test page` for the browser that the page is tried in, `install-deps.sh run bench` for the benchmarks,
-# `install-deps.sh run test analyze` for `make analyze`.
+# `install-deps.sh run test analyze` for `make analyze` and `make fuzz-afl`.
 # Asks dpkg first, so that it is instant and needs no network when everything is there; where the libraries are there
 # without packages (another distribution), pkg-config's word is enough for building.
 set -eu
@@ -23,8 +23,8 @@ SERVERS="postgresql mariadb-server redis-server mosquitto nats-server python3-ps
 PAGE="chromium fonts-dejavu-core python3-venv"
 # nginx: what intake is compared with; valgrind: instructions are counted. FastAPI comes from PyPI (the Makefile).
 BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
-# What looks longer than `make test` may take.
-ANALYZE="clang-tidy"
+# What looks longer than `make test` may take: `make analyze`, `make fuzz-afl`.
+ANALYZE="clang-tidy afl++"
 LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
 
 say() {

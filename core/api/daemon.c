@@ -7,6 +7,12 @@
  * become durable, the journal is closed. */
 #include "api/parts.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { DESCRIPTORS = 65536 }; /* as in headgate.service */
+
 /* --- looking --- */
 
 const struct conf *daemon_conf(const struct daemon *d)
@@ -375,6 +381,22 @@ static void start_threads(uv_loop_t *loop)
     CHECK(uv_queue_work(loop, &first, nothing, nothing_done) == 0);
 }
 
+/* As many descriptors as may be had without asking: shells give 1024, which connections alone use up. And pipes are
+ * tried, because libuv ends the process when it gets none for itself with the first loop, behind its epoll. */
+static bool have_descriptors(void)
+{
+    struct rlimit limit;
+    int ends[4];
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    int count = pipe2(ends, O_CLOEXEC) != 0 ? 0 : pipe2(ends + 2, O_CLOEXEC) != 0 ? 2 : 4;
+    for (int i = 0; i < count; i++)
+        close(ends[i]);
+    return count == 4;
+}
+
 int daemon_run(const struct daemon_options *options)
 {
     static struct daemon daemon; /* one for each process */
@@ -388,7 +410,8 @@ int daemon_run(const struct daemon_options *options)
     d->recent = recent_new();
     if (d->recent != NULL)
         log_also(recent_keep, d->recent);
-    if (uv_loop_init(&d->loop) != 0 || uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
+    if (!have_descriptors() || uv_loop_init(&d->loop) != 0 ||
+        uv_async_init(&d->loop, &d->journal_changed, on_journal_changed) != 0) {
         LOG(LOG_ERROR, "loop.not_opened", "no memory or no descriptors for an event loop");
         return EXIT_INTERNAL_FAULT;
     }

@@ -76,7 +76,7 @@ static int useless_settle(struct recovery *r, const struct survey_file *f)
     if (f->kind == SURVEY_FOREIGN || f->bytes < full)
         missing_note(r, (struct chain_range){f->base, f->base + full});
     else
-        r->report->torn_bytes += SEGMENT_HEADER; /* a first write that was cut off in the header */
+        r->report->torn_bytes += SEGMENT_HEADER; /* a first write that was cut off in the header, or given up */
     return file_aside(r, f);
 }
 

@@ -295,9 +295,27 @@ bool survey_stream(const char *dir, const struct survey *s, struct epoch *out, b
     return most > 0;
 }
 
+/* Two of one life that follow the same one: the first write into the elder was said to have failed, so it was given up
+ * and nothing in it was announced; whoever waited for it may have sent his rows again. (As long as nothing follows it,
+ * it may count as well as not.) */
+static bool given_up(const struct survey *s, uint32_t number)
+{
+    const struct segment_header *h = &s->files[number].header;
+    for (uint32_t i = number + 1; i < s->count; i++) {
+        const struct segment_header *later = &s->files[i].header;
+        if (s->files[i].kind == SURVEY_GOOD && memcmp(&later->epoch, &h->epoch, sizeof h->epoch) == 0 &&
+            later->prev_base == h->prev_base && later->prev_end == h->prev_end)
+            return true;
+    }
+    return false;
+}
+
 void survey_judge(struct survey *s, const struct epoch *stream)
 {
     for (uint32_t i = 0; i < s->count; i++)
         if (s->files[i].kind == SURVEY_GOOD && memcmp(&s->files[i].header.stream, stream, sizeof *stream) != 0)
             s->files[i].kind = SURVEY_FOREIGN;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->files[i].kind == SURVEY_GOOD && given_up(s, i))
+            s->files[i].kind = SURVEY_VOID;
 }

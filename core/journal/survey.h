@@ -10,6 +10,7 @@ enum survey_kind {
     SURVEY_BLANK,   /* first page all zeros and no groups: made ready, never begun */
     SURVEY_NOTHING, /* neither a header nor a group */
     SURVEY_FOREIGN, /* a valid header, but of another base or another journal */
+    SURVEY_VOID,    /* given up by the life that wrote it: nothing in it was announced */
 };
 
 struct survey_file {
@@ -37,7 +38,7 @@ void survey_fini(struct survey *s);
 bool survey_stream(const char *dir, const struct survey *s, struct epoch *out, bool *noted);
 /* Into the file `lock`, synced. */
 int survey_stream_write(int fd, const struct epoch *stream) MUST_CHECK;
-/* Segments of another stream become FOREIGN. */
+/* Segments of another stream become FOREIGN, those in whose place a later one of the same life stands become VOID. */
 void survey_judge(struct survey *s, const struct epoch *stream);
 struct survey_file *survey_find(const struct survey *s, uint64_t base);
 /* A descriptor that reads the medium and not the page cache. *direct is false where that is refused: then the file was

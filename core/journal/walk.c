@@ -175,6 +175,7 @@ static int file_tell(struct offline_walk *w, const struct offline *o, const stru
     case SURVEY_LOST: return rows_tell(w, o, f, e);
     case SURVEY_FOREIGN: return damage_tell(w, f->base, f->base + f->bytes, "a segment of something else");
     case SURVEY_NOTHING: return damage_tell(w, f->base, f->base + f->bytes, "no segment");
+    case SURVEY_VOID:
     case SURVEY_BLANK: break;
     }
     return ERR_OK;

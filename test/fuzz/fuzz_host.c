@@ -33,6 +33,7 @@ static struct sys table;
 static int64_t now_ms = 1000000;
 static struct supervisor *s;
 static struct settings settings;
+static struct budget budget = {.max = 1 << 20};
 static struct journal *out_of, *into; /* pushers read the one, pullers write the other */
 static uint64_t positions[SETS + 1];
 static char dir[64];
@@ -343,6 +344,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     CHECK(s != NULL && (s->scan = scan_new()) != NULL && uv_timer_init(&loop, &s->timer) == 0);
     s->magic = SUPERVISOR_MAGIC;
     s->options.loop = &loop;
+    s->options.budget = &budget;
     CHECK((s->options.backlog = backlog_new()) != NULL);
     s->settings = &settings;
     s->emitted.wake = woken;

@@ -5,6 +5,7 @@ import gzip
 import os
 import resource
 import socket
+import subprocess
 import threading
 import time
 
@@ -198,6 +199,23 @@ def test_many_large_bodies_at_once(capsys):
         assert set(answers) <= {202, 503, 408}
         assert highest < limit + (64 << 20)
         g.take(row("after"))
+
+
+@pytest.mark.parametrize("left", range(4, 9))
+def test_it_says_that_there_are_too_few_descriptors(left):
+    """It ends with a status of its own, and not with libuv's abort for want of a pipe."""
+    with Gateway(start=False) as g:
+        done = subprocess.run(["prlimit", f"--nofile={left}:{left}", *g.command()], env=g.environment(), cwd=g.work,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                              check=False)
+        assert done.returncode in (70, 74, 78), done
+        assert "descriptors" in done.stdout or "open files" in done.stdout, done
+
+
+def test_it_takes_as_many_descriptors_as_it_may_have():
+    with Gateway() as g:
+        soft, hard = resource.prlimit(g.process.pid, resource.RLIMIT_NOFILE)
+        assert soft >= min(hard, 65536)
 
 
 def test_descriptors_are_used_up():

@@ -3,6 +3,7 @@
 
 usage: tally.py unit RESULT [--jobs N] PROGRAM…      programs on cmocka
        tally.py fuzz RESULT [--jobs N] PROGRAM…      libFuzzer targets, each for FUZZ_SECONDS
+       tally.py afl RESULT [--jobs N] PROGRAM…       the same targets, built by AFL++
        tally.py lint RESULT FOLDER                   every executable FOLDER/check_*
        tally.py pytest RESULT ARGUMENT…              pytest; a skipped test counts as failed, unless its reason begins
                                                      with `not here: `, which is what a right or a kernel lacks
@@ -87,16 +88,23 @@ def cmocka(program):
     return passed, failed
 
 
-def fuzz(program):
+def fuzzed(program):
+    """(name, seconds, folders of seeds, folder for the inputs that made it fail)"""
     name = os.path.basename(program)
     seconds = int(os.environ.get("FUZZ_SECONDS") or (60 if os.environ.get("CI") else 10))
     seeds = [f for f in (ROOT / "test/fuzz/corpus" / n for n in (name, name.removeprefix("fuzz_"))) if f.is_dir()]
     if not seeds:
         print(f"FAIL {name}: no seeds in test/fuzz/corpus/{name}", flush=True)
         fail(source(program), "no seeds")
-        return 0, 1
-    found = ROOT / "build" / "fuzz-found" / name  # what a failed run leaves: the input that did it
+    found = ROOT / "build" / "fuzz-found" / name
     found.mkdir(parents=True, exist_ok=True)
+    return name, seconds, seeds, found
+
+
+def fuzz(program):
+    name, seconds, seeds, found = fuzzed(program)
+    if not seeds:
+        return 0, 1
     work = tempfile.mkdtemp(prefix="hg-fuzz-")
     try:
         status, text, _ = run([program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
@@ -114,6 +122,29 @@ def fuzz(program):
         what += [line[0][-90:] for line in re.finditer(r"^.*(internal fault|runtime error|SUMMARY).*$", text, re.M)][:1]
         what += re.findall(r"^Base64: \S{1,80}$", text, re.M)[:1]  # what brings it back, where that is short
         fail(source(program), ", ".join(what))
+    return (1, 0) if good else (0, 1)
+
+
+def afl(program):
+    name, seconds, seeds, found = fuzzed(program)
+    if not seeds:
+        return 0, 1
+    quiet = dict.fromkeys(("AFL_NO_UI", "AFL_SKIP_CPUFREQ", "AFL_NO_AFFINITY", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES"), "1")
+    with tempfile.TemporaryDirectory(prefix="hg-afl-") as work:
+        status, text, _ = run(["afl-fuzz", "-i", str(seeds[0]), "-o", work, "-V", str(seconds), "-m", "none", "-t", "10000",
+                               "--", program], seconds + 300, env={**os.environ, **quiet})
+        stats = Path(work) / "default/fuzzer_stats"
+        told = dict(re.findall(r"^(\w+) +: (.*)$", stats.read_text(), re.M)) if stats.exists() else {}
+        for kind in ("crashes", "hangs"):
+            for bad in Path(work).glob(f"default/{kind}/id*"):
+                shutil.copy(bad, found / f"afl-{kind}-{bad.name.split(',')[0].replace(':', '-')}")
+    count, crashes, hangs = (int(told.get(key) or 0) for key in ("execs_done", "saved_crashes", "saved_hangs"))
+    good = status == 0 and count > 0 and crashes == hangs == 0
+    print(f"{'ok  ' if good else 'FAIL'} {name}: {count} inputs in {seconds} s by AFL++, {told.get('bitmap_cvg')} covered, "
+          f"{crashes} crashes, {hangs} hangs", flush=True)
+    if not good:
+        print("\n".join(text.splitlines()[-30:]), flush=True)
+        fail(source(program), f"status {status}, {crashes} crashes, {hangs} hangs by AFL++")
     return (1, 0) if good else (0, 1)
 
 
@@ -172,6 +203,8 @@ def main():
         passed, failed = in_parallel(cmocka, rest)
     elif kind == "fuzz":
         passed, failed = in_parallel(fuzz, rest)
+    elif kind == "afl":
+        passed, failed = in_parallel(afl, rest)
     elif kind == "lint":
         passed, failed = lint(rest[0])
     else:

@@ -1,4 +1,4 @@
-/* build/sim [--seed S] [--runs N] [--jobs N] [--only journal|pusher] [--bug WORD] [--first] [--trace] [--row N]
+/* build/sim [--seed S] [--runs N] [--jobs N] [--only journal|puller|pusher] [--bug WORD] [--first] [--trace] [--row N]
  *
  * Runs the seeds S to S + N - 1, each a run of its own, in children that are begun again behind a seed that failed.
  * Ends with `sim: N runs, N failed`; a seed that failed is told, and can be run again alone with --trace. */
@@ -117,7 +117,10 @@ static void run_one(const struct options *o, uint64_t seed)
     bool journal = o->only == NULL ? sim_chance(30) : strcmp(o->only, "journal") == 0;
     const struct itimerval limit = {.it_value = {.tv_sec = RUN_SECONDS}}; /* of its own time: others may be here too */
     CHECK(setitimer(ITIMER_PROF, &limit, NULL) == 0);
-    if (journal)
+    bool puller = o->only == NULL ? journal && seed % 3 == 0 : strcmp(o->only, "puller") == 0;
+    if (puller)
+        puller_run();
+    else if (journal)
         journal_run();
     else
         pusher_run();
@@ -225,10 +228,9 @@ static void options_read(int count, char **arguments, struct options *o)
         else if (strcmp(name, "--bug") == 0)
             sim_bug = bug_named(value_of(&i, count, arguments));
         else {
-            fprintf(
-                stderr,
-                "usage: sim [--seed S] [--runs N] [--jobs N] [--only journal|pusher] [--bug WORD] [--first] [--trace] "
-                "[--row N]\n");
+            fprintf(stderr, "usage: sim [--seed S] [--runs N] [--jobs N] [--only journal|puller|pusher] [--bug WORD] "
+                            "[--first] [--trace] "
+                            "[--row N]\n");
             exit(64);
         }
     }

@@ -49,9 +49,10 @@ enum sim_bug {
 };
 extern enum sim_bug sim_bug;
 
-/* --- the two kinds of run --- */
+/* --- the kinds of run --- */
 
 void journal_run(void);
 void pusher_run(void);
+void puller_run(void);
 
 #endif

@@ -42,6 +42,12 @@ def test_a_set_is_sent_again_with_all_its_rows():
     assert failed == 0, text
 
 
+def test_a_segment_that_was_given_up_does_not_come_again():
+    """A rare one: its first write was said to have failed, its file could not be removed, its rows were sent again."""
+    failed, text = sim(1, 6148, "--only", "puller")
+    assert failed == 0, text
+
+
 def test_a_seed_is_the_same_run_each_time():
     for seed in range(1, 20):
         runs = {sim(1, seed, "--trace")[1] for _ in range(2)}
