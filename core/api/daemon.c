@@ -327,6 +327,7 @@ static int bring_up(struct daemon *d)
     if (code != EXIT_OK)
         return code;
     CHECK(uv_timer_start(&d->look, on_look, 100, 100) == 0);
+    supervisor_settled(d->supervisor); /* a journal that was full has room, where no cursor has to move any more */
     tell_damages(d);
     LOG(LOG_INFO, "ready", "headgate is ready", LOG_S("version", HG_VERSION), LOG_N("pid", getpid()));
     if (d->options->hint)

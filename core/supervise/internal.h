@@ -158,7 +158,6 @@ void instances_watch(struct supervisor *s);
 
 /* supervisor.c */
 void supervisor_arm(struct supervisor *s, int64_t wake_ms); /* step what is due then: at that time at the latest */
-void supervisor_settled(struct supervisor *s);              /* a cursor has moved on disk: what it releases may go */
 void supervisor_look(struct supervisor *s);                 /* verdicts are in: who waits for them may look */
 
 #endif

@@ -68,19 +68,29 @@ static void mark_add(struct supervisor *s, uint64_t position)
     s->marks[(s->mark_first + s->mark_count++) % MARKS] = (struct mark){now, position};
 }
 
+/* Rows are for it, and what it has not settled must stay. */
+static bool holds_rows(const struct runner *r)
+{
+    return r->pusher != NULL && !pusher_let_go(r->pusher);
+}
+
 void supervisor_durable(struct supervisor *s)
 {
     CHECK_MAGIC(s, SUPERVISOR_MAGIC);
     mark_add(s, journal_durable(s->options.journal).position);
+    bool held = false;
     LIST_EACH_SAFE(&s->runners, it)
     {
         struct runner *r = runner_at(it);
         bool idle = false;
+        held = held || holds_rows(r);
         for (uint32_t i = 0; r->pusher != NULL && i < r->pusher->worker_count; i++)
             idle = idle || !r->pusher->workers[i].busy;
         if (idle)
             runner_step(r);
     }
+    if (!held) /* no cursor will move */
+        supervisor_settled(s);
 }
 
 /* How long what follows `low` has been waiting, as far as this process has seen. */
@@ -119,7 +129,7 @@ void supervisor_settled(struct supervisor *s)
     LIST_EACH(&s->runners, it)
     {
         const struct runner *r = runner_at(it);
-        if (r->pusher == NULL || pusher_let_go(r->pusher))
+        if (!holds_rows(r))
             continue;
         any = true;
         if (r->pusher->sequence == 0)

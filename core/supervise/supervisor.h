@@ -75,6 +75,8 @@ int supervisor_new(struct supervisor **out, const struct supervisor_options *opt
 uint64_t supervisor_passed(struct supervisor *s);
 /* More is durable. */
 void supervisor_durable(struct supervisor *s);
+/* A cursor has moved on disk, or it is known from the last life where they stand: what is settled may go. */
+void supervisor_settled(struct supervisor *s);
 /* New settings: instances whose settings changed restart. `changed` gets their names, a line each. */
 int supervisor_reload(struct supervisor *s, const struct conf *conf, struct buf *changed,
                       struct buf *faults) MUST_CHECK;

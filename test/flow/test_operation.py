@@ -189,3 +189,38 @@ def test_no_room_for_parked_rows():
                 break
         g.wait_state("chaos", "broken", timeout=30)
         assert not g.dead()
+
+
+# --- a journal at its budget
+
+TIGHT = {"HEADGATE_JOURNAL_SEGMENT": "256KiB", "HEADGATE_JOURNAL_MAX_BYTES": "1MiB"}
+LOAD = 20  # of these the budget holds
+
+
+def load(g):
+    """The answer to 45 KB."""
+    return g.post(rows("u", 50, pad="x" * 900)).status
+
+
+def test_what_nobody_takes_gives_way():
+    with Gateway({**TIGHT, "HEADGATE_PLUGINS_NONE": "yes"}, file=False) as g:
+        for _ in range(3 * LOAD):
+            wait_until(lambda: load(g) == 202)
+        g.kill9()
+        g.start()
+        for _ in range(LOAD):
+            wait_until(lambda: load(g) == 202)
+        assert len(list((g.data / "journal").glob("*.seg"))) <= 4
+
+
+def test_what_was_settled_before_a_restart_gives_way_though_its_pusher_is_paused():
+    with Gateway(TIGHT) as g:
+        for _ in range(LOAD):
+            wait_until(lambda: load(g) == 202)
+        g.wait_rows(50 * LOAD)
+        g.admin("POST", "/v1/pushers/file/pause")
+        g.wait_state("file", "paused")
+        g.restart()
+        assert g.pusher("file")["state"] == "paused"
+        for _ in range(LOAD // 2):
+            wait_until(lambda: load(g) == 202)
