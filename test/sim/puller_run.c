@@ -131,6 +131,13 @@ static void order_start(void *arg, struct puller *p)
     fetcher_start(p->owner);
 }
 
+static void released_note(void)
+{
+    uint64_t low = pullers_low(s), durable = journal_durable(journal).position;
+    low = low < durable ? low : durable;
+    released = low > released ? low : released;
+}
+
 static void open_all(void)
 {
     struct err e = {.text = ""};
@@ -152,6 +159,8 @@ static void open_all(void)
     puller_want(r->puller, true, sim_ms);
     tidy_ms = sim_ms;
     runner_step(r);
+    supervisor_settled(s); /* as the daemon does when it is ready */
+    released_note();
 }
 
 /* What the process owned goes with it. */
@@ -195,13 +204,6 @@ static void tidy(void)
         released = journal_durable(journal).position;
         journal_release(journal, released);
     }
-}
-
-static void released_note(void)
-{
-    uint64_t low = pullers_low(s), durable = journal_durable(journal).position;
-    low = low < durable ? low : durable;
-    released = low > released ? low : released;
 }
 
 static bool work(void)
@@ -314,8 +316,7 @@ static void drain(void)
     disk_rules()->capacity = 64 << 20;
     fetcher_good();
     puller_pause(r->puller, false, sim_ms);
-    supervisor_step(s, r); /* as the operator's resume does: what is settled may go */
-    released_note();
+    runner_step(r);
     for (uint32_t n = 0; pull_acked_count < before + GOOD_EMISSIONS; n++) {
         SIM_CHECK(n < GOOD_STEPS, "nothing comes in any more: %s (%s)", pusher_state_word(r->puller->state),
                   r->puller->error);
