@@ -38,7 +38,8 @@ class Daemon(Gateway):
 
     @property
     def url(self):
-        return f"http://{self.address}/v1/rows"
+        scheme = "https" if "HEADGATE_TLS_CERTIFICATE" in self.env else "http"
+        return f"{scheme}://{self.address}/v1/rows"
 
     def lag(self):
         """Rows that are not delivered yet, of the pusher that is furthest behind."""
