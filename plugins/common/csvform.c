@@ -3,14 +3,15 @@
  * and each cell is made UTF-8 then. Pure. */
 #include "common/csvform.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 int csvform_delimiter(const char *text, char *out)
 {
-    char one = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0 ? '\t' : text[0];
-    if ((one != '\t' && text[1] != '\0') || strchr("\"\r\n", one) != NULL || (unsigned char)one >= 0x80) /* or empty */
+    bool tab = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0;
+    if (!tab && (strlen(text) != 1 || strchr("\"\r\n", text[0]) != NULL || (unsigned char)text[0] >= 0x80))
         return -1;
-    *out = one;
+    *out = tab ? '\t' : text[0];
     return 0;
 }
 

@@ -136,7 +136,7 @@ static void words_of_a_form(void **state)
 {
     (void)state;
     char c = '?';
-    static const char *const bad[] = {"", ";;", "\"", "\n", "\r", "tabs", "\xC2", "\xC2\xA7"};
+    static const char *const bad[] = {"", ";;", "\"", "\n", "\r", "tabs", "\tx", "\xC2", "\xC2\xA7"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(csvform_delimiter(bad[i], &c), -1);
     assert_int_equal(c, '?');
