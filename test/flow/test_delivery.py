@@ -26,6 +26,8 @@ def got(g, plugin="chaos"):
     """Rows that the chaos pusher delivered, as (id, attempt, origin, uuid, number, data)."""
     found = []
     for line in whole_lines(g.got_path(plugin)):
+        if not line.endswith("}"):
+            continue  # of a host that was killed while it wrote
         row_id, attempt, origin, uuid, number, data = line.split(" ", 5)
         found.append((row_id, int(attempt), int(origin), uuid, number, json.loads(data)))
     return found

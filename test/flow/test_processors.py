@@ -338,6 +338,8 @@ def got(g, plugin):
     """[(uuid, number, attempt, data)] in the order in which they were delivered."""
     found = []
     for line in whole_lines(g.got_path(plugin)):
+        if not line.endswith("}"):
+            continue  # of a host that was killed while it wrote
         _, attempt, _, uuid, number, data = line.split(" ", 5)
         found.append((uuid, int(number.rstrip(".")), int(attempt), json.loads(data)))
     return found
