@@ -224,11 +224,12 @@ static int cell_fit(const struct sqltable *t, struct sqlcolumn *c, const struct 
 {
     struct sqlcolumn want = *c;
     want.wanted = sql_kind_for(c->wanted, value, t->numeric);
-    if (want.wanted == c->kind)
+    int no_time = want.wanted == SQL_NONE && value->type != HG_NULL; /* also where the column is not there yet */
+    if (want.wanted == c->kind && !no_time)
         return 0;
-    if (want.wanted == SQL_NONE || !t->may_alter) {
+    if (no_time || !t->may_alter) {
         snprintf(why, SQLTABLE_WHY, "%s does not fit the column %s%s", sql_value_word(value), c->name,
-                 want.wanted == SQL_NONE ? ", which is a time" : " without loss, and ALTER=no");
+                 no_time ? ", which is a time" : " without loss, and ALTER=no");
         return -1;
     }
     const struct sqlrefusal *refusal = find_refusal(t, &want);

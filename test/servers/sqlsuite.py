@@ -246,13 +246,19 @@ class ServerSuite(Suite):
             self.check(far, sent)
             assert not g.dead()
 
-    def test_times(self):
-        """Keys that are times: the same instant comes back; what is no time is refused."""
+    @pytest.mark.parametrize("pushes", ["as they come", "one"])
+    def test_times(self, pushes):
+        """Keys that are times: the same instant comes back; what is no time is refused, also in the push that makes the column."""
         good = {"a": ("2026-01-31T13:00:00.25+01:00", datetime(2026, 1, 31, 12, 0, 0, 250000)),
                 "b": ("2024-02-29T23:59:59Z", datetime(2024, 2, 29, 23, 59, 59)), "c": (None, None)}
         with self.far() as far, self.gateway(far, TIMES="takenAt, other") as g:
+            if pushes == "one":
+                g.admin("POST", f"/v1/pushers/{self.plugin}/pause")
+                g.wait_state(self.plugin, "paused")
             post(g, [(u, [{"takenAt": text}]) for u, (text, _) in good.items()], Sent())
             post(g, [("x", [{"takenAt": "half past ten"}]), ("y", [{"takenAt": 1769860800}])], Sent())
+            if pushes == "one":
+                g.admin("POST", f"/v1/pushers/{self.plugin}/resume")
             dead = dead_letters(g, self.plugin, 2)
             assert {d["uuid"] for d in dead} == {"x", "y"}, dead
             found = {r["_uuid"]: r["taken_at"] for r in far.rows("rows")}
