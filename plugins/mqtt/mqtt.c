@@ -317,9 +317,11 @@ static int mqtt_open(struct hg_host *host, const struct hg_api *api, const void 
 }
 
 /* Whether it may publish is told by the broker with the first message only. */
+/* Asked anew: a connection that nobody reads from may be one that the broker has just ended. */
 static int mqtt_probe(void *state)
 {
     struct mqtt *q = state;
+    session_drop(&q->session);
     if (session_ready(&q->session) == 0)
         return HG_OPEN_OK;
     q->api->fail(q->host, q->session.error);
