@@ -315,8 +315,8 @@ static void sets_run(const struct index_place *place)
     if (index_open_sets(place, &sets) != ERR_OK)
         return;
     (void)!sets_file_bound(&sets, 100, &at);
-    for (uint32_t i = 0; i < sets.count; i += 1 + sets.count / 64)
-        if (sets_file_get(&sets, i, &set) == ERR_OK)
+    for (uint64_t i = 0; i < sets.count; i += 1 + sets.count / 64) /* a count may say anything up to UINT32_MAX */
+        if (sets_file_get(&sets, (uint32_t)i, &set) == ERR_OK)
             CHECK(set.client < sets.clients);
     sys->close(sets.fd);
 }

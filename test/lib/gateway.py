@@ -318,7 +318,7 @@ class Gateway:
             with self.news:
                 self.lines.append(line)
                 self.events.append(event)
-                if event.get("event") == "listen":
+                if event.get("event") == "listen" and "listener" in event:  # a line made without memory lacks fields
                     self.addresses.setdefault(event["listener"], event["address"])
                 self.news.notify_all()
         stream.close()
