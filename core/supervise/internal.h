@@ -2,6 +2,7 @@
 #ifndef HG_SUPERVISE_INTERNAL_H
 #define HG_SUPERVISE_INTERNAL_H
 
+#include "base/log.h"
 #include "rows/rows.h"
 #include "supervise/process.h"
 #include "supervise/source.h"
@@ -106,7 +107,7 @@ void launch_host(struct runner *r);
 void launch_checkpoint(struct supervisor *s, struct pusher *p, struct checkpoint *cp);
 
 /* runner.c */
-extern const struct process_events runner_events;
+extern const struct process_events runner_events; /* told.c */
 struct runner *runner_new(struct supervisor *s, const char *name);
 void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
@@ -119,6 +120,7 @@ void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
 void runner_end_host(struct runner *r, enum host_end why);
+void runner_log(struct runner *r, enum log_level level, const char *event, const char *text);
 
 /* counters.c */
 void counters_free(struct counter **list);
