@@ -91,6 +91,11 @@ struct runner_host {
     struct host_state host;
 };
 
+static inline struct runner *runner_at(struct link *it)
+{
+    return container_of(it, struct runner, link);
+}
+
 static inline struct host_state *state_of(struct runner *r)
 {
     return &container_of(r, struct runner_host, runner)->host;
@@ -101,6 +106,11 @@ int lend_file(struct runner *r, uint32_t store, uint64_t base);  /* the host has
 void lend_back(struct runner *r, uint32_t store, uint64_t base); /* it has given the file back */
 void lend_over(struct runner *r);                                /* it is dead: everything is back */
 void lend_tidy(struct runner *r);                                /* take back what the pusher has left behind */
+
+/* lag.c */
+void lag_mark(struct supervisor *s, uint64_t position); /* it has just become durable */
+void lag_mind(struct supervisor *s);                    /* MAX_LAG */
+void lag_mind_budget(struct supervisor *s);             /* WHEN_FULL */
 
 /* launch.c */
 void launch_host(struct runner *r);
