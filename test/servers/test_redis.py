@@ -114,6 +114,22 @@ def test_a_rest_longer_than_any_window(redis):
         compare(sent, entries(redis))
 
 
+def test_ids_are_forgotten_when_enough_newer_ones_are_known(redis):
+    """Not before: what is sent again meanwhile is known, also by the ids that are given up next."""
+    sent, remember, batch = Sent(), 1000, 300
+    with Proxy(redis.port, seed=3) as proxy, gateway("redis", options(proxy.port, REMEMBER=remember, BATCH_ROWS=batch,
+                                                                      RETRY_MAX="50ms")) as g:
+        proxy.lose = 0.3
+        post(g, real_sets(6000, 45), sent)
+        drained(g, "redis")
+        compare(sent, entries(redis))
+    new, old = (redis.client().hgetall(f"headgate:redis:ids{end}") for end in ("", ":before"))
+    for ids in (new, old):
+        number = int(ids.pop("-", 0))
+        assert number == sum(map(len, ids.values()))
+        assert number <= remember if ids is new else remember < number <= remember + batch
+
+
 def test_one_in_a_thousand_is_too_large(redis):
     sent, total = Sent(), count(100_000, 10_000)
     redis.client().config_set("proto-max-bulk-len", 1 << 20)
