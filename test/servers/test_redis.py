@@ -114,20 +114,23 @@ def test_a_rest_longer_than_any_window(redis):
         compare(sent, entries(redis))
 
 
-def test_ids_are_forgotten_when_enough_newer_ones_are_known(redis):
-    """Not before: what is sent again meanwhile is known, also by the ids that are given up next."""
-    sent, remember, batch = Sent(), 1000, 300
-    with Proxy(redis.port, seed=3) as proxy, gateway("redis", options(proxy.port, REMEMBER=remember, BATCH_ROWS=batch,
-                                                                      RETRY_MAX="50ms")) as g:
-        proxy.lose = 0.3
-        post(g, real_sets(6000, 45), sent)
+def test_the_last_ids_are_known_also_when_they_have_become_the_older_ones(redis):
+    """Answers are lost just when the newer ids are full."""
+    sent, number = Sent(), {}
+    with Proxy(redis.port) as proxy, gateway("redis", options(proxy.port, REMEMBER=1000)) as g:
+        post(g, real_sets(1000, 45), sent)
+        drained(g, "redis")
+        proxy.lose = 1.0
+        post(g, real_sets(200, 45, name="later"), sent)
+        wait_until(lambda: proxy.losses > 4, what="answers to be lost")
+        proxy.calm()
         drained(g, "redis")
         compare(sent, entries(redis))
-    new, old = (redis.client().hgetall(f"headgate:redis:ids{end}") for end in ("", ":before"))
-    for ids in (new, old):
-        number = int(ids.pop("-", 0))
-        assert number == sum(map(len, ids.values()))
-        assert number <= remember if ids is new else remember < number <= remember + batch
+    for end in ("", ":before"):
+        ids = redis.client().hgetall("headgate:redis:ids" + end)
+        number[end] = int(ids.pop("-", 0))
+        assert number[end] == sum(map(len, ids.values()))
+    assert sum(number.values()) == len(sent.rows) and number[""] < number[":before"] > 1000
 
 
 def test_one_in_a_thousand_is_too_large(redis):
