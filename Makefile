@@ -192,6 +192,7 @@ TEST_LIBS_test_plugin_oauth := -lssl
 TEST_LIBS_test_riffyn := -lssl
 TEST_LIBS_test_redis := -lhiredis
 TEST_LIBS_test_kafka := -lrdkafka
+TEST_LIBS_test_lookback := -lrdkafka
 TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)

@@ -17,7 +17,7 @@ TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 
       python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
 SERVERS="postgresql mariadb-server redis-server mosquitto nats-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
-         python3-confluent-kafka python3-paho-mqtt python3-pika rabbitmq-server python3-aiosmtpd openssh-server maven default-jre-headless golang-go openssl zstd"
+         python3-confluent-kafka python3-paho-mqtt python3-pika rabbitmq-server python3-aiosmtpd openssh-server nginx-light maven default-jre-headless golang-go openssl zstd"
 # The page is clicked through in a real browser; fonts, so that its pictures have letters. The rest comes from PyPI (the
 # Makefile).
 PAGE="chromium fonts-dejavu-core python3-venv"
