@@ -8,6 +8,7 @@ enum { DEPTH_MAX = 64 };
 
 static void space_skip(struct hg_text t, size_t *at)
 {
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): NUL is none of them */
     while (*at < t.len && memchr(" \t\r\n", t.ptr[*at], 4))
         ++*at;
 }
@@ -37,6 +38,7 @@ static int word_skip(struct hg_text t, size_t *at, const char *word)
 static int number_skip(struct hg_text t, size_t *at)
 {
     size_t from = *at;
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): NUL is none of them */
     while (*at < t.len && memchr("+-.0123456789Ee", t.ptr[*at], 15))
         ++*at;
     return *at > from;
@@ -60,7 +62,7 @@ static int nested_skip(struct hg_text t, size_t *at)
                 return 0;
             open[depth++] = c == '{' ? '}' : ']';
         } else if (c == '}' || c == ']') {
-            if (open[--depth] != c)
+            if (depth == 0 || open[--depth] != c)
                 return 0;
             if (depth == 0)
                 return 1;
@@ -153,6 +155,7 @@ int kit_json_field(struct hg_text object, const char *key, struct hg_value *out)
     struct hg_text name;
     struct hg_value value;
     while (kit_json_next(object, &at, &name, &value)) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a name that was read lies somewhere */
         if (name.len != len || memcmp(name.ptr, key, len) != 0)
             continue;
         *out = value;

@@ -198,6 +198,7 @@ static int list_fill(struct fill *f, const char *text)
         return 1;
     }
     for (size_t i = 0; i < count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): list_cut set the first `count` */
         values[i] = strchr(names[i], '=');
         if (!values[i] || values[i] == names[i])
             return refuse(f, "'%s' is not name=value", names[i]);

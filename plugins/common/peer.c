@@ -155,10 +155,10 @@ static int socket_connect(struct peer *p, int family, const struct sockaddr *to,
     if (connect(p->fd, to, len) == 0)
         return 0;
     if (errno != EINPROGRESS)
-        fault = errno;
-    else if (peer_wait(p, POLLOUT, deadline) != 0)
+        return fail(p, strerror(errno));
+    if (peer_wait(p, POLLOUT, deadline) != 0)
         return -1;
-    else if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &fault, &size) != 0)
+    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &fault, &size) != 0)
         fault = errno;
     return fault ? fail(p, strerror(fault)) : 0;
 }

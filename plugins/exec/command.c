@@ -136,8 +136,8 @@ void command_end(struct command *c, int wait_ms, int *status)
             (void)poll(NULL, 0, STEP_MS);
     }
     (void)kill(-c->pid, SIGKILL);
-    while (ended == 0 && (ended = waitpid(c->pid, status, 0)) < 0 && errno == EINTR)
-        ended = 0;
+    while (ended == 0 && waitpid(c->pid, status, 0) < 0 && errno == EINTR)
+        ;
     close(c->out);
     close(c->err);
     *c = (struct command){.pid = 0, .out = -1, .err = -1};

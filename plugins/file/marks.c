@@ -69,6 +69,7 @@ static int mark_newer_first(const void *a, const void *b)
 
 size_t marks_store(const struct marks *m, char out[HG_STATE_MAX])
 {
+    static const char magic[] = {'H', 'G', 'F', '1'};
     const struct mark *order[MARKS_MAX];
     size_t count = 0, path = strlen(m->newest);
     for (size_t i = 0; i < m->count; i++)
@@ -77,13 +78,14 @@ size_t marks_store(const struct marks *m, char out[HG_STATE_MAX])
     qsort(order, count, sizeof(order[0]), mark_newer_first);
     if (count == 0 || order[0] != marks_newest(m))
         path = 0; /* the path would be taken for the first mark's */
-    memcpy(out, "HGF1", 4);
-    char *at = put(put(out + 4, count, 2), path, 2);
+    memcpy(out, magic, sizeof magic);
+    char *at = put(put(out + sizeof magic, count, 2), path, 2);
     memcpy(at, m->frontier, HG_ROW_ID_SIZE);
     at += HG_ROW_ID_SIZE;
     memcpy(at, m->newest, path);
     at += path;
     for (size_t i = 0; i < count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the first `count` were set above */
         at = put(put(at, order[i]->dev, 8), order[i]->ino, 8);
         at = put(at, order[i]->base.offset, 8);
         at = put(put(at, order[i]->base.line, 4), order[i]->base.check, 4);

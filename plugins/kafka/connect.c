@@ -90,7 +90,7 @@ rd_kafka_resp_err_t producer_topic(struct producer *p, rd_kafka_t *handle, void 
     rd_kafka_topic_t *topic = rd_kafka_topic_new(handle, p->settings.topic, NULL);
     rd_kafka_resp_err_t err = topic ? rd_kafka_metadata(handle, 0, topic, &found, ms) : rd_kafka_last_error();
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        err = found->topic_cnt == 1 ? found->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        err = found && found->topic_cnt == 1 ? found->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     rd_kafka_topic_partition_list_t *list = arg;
     for (int i = 0; list && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < found->topics[0].partition_cnt; i++)
         rd_kafka_topic_partition_list_add(list, p->settings.topic, found->topics[0].partitions[i].id);

@@ -262,5 +262,5 @@ void lookback_end(struct lookback *l)
     free(l->rows);
     free(l->there);
     free(l->parts);
-    *l = (struct lookback){.rows = NULL};
+    memset(l, 0, sizeof(*l));
 }

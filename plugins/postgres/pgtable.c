@@ -244,7 +244,7 @@ enum pgend pgtable_alter(struct pgtable *t, struct pgconn *c)
             snprintf(c->why, sizeof(c->why), "columns are still being added; the rest comes with the next push");
             return PG_NOT_NOW;
         }
-        if (!wants(column) || (end = alter(t, c, column)) == PG_FINE)
+        if (!wants(column) || alter(t, c, column) == PG_FINE)
             continue;
         if (!is_for_ever(c))
             return PG_NOT_NOW;
