@@ -40,6 +40,21 @@ def test_what_grows_at_the_end_is_no_move():
     assert check_abi.differences(check_abi.GOLDEN.read_text().splitlines(), now)
 
 
+def test_growth_needs_a_new_minor():
+    grown = check_abi.abi_of(HEADER.replace("    int (*emit)", "    int (*emit)(void);\n    int (*more)", 1))
+    now = check_abi.abi_of(HEADER)
+    assert check_abi.unnumbered(now, grown) and not check_abi.unnumbered(now, now)
+    assert not check_abi.unnumbered([line.replace("HG_ABI_MINOR 1", "HG_ABI_MINOR 0") for line in now], grown)
+
+
+@pytest.mark.parametrize("before, after", [("    uint32_t reserved;     /* 0 */\n\n", "\n"),
+                                           ("    uint32_t reserved;          /* 0 */\n    size_t bad_set;", "    size_t bad_set;"),
+                                           ("    int64_t wait_ms;", "    int32_t wait_ms;")])
+def test_padding_is_noticed(before, after):
+    assert HEADER.count(before) == 1 and not check_abi.holes(check_abi.abi_of(HEADER))
+    assert len(check_abi.holes(check_abi.abi_of(HEADER.replace(before, after)))) == 1
+
+
 def test_every_released_header_has_its_fixture():
     """And says itself which one it is. The header of now is not below any of them."""
     assert "1.0" in RELEASED
