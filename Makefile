@@ -56,7 +56,7 @@ CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -ldeflate -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))
@@ -192,6 +192,7 @@ TEST_LIBS_test_plugin_oauth := -lssl
 TEST_LIBS_test_riffyn := -lssl
 TEST_LIBS_test_redis := -lhiredis
 TEST_LIBS_test_kafka := -lrdkafka
+TEST_LIBS_test_lookback := -lrdkafka
 TEST_LIBS_test_sqlite := -lsqlite3
 $(UNIT): %: %.o $(LIBTEST) $(LIBCORE) $(LIBPLUGIN)
 	$(call say,LINK)

@@ -8,7 +8,7 @@
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
-     libinih-dev libzstd-dev zlib1g-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
+     libinih-dev libzstd-dev zlib1g-dev libdeflate-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
       libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev librabbitmq-dev libjq-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
 # g++, rustc, bindgen, libcurl: the example plugins, and the header in other languages; gdb, valgrind: what `headgate plugin run` and `check` start.
@@ -17,7 +17,7 @@ TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 
       python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
 SERVERS="postgresql mariadb-server redis-server mosquitto nats-server python3-psycopg2 python3-pymysql python3-redis python3-boto3
-         python3-confluent-kafka python3-paho-mqtt python3-pika rabbitmq-server python3-aiosmtpd openssh-server maven default-jre-headless golang-go openssl zstd"
+         python3-confluent-kafka python3-paho-mqtt python3-pika rabbitmq-server python3-aiosmtpd openssh-server nginx-light maven default-jre-headless golang-go openssl zstd"
 # The page is clicked through in a real browser; fonts, so that its pictures have letters. The rest comes from PyPI (the
 # Makefile).
 PAGE="chromium fonts-dejavu-core python3-venv"
@@ -25,7 +25,7 @@ PAGE="chromium fonts-dejavu-core python3-venv"
 BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
 # What looks longer than `make test` may take: `make analyze`, `make fuzz-afl`.
 ANALYZE="clang-tidy afl++"
-LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libdeflate libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
 
 say() {
     echo "headgate: $*" >&2

@@ -341,13 +341,23 @@ static int amqp_open(struct hg_host *host, const struct hg_api *api, const void 
     return result;
 }
 
+/* Connected anew: one that nobody reads from may be one that the broker has just ended. But one that is blocked stays,
+ * for that is told only on a connection on which something was sent. */
+static int probe_ready(struct channel *c)
+{
+    if (c->connection && channel_listen(c) != 0 && c->connection)
+        return -1; /* blocked still */
+    channel_drop(c);
+    return channel_ready(c);
+}
+
 /* A template of an exchange names one only with a row; and whether the user may write, or a queue is bound, is told
  * with the first message. */
 static int amqp_probe(void *state)
 {
     struct amqp *q = state;
     const char *exchange = q->config->exchange;
-    if (channel_ready(&q->channel) == 0 &&
+    if (probe_ready(&q->channel) == 0 &&
         (!exchange || !*exchange || strpbrk(exchange, "%{") || channel_has_exchange(&q->channel, exchange) == 0))
         return HG_OPEN_OK;
     q->api->fail(q->host, q->channel.error);

@@ -365,13 +365,30 @@ static void test_blocked(void **state)
     wait_read(&b->broker, sent);
     push_gives(b, "", HG_NOT_NOW, "----");
     assert_int_equal(b->broker.messages, sent);
+    assert_int_equal(testkit_probe(b->kit), HG_OPEN_NOT_NOW);
+    assert_non_null(strstr(testkit_fault(b->kit), "low on memory"));
     const struct out o = method(ID(10, 61));
     assert_int_equal(frame_send(&b->broker, METHOD, 0, &o), 0);
     confirm(&b->broker, ID(60, 80), 4, 1); /* of the push before: about no row of the next one */
-    for (int ms = 0; ms < PATIENCE_MS && testkit_probe(b->kit) != HG_OPEN_OK; ms++)
+    for (int ms = 0; ms < PATIENCE_MS && testkit_push(b->kit, 0, 0) == HG_NOT_NOW; ms++)
         (void)poll(NULL, 0, 1); /* what was sent just now may be on its way still */
     push_gives(b, "saaa", HG_NOT_NOW, "-ooo");
     assert_int_equal(b->broker.end.connections, 1);
+}
+
+/* The connection that the pusher has may be one that the broker has just ended. */
+static void test_a_probe_connects_anew(void **state)
+{
+    struct box *b = *state;
+    start(b);
+    for (size_t n = 2; n < 4; n++) {
+        farend_turn(&b->broker.end);
+        assert_int_equal(testkit_probe(b->kit), HG_OPEN_OK);
+        farend_turn(&b->broker.end);
+        assert_int_equal(b->broker.end.connections, n);
+    }
+    push_gives(b, "", HG_JUDGED, "oooo");
+    assert_int_equal(b->broker.end.connections, 3);
 }
 
 static void test_a_channel_that_is_closed(void **state)
@@ -436,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_each_row_by_its_own_answer, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_silence_and_cut, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_blocked, box_make, box_drop),
+        cmocka_unit_test_setup_teardown(test_a_probe_connects_anew, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_a_channel_that_is_closed, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_longer_than_allowed, box_make, box_drop),
         cmocka_unit_test_setup_teardown(test_refused_at_the_door, box_make, box_drop),

@@ -126,6 +126,11 @@ static enum bulk_kind items_judge(const json_t *items, const struct hg_api *api,
     return BULK_JUDGED;
 }
 
+int bulk_stranger(const struct http_answer *answer)
+{
+    return answer->status == 400 && (answer->body.len == 0 || answer->body.ptr[0] != '{');
+}
+
 enum bulk_kind bulk_judge(const struct http_answer *answer, const struct hg_api *api, struct hg_rows *rows,
                           struct range r, char reason[BULK_REASON_SIZE])
 {

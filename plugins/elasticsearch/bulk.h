@@ -25,4 +25,8 @@ enum bulk_kind {
 enum bulk_kind bulk_judge(const struct http_answer *answer, const struct hg_api *api, struct hg_rows *rows,
                           struct range r, char reason[BULK_REASON_SIZE]);
 
+/* These servers say in JSON what is wrong. 1: it is a 400 without that, so it is of another server on the way, as
+ * nginx answers where a client's certificate is missing. */
+int bulk_stranger(const struct http_answer *answer);
+
 #endif

@@ -103,6 +103,8 @@ static int range_judge(struct elastic *e, struct hg_rows *rows, struct ranges *r
     switch (http_status_meaning(e->answer.status)) {
     case HTTP_NOT_NOW: break;
     case HTTP_GUILTY:
+        if (bulk_stranger(&e->answer))
+            break;
         if (!ranges_halve(ranges, r))
             e->api->judge(rows, r.from, HG_REJECT, 0, reason);
         return HG_JUDGED;
@@ -278,7 +280,7 @@ static int elastic_probe(void *state)
     char why[WHY_SIZE];
     if (bulk_send(e, &body, 0) != 0)
         snprintf(why, sizeof(why), "%s", e->answer.error);
-    else if (e->answer.status == 400 || e->answer.status == 200)
+    else if ((e->answer.status == 400 && !bulk_stranger(&e->answer)) || e->answer.status == 200)
         return HG_OPEN_OK;
     else
         http_answer_reason(&e->answer, why, sizeof(why));

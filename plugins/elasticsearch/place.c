@@ -2,6 +2,8 @@
  * so one that an operator has changed since is left alone. */
 #include "place.h"
 
+#include "bulk.h"
+
 #include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -72,7 +74,7 @@ static int answer_result(const struct http_answer *answer, char *why, size_t why
     char reason[800];
     http_answer_reason(answer, reason, sizeof(reason));
     snprintf(why, why_size, "the mapping cannot be made: %s", reason);
-    return answer->status == 400 ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
+    return answer->status == 400 && !bulk_stranger(answer) ? HG_OPEN_BROKEN : HG_OPEN_NOT_NOW;
 }
 
 static int template_put(struct http_client *client, const char *url, const char *body, const char *key_line, char *why,

@@ -1,13 +1,18 @@
-/* Rows and their ids are written in one script, so no crash can come between them. The ids are in two sets: when the
+/* Rows and their ids are written in one script, so no crash can come between them. The ids are in two hashes: when the
  * newer one is full it becomes the older one, whose ids are forgotten. So between `remember` and twice as many ids are
  * known, for a price that does not grow, and nothing depends on a clock: a gateway that rests for a week still finds
  * them.
  *
- * A member that is no id is added before anything else: whatever would refuse the ids (a right that is missing, no
+ * Rows of one row set differ in the end of their ids. So a field is an id without its last character, and its value is
+ * these characters of all ids that are known: one look-up and one write for up to 32 rows. (An element of a set for
+ * each id costs the server more than the row itself.) The field `-` is how many ids there are.
+ *
+ * That field is read and written before anything else: whatever would refuse the ids (a right that is missing, no
  * memory, a key of another kind) refuses there, when no row is written yet.
  *
- * Arguments: the verb, how many ids to keep, the rows' ids, then for each row how many texts follow, and these. The
- * answer has one element for each row: 1 written, 0 was there already, or an error's text, which is the last. */
+ * Arguments: the verb, how many ids to keep, and for each row, unless it is that of the row before, its id's field; the
+ * last character; how many texts follow, and these. The answer has one element for each row: 1 written, 0 was there
+ * already, or an error's text, which is the last. */
 #include "script.h"
 
 #include "common/own_keys.h"
@@ -18,34 +23,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char script_text[] =
-    "local new, old, verb, rows, out, ids = KEYS[1], KEYS[2], ARGV[1], #KEYS - 2, {}, {}\n"
-    "redis.call('SADD', new, '-')\n"
-    "if rows == 0 then return out end\n"
-    "local in_new = redis.call('SMISMEMBER', new, unpack(ARGV, 3, 2 + rows))\n"
-    "local in_old = redis.call('SMISMEMBER', old, unpack(ARGV, 3, 2 + rows))\n"
-    "local at = 3 + rows\n"
-    "for i = 1, rows do\n"
-    "  local last = at + tonumber(ARGV[at])\n"
-    "  if in_new[i] == 1 or in_old[i] == 1 then\n"
-    "    out[i] = 0\n"
-    "  else\n"
-    "    local said = redis.pcall(verb, KEYS[2 + i], unpack(ARGV, at + 1, last))\n"
-    "    if type(said) == 'table' and said.err then\n"
-    "      out[i] = said.err\n"
-    "      break\n"
-    "    end\n"
-    "    ids[#ids + 1] = ARGV[2 + i]\n"
-    "    out[i] = 1\n"
-    "  end\n"
-    "  at = last + 1\n"
-    "end\n"
-    "if #ids > 0 then redis.call('SADD', new, unpack(ids)) end\n"
-    "if redis.call('SCARD', new) > tonumber(ARGV[2]) then\n"
-    "  redis.call('UNLINK', old)\n"
-    "  redis.call('RENAME', new, old)\n"
-    "end\n"
-    "return out\n";
+static const char script_text[] = "local new, old, verb, out, at = KEYS[1], KEYS[2], ARGV[1], {}, 3\n"
+                                  "local count = tonumber(redis.call('HGET', new, '-') or 0)\n"
+                                  "local field, before, now, known\n"
+                                  "redis.call('HGET', old, '-')\n"
+                                  "redis.call('HSET', new, '-', count)\n"
+                                  "local function keep()\n"
+                                  "  if now ~= before then redis.call('HSET', new, field, now) end\n"
+                                  "end\n"
+                                  "for i = 1, #KEYS - 2 do\n"
+                                  "  if #ARGV[at] > 1 then\n"
+                                  "    keep()\n"
+                                  "    field, at = ARGV[at], at + 1\n"
+                                  "    before = redis.call('HGET', new, field) or ''\n"
+                                  "    now, known = before, before .. (redis.call('HGET', old, field) or '')\n"
+                                  "  end\n"
+                                  "  local last = at + 1 + tonumber(ARGV[at + 1])\n"
+                                  "  if string.find(known, ARGV[at], 1, true) then\n"
+                                  "    out[i] = 0\n"
+                                  "  else\n"
+                                  "    local said = redis.pcall(verb, KEYS[2 + i], unpack(ARGV, at + 2, last))\n"
+                                  "    if type(said) == 'table' and said.err then\n"
+                                  "      out[i] = said.err\n"
+                                  "      break\n"
+                                  "    end\n"
+                                  "    now = now .. ARGV[at]\n"
+                                  "    count = count + 1\n"
+                                  "    out[i] = 1\n"
+                                  "  end\n"
+                                  "  at = last + 1\n"
+                                  "end\n"
+                                  "keep()\n"
+                                  "redis.call('HSET', new, '-', count)\n"
+                                  "if count > tonumber(ARGV[2]) then\n"
+                                  "  redis.call('UNLINK', old)\n"
+                                  "  redis.call('RENAME', new, old)\n"
+                                  "end\n"
+                                  "return out\n";
 
 static const char *const verbs[] = {"XADD", "RPUSH", "HSET", "PUBLISH"};
 
@@ -105,14 +119,12 @@ void script_init(struct script *s)
 {
     *s = (struct script){.argv = NULL};
     strbuf_init(&s->keys.bytes, TEXT_MAX);
-    strbuf_init(&s->head.bytes, TEXT_MAX);
     strbuf_init(&s->rows.bytes, TEXT_MAX);
 }
 
 void script_fini(struct script *s)
 {
     texts_fini(&s->keys);
-    texts_fini(&s->head);
     texts_fini(&s->rows);
     free(s->argv);
     free(s->lens);
@@ -121,13 +133,13 @@ void script_fini(struct script *s)
 void script_begin(struct script *s, const struct script_plan *plan)
 {
     texts_clear(&s->keys);
-    texts_clear(&s->head);
     texts_clear(&s->rows);
+    s->field[0] = '\0';
     texts_adds(&s->keys, plan->ids);
     strbuf_adds(&s->keys.bytes, plan->ids);
     texts_adds(&s->keys, ":before");
-    texts_adds(&s->head, verbs[plan->mode]);
-    texts_number(&s->head, plan->remember);
+    texts_adds(&s->rows, verbs[plan->mode]);
+    texts_number(&s->rows, plan->remember);
 }
 
 /* --- one row --- */
@@ -150,6 +162,20 @@ static void meta_add(struct script *s, enum script_form form, const struct hg_ap
     }
     texts_adds(&s->rows, names[3]);
     texts_adds(&s->rows, stamp);
+}
+
+/* What the script knows the row by. */
+static void id_add(struct script *s, const struct hg_api *api, const struct hg_row *row)
+{
+    char id[HG_ROW_ID_SIZE];
+    api->row_id(row, id);
+    size_t len = strlen(id) - 1;
+    if (strlen(s->field) != len || memcmp(s->field, id, len) != 0) {
+        texts_add(&s->rows, id, len);
+        memcpy(s->field, id, len);
+        s->field[len] = '\0';
+    }
+    texts_adds(&s->rows, id + len);
 }
 
 /* A JSON string's characters are never more than its bytes. */
@@ -223,7 +249,6 @@ static size_t values_count(const struct script_plan *plan, const struct hg_api *
 const char *script_row(struct script *s, const struct script_plan *plan, const struct hg_api *api,
                        const struct hg_row *row)
 {
-    char id[HG_ROW_ID_SIZE];
     size_t count = values_count(plan, api, row);
     if (count > ARGS_MAX)
         return "it has more keys than one command of a Redis script can carry (about 3,500)";
@@ -231,8 +256,7 @@ const char *script_row(struct script *s, const struct script_plan *plan, const s
         return OWN_KEY_TAKEN;
     template_expand(plan->key, api, row, &s->keys.bytes);
     texts_end(&s->keys);
-    api->row_id(row, id);
-    texts_adds(&s->head, id);
+    id_add(s, api, row);
     texts_number(&s->rows, (int64_t)count);
     values_add(s, plan, api, row);
     return NULL;
@@ -262,8 +286,8 @@ static int texts_fine(const struct texts *t)
 
 int script_command(struct script *s)
 {
-    size_t count = FIRST_ARGS + s->keys.count + s->head.count + s->rows.count, at = FIRST_ARGS;
-    if (!texts_fine(&s->keys) || !texts_fine(&s->head) || !texts_fine(&s->rows))
+    size_t count = FIRST_ARGS + s->keys.count + s->rows.count, at = FIRST_ARGS;
+    if (!texts_fine(&s->keys) || !texts_fine(&s->rows))
         return 0;
     const char **argv = realloc(s->argv, count * sizeof(*argv));
     s->argv = argv ? argv : s->argv;
@@ -278,7 +302,6 @@ int script_command(struct script *s)
         s->lens[i] = strlen(first[i]);
     }
     argv_fill(s, &at, &s->keys);
-    argv_fill(s, &at, &s->head);
     argv_fill(s, &at, &s->rows);
     return (int)count;
 }

@@ -16,7 +16,7 @@ struct script_plan {
     const struct template *key;
     int64_t max_length; /* of a stream; 0: no limit */
     int64_t remember;   /* ids */
-    const char *ids;    /* key of the set of ids; a second one has `:before` behind it */
+    const char *ids;    /* key of the ids; a second one has `:before` behind it */
 };
 
 /* Texts, one behind the other. */
@@ -30,10 +30,10 @@ struct texts {
 /* A command under construction. */
 struct script {
     struct texts keys;
-    struct texts head; /* the arguments as far as the rows' ids */
-    struct texts rows; /* the other arguments */
-    char number[24];   /* of keys, as text */
-    const char **argv; /* what goes to the server; made by script_command() */
+    struct texts rows;          /* the arguments */
+    char field[HG_ROW_ID_SIZE]; /* of the last row; "": there is none */
+    char number[24];            /* of keys, as text */
+    const char **argv;          /* what goes to the server; made by script_command() */
     size_t *lens;
 };
 

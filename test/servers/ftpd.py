@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """An FTP server on pyftpdlib: what server_pyftpd.py starts.
 
-usage: ftpd.py PORT FOLDER USER PASSWORD [CERTIFICATE KEY explicit|implicit]
+usage: ftpd.py PORT FOLDER USER PASSWORD [CERTIFICATE KEY explicit|implicit [mutual]]
+
+Mutual: only clients come in whose certificate the server's own has signed.
 """
 import sys
 
@@ -10,7 +12,15 @@ from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
 
-def handler_of(certificate, key, way):
+def clients_only(context, certificate):
+    from OpenSSL import SSL
+
+    context.load_verify_locations(certificate)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda _connection, _cert, _error, _depth, good: good)
+    context.set_session_id(b"ftpd")  # without it no session is taken up again, as clients do for data
+
+
+def handler_of(certificate, key, way, mutual=None):
     from pyftpdlib.handlers import TLS_FTPHandler
 
     class Handler(TLS_FTPHandler):
@@ -22,6 +32,8 @@ def handler_of(certificate, key, way):
             if way == "implicit":
                 self.secure_connection(self.ssl_context)
 
+    if mutual:
+        clients_only(Handler.get_ssl_context(), certificate)
     return Handler
 
 

@@ -37,6 +37,6 @@ class PyFTPd(FilesLike):
         return len(found)
 
     def command(self):
-        tls = [self.cert, self.key, self.way] if self.tls else []
+        tls = [self.cert, self.key, self.way] + ["mutual"] * self.mutual if self.tls else []
         return [self.home() / "bin/python", Path(__file__).with_name("ftpd.py"), self.port, self.files, self.user_name,
                 self.secret, *tls]

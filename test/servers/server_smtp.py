@@ -26,7 +26,7 @@ class Mail(kit.Server):
 
     def command(self):
         return ["/usr/bin/python3", Path(__file__).with_name("smtpd.py"), self.port, self.folder, "hgtest", "hgtest-secret",
-                self.cert or "", self.key or "", self.way]
+                self.cert or "", self.key or "", self.way, *["mutual"] * self.mutual]
 
     def answer(self, text):
         path = self.folder / "answer"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A mail server on aiosmtpd, which keeps each mail as a file: what server_smtp.py starts.
 
-usage: smtpd.py PORT FOLDER USER PASSWORD CERTIFICATE KEY starttls|smtps|none
+usage: smtpd.py PORT FOLDER USER PASSWORD CERTIFICATE KEY starttls|smtps|none [mutual]
 
-None: without TLS. What it refuses: recipients whose name before the @ says so, mails with `poison` in them, and everything with the answer in
+None: without TLS. Mutual: only clients come in whose certificate the server's own has signed. What it refuses: recipients whose name before the @ says so, mails with `poison` in them, and everything with the answer in
 FOLDER/answer, if there is one.
 """
 import asyncio
@@ -45,11 +45,14 @@ class Keeper:
         return "250 kept"
 
 
-async def main(port, folder, user, password, certificate, key, way):
+async def main(port, folder, user, password, certificate, key, way, mutual=None):
     context = None
     if way != "none":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
+    if mutual:
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
 
     def known(_server, _session, _envelope, _mechanism, data):
         good = (data.login, data.password) == (user.encode(), password.encode())

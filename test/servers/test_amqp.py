@@ -156,13 +156,33 @@ def test_a_full_queue_and_a_broker_without_memory(broker):
             with gateway("amqp", options(broker.port, REQUEST_TIMEOUT="2s")) as g:
                 post(g, real_sets(5000), sent)
                 told(g, "takes nothing for now: low on memory")
-                assert not g.dead()
+                assert "low on memory" in asked(g)["text"] and not g.dead()
                 broker.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
                 drained(g, "amqp")
                 assert not g.dead()
         finally:
             broker.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
     compare(sent, rows(broker), once=False)
+
+
+def asked(g):
+    """What the probe of a pusher that runs says."""
+    return g.admin("POST", "/v1/pushers/amqp/probe").json()
+
+
+def test_probe_of_a_pusher_that_has_a_connection(broker):
+    """It is idle, and the broker has gone."""
+    with gateway("amqp", options(broker.port)) as g:
+        post(g, real_sets(200), Sent())
+        drained(g, "amqp")
+        assert asked(g)["reachable"]
+        try:
+            broker.stop()
+            answer = asked(g)
+            assert not answer["reachable"] and answer["text"], answer
+        finally:
+            broker.start()
+        assert asked(g)["reachable"]
 
 
 def test_tls_and_probe(broker):

@@ -8,7 +8,7 @@ from proxy import Proxy
 from trial import FULL, Sent, compare, count, dead_letters, document, drained, gateway, post, real_sets
 
 from gateway import wait_until
-from kit import free_port, server
+from kit import client_certificate, free_port, server
 from webhook import Webhook
 
 # Real rows have texts where others have numbers: only what the tests ask for is indexed.
@@ -151,6 +151,25 @@ def test_not_now_is_never_a_dead_letter(elastic, loose):
             g.restart({"PLUGIN_ELASTICSEARCH_URL": f"http://127.0.0.1:{elastic.port}",
                        "PLUGIN_ELASTICSEARCH_MAPPING": str(loose)})
             drained(g, "elasticsearch")
+    compare(sent, arrived(elastic))
+
+
+def test_tls_only_with_a_certificate(elastic, loose, tmp_path):
+    """Spoken by nginx before the server. Who does not trust it, or is not trusted, comes nowhere near."""
+    sent = Sent()
+    kind = type("Front", (server("nginx"),), {"mutual": True, "behind": elastic.port})
+    with kind(tls="IP:127.0.0.1") as front:
+        mine, secret = client_certificate(tmp_path, front.cert, front.key)
+        safe = {"URL": f"https://127.0.0.1:{front.port}", "CA": front.cert, "CERT": mine, "KEY": secret}
+        code, text = probe("elasticsearch", **safe)
+        assert code == 0, text
+        for lacking, words in (({"CERT", "KEY"}, "400"), ({"CA"}, "certificate")):
+            code, text = probe("elasticsearch", **{k: v for k, v in safe.items() if k not in lacking})
+            assert code != 0 and words in text, text
+        with gateway("elasticsearch", {**safe, "MAPPING": loose, "COMPRESS": "gzip"}) as g:
+            post(g, real_sets(2000), sent)
+            drained(g, "elasticsearch")
+            assert not g.dead()
     compare(sent, arrived(elastic))
 
 

@@ -114,6 +114,25 @@ def test_a_rest_longer_than_any_window(redis):
         compare(sent, entries(redis))
 
 
+def test_the_last_ids_are_known_also_when_they_have_become_the_older_ones(redis):
+    """Answers are lost just when the newer ids are full."""
+    sent, number = Sent(), {}
+    with Proxy(redis.port) as proxy, gateway("redis", options(proxy.port, REMEMBER=1000)) as g:
+        post(g, real_sets(1000, 45), sent)
+        drained(g, "redis")
+        proxy.lose = 1.0
+        post(g, real_sets(200, 45, name="later"), sent)
+        wait_until(lambda: proxy.losses > 4, what="answers to be lost")
+        proxy.calm()
+        drained(g, "redis")
+        compare(sent, entries(redis))
+    for end in ("", ":before"):
+        ids = redis.client().hgetall("headgate:redis:ids" + end)
+        number[end] = int(ids.pop("-", 0))
+        assert number[end] == sum(map(len, ids.values()))
+    assert sum(number.values()) == len(sent.rows) and number[""] < number[":before"] > 1000
+
+
 def test_one_in_a_thousand_is_too_large(redis):
     sent, total = Sent(), count(100_000, 10_000)
     redis.client().config_set("proto-max-bulk-len", 1 << 20)
