@@ -56,7 +56,7 @@ CORE_O  := $(CORE_C:%.c=$(BUILD)/%.o)
 MAIN_O  := $(MAINS:%.c=$(BUILD)/%.o)
 LIBCORE := $(BUILD)/libcore.a
 HOST_LIBS   := -ldl -lpthread -lm
-DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -lssl -lcrypto -lm -ldl -lpthread
+DAEMON_LIBS := -luv -lcurl -ljansson -linih -lzstd -lz -ldeflate -lssl -lcrypto -lm -ldl -lpthread
 
 # plugins/NAME/NAME.c makes NAME.so, with all other .c beside it but test_*.c.
 PLUGIN_C   = $(filter-out plugins/$(1)/test_%,$(wildcard plugins/$(1)/*.c))

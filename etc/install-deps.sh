@@ -8,7 +8,7 @@
 set -eu
 
 RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libcurl4-openssl-dev libjansson-dev
-     libinih-dev libzstd-dev zlib1g-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
+     libinih-dev libzstd-dev zlib1g-dev libdeflate-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
       libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev librabbitmq-dev libjq-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
 # g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
@@ -25,7 +25,7 @@ PAGE="chromium fonts-dejavu-core python3-venv"
 BENCH="nginx-light wrk zstd valgrind python3 python3-venv util-linux"
 # What looks longer than `make test` may take: `make analyze`, `make fuzz-afl`.
 ANALYZE="clang-tidy afl++"
-LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
+LIBRARIES="libuv libcurl jansson inih sqlite3 libzstd zlib libdeflate libssl libcrypto libpq libmariadb hiredis rdkafka libmosquitto libnats librabbitmq"
 
 say() {
     echo "headgate: $*" >&2

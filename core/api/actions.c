@@ -180,12 +180,12 @@ static void looked(uv_work_t *work, int status)
 
 void api_audit(struct api *api, struct http_request *r, const struct api_params *params)
 {
-    char since[64] = "", limit[16] = "";
+    char since[64] = "";
     int64_t since_us = 0;
+    uint64_t limit = AUDIT_LIMIT;
     (void)params;
-    if (http_query(r, "since", since, sizeof since) == -2 || http_query(r, "limit", limit, sizeof limit) == -2 ||
-        (since[0] != '\0' && api_time_parse(since, &since_us) != ERR_OK) ||
-        strspn(limit, "0123456789") != strlen(limit)) {
+    if (http_query(r, "since", since, sizeof since) == -2 || !api_number(r, "limit", &limit) ||
+        (since[0] != '\0' && api_time_parse(since, &since_us) != ERR_OK)) {
         api_problem(r, 400, "syntax", "since takes 2026-01-31T12:00:00Z or a duration such as 2h, limit a number");
         return;
     }
@@ -196,12 +196,11 @@ void api_audit(struct api *api, struct http_request *r, const struct api_params 
         api_error(r, ERR_NOMEM, "out of memory");
         return;
     }
-    uint64_t most = limit[0] == '\0' ? AUDIT_LIMIT : strtoull(limit, NULL, 10);
     *job = (struct audit_job){.api = api,
                               .request = r,
                               .dir = dir,
                               .since_us = since_us,
-                              .limit = most < AUDIT_LIMIT_MAX ? (uint32_t)most : AUDIT_LIMIT_MAX};
+                              .limit = limit < AUDIT_LIMIT_MAX ? (uint32_t)limit : AUDIT_LIMIT_MAX};
     job->work.data = job;
     buf_init(&job->entries, API_BODY_MAX);
     api->works++;

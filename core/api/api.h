@@ -65,8 +65,12 @@ int api_time(struct buf *b, int64_t wall_us) MUST_CHECK;      /* RFC 3339 with m
 int api_tags(struct buf *b, struct slice context) MUST_CHECK; /* a record's tags as a JSON object */
 /* RFC 3339 or `30m`-like (that long ago) to wall microseconds; ERR_SYNTAX. */
 int api_time_parse(const char *text, int64_t *wall_us) MUST_CHECK;
-/* A query parameter that is yes/true/1. */
-bool api_flag(const struct http_request *r, const char *name);
+/* A query parameter that is a number; `*value` stays as it is without one. False: it is none. */
+bool api_number(const struct http_request *r, const char *name, uint64_t *value) MUST_CHECK;
+/* The same of one that is yes or no, so that a word that is neither starts nothing. */
+bool api_flag(const struct http_request *r, const char *name, bool *value) MUST_CHECK;
+/* And of one flag, with the answer to a wrong one. */
+bool api_flag_or_refuse(struct http_request *r, const char *name, bool *value) MUST_CHECK;
 
 /* A route's parameters: the `{…}` parts of its pattern, percent-decoded. */
 struct api_params {

@@ -281,27 +281,21 @@ static int total(struct api *api, const struct filter *f, uint64_t *count)
     return ERR_OK;
 }
 
-static uint64_t query_number(const struct http_request *r, const char *name, uint64_t fallback)
-{
-    char text[32];
-    return http_query(r, name, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : fallback;
-}
-
 static const char bad_filter[] = "a filter is malformed; since takes 2026-01-31T12:00:00Z or a duration such as 2h, "
-                                 "after takes the `next` of the answer before";
+                                 "after takes the `next` of the answer before, limit a number, "
+                                 "parked, all and dry-run yes or no";
 
 void api_dead_list(struct api *api, struct http_request *r, const struct api_params *params)
 {
     (void)params;
     struct filter f;
-    if (!filter_read(r, &f)) {
+    uint64_t limit = PAGE_DEFAULT, count = 0;
+    if (!filter_read(r, &f) || !api_number(r, "limit", &limit) || !api_flag(r, "parked", &f.states)) {
         api_problem(r, 400, "syntax", bad_filter);
         return;
     }
-    f.states = api_flag(r, "parked");
     struct buf b;
     buf_init(&b, API_BODY_MAX);
-    uint64_t limit = query_number(r, "limit", PAGE_DEFAULT), count = 0;
     struct page page = {.out = &b, .limit = limit < PAGE_MAX ? limit : PAGE_MAX};
     struct walk w = {.api = api, .filter = &f, .visit = visit_page, .arg = &page, .records = true};
     int code = buf_adds(&b, "{\"dead\":[");
@@ -495,15 +489,16 @@ static int visit_bulk(void *arg, struct runner *r, struct aside_entry *e, const 
 static void run_bulk(struct api *api, struct http_request *r, bool drop)
 {
     struct filter f;
-    if (!filter_read(r, &f)) {
+    bool all = false, dry = false;
+    if (!filter_read(r, &f) || !api_flag(r, "all", &all) || !api_flag(r, "dry-run", &dry)) {
         api_problem(r, 400, "syntax", bad_filter);
         return;
     }
-    if (f.pusher[0] == '\0' && f.reason[0] == '\0' && f.uuid[0] == '\0' && f.since_us == 0 && !api_flag(r, "all")) {
+    if (f.pusher[0] == '\0' && f.reason[0] == '\0' && f.uuid[0] == '\0' && f.since_us == 0 && !all) {
         api_problem(r, 422, "schema", "say which: pusher, reason, uuid or since; or all=yes");
         return;
     }
-    struct bulk bulk = {.drop = drop, .dry = api_flag(r, "dry-run"), .now = clock_ms()};
+    struct bulk bulk = {.drop = drop, .dry = dry, .now = clock_ms()};
     if (f.after.before_us == 0)
         f.after.before_us = clock_wall_us();
     struct walk w = {.api = api, .filter = &f, .visit = visit_bulk, .arg = &bulk};

@@ -162,17 +162,13 @@ static bool read_moment(const struct http_request *r, const char *name, int64_t 
 
 static bool read_wish(struct export *x, const struct http_request *r)
 {
-    char after[32] = "", *end = after;
     x->to_us = INT64_MAX;
     x->limit = journal_durable(x->api->journal).position;
-    long len = http_query(r, "after", after, sizeof after);
-    if (http_query(r, "uuid", x->uuid, sizeof x->uuid) == -2 || len == -2 || !read_moment(r, "from", &x->from_us) ||
+    if (http_query(r, "uuid", x->uuid, sizeof x->uuid) == -2 || !read_moment(r, "from", &x->from_us) ||
         !read_moment(r, "to", &x->to_us))
         return false;
     x->at = x->uuid[0] != '\0' ? UINT64_MAX : api_segment_of(x->api, x->from_us).first;
-    if (len > 0)
-        x->at = strtoull(after, &end, 10);
-    return *end == '\0' && (x->uuid[0] != '\0' || x->at <= x->limit);
+    return api_number(r, "after", &x->at) && (x->uuid[0] != '\0' || x->at <= x->limit);
 }
 
 void api_export(struct api *api, struct http_request *r, const struct api_params *params)

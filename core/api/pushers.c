@@ -307,12 +307,12 @@ void api_pusher_hurry(struct api *api, struct http_request *r, const struct api_
 
 void api_pusher_forget(struct api *api, struct http_request *r, const struct api_params *params)
 {
-    struct runner *runner = find(api, r, params);
+    bool dead = false;
+    struct runner *runner = api_flag_or_refuse(r, "dead-letter", &dead) ? find(api, r, params) : NULL;
     if (runner == NULL)
         return;
     uint64_t rows = 0, bytes = 0;
     struct err e = {0};
-    bool dead = api_flag(r, "dead-letter");
     if (runner->pusher != NULL)
         pusher_lag(runner->pusher, &rows, &bytes);
     int code = runner->puller != NULL ? supervisor_forget_puller(api->supervisor, runner, &e)

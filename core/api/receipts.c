@@ -335,12 +335,8 @@ static void answer_page(struct receipt_job *job)
 /* Where a page goes on; the sentence for what is wrong with it, or NULL. */
 static const char *read_after(const struct http_request *r, uint64_t *before)
 {
-    char text[32] = "", *end = text;
-    long len = http_query(r, "after", text, sizeof text);
     *before = UINT64_MAX;
-    if (len > 0)
-        *before = strtoull(text, &end, 10);
-    return len == -2 || (len > 0 && *end != '\0') ? "after is the next of the answer before" : NULL;
+    return api_number(r, "after", before) ? NULL : "after is the next of the answer before";
 }
 
 /* Begins the search, or says what is wrong with the request. */
@@ -381,7 +377,8 @@ static const char *read_moment(const struct http_request *r, const char *name, i
 
 static const char *read_wish(const struct http_request *r, struct receipt_job *job)
 {
-    char text[CLIENT_MAX + 1], *end;
+    char text[CLIENT_MAX + 1];
+    uint64_t limit = PAGE;
     const char *wrong = read_moment(r, "from", &job->from_us);
     if (wrong == NULL)
         wrong = read_moment(r, "to", &job->to_us);
@@ -392,9 +389,7 @@ static const char *read_wish(const struct http_request *r, struct receipt_job *j
         job->from_us = job->to_us; /* others' are not there */
     if (len > 0 && job->client[0] == '\0')
         memcpy(job->client, text, sizeof text);
-    len = http_query(r, "limit", text, sizeof text);
-    unsigned long limit = len > 0 ? strtoul(text, &end, 10) : PAGE;
-    if (len == -2 || (len > 0 && (*end != '\0' || limit < 1)))
+    if (!api_number(r, "limit", &limit) || limit < 1)
         return "limit is a number from 1";
     job->limit = limit < PAGE ? (uint32_t)limit : PAGE;
     return wrong != NULL ? wrong : read_after(r, &job->before);

@@ -157,9 +157,30 @@ int api_time_parse(const char *text, int64_t *wall_us)
     return ERR_OK;
 }
 
-bool api_flag(const struct http_request *r, const char *name)
+bool api_number(const struct http_request *r, const char *name, uint64_t *value)
+{
+    char text[24];
+    long len = http_query(r, name, text, sizeof text);
+    if (len == -2 || (len > 0 && strspn(text, "0123456789") != (size_t)len))
+        return false;
+    if (len > 0)
+        *value = strtoull(text, NULL, 10);
+    return true;
+}
+
+bool api_flag(const struct http_request *r, const char *name, bool *value)
 {
     char text[16];
-    bool value = false;
-    return http_query(r, name, text, sizeof text) > 0 && value_boolean(text, &value, NULL) == ERR_OK && value;
+    long len = http_query(r, name, text, sizeof text);
+    return len == -1 || (len > 0 && value_boolean(text, value, NULL) == ERR_OK);
+}
+
+bool api_flag_or_refuse(struct http_request *r, const char *name, bool *value)
+{
+    char text[64];
+    if (api_flag(r, name, value))
+        return true;
+    snprintf(text, sizeof text, "%s is yes or no", name);
+    api_problem(r, 400, "syntax", text);
+    return false;
 }

@@ -79,15 +79,14 @@ static void done(uv_work_t *work, int status)
     free(job);
 }
 
-static uint64_t number(const struct http_request *r, const char *name, uint64_t fallback)
-{
-    char text[24];
-    return http_query(r, name, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : fallback;
-}
-
 void api_batch_rows(struct api *api, struct http_request *r, const struct api_params *params)
 {
     struct epoch epoch;
+    uint64_t limit = PAGE_DEFAULT, after = 0;
+    if (!api_number(r, "limit", &limit) || !api_number(r, "after", &after)) {
+        api_problem(r, 400, "syntax", "limit is a number, after the `next` of the answer before");
+        return;
+    }
     struct rows_job *job = calloc(1, sizeof *job);
     int code = job == NULL ? ERR_NOMEM : batch_id_parse(slice_of(params->text[0]), &epoch, &job->position);
     if (code == ERR_OK)
@@ -98,7 +97,6 @@ void api_batch_rows(struct api *api, struct http_request *r, const struct api_pa
                   code == ERR_GONE ? "this row set was here, but it is no longer kept" : "there is no such row set");
         return;
     }
-    uint64_t limit = number(r, "limit", PAGE_DEFAULT), after = number(r, "after", 0);
     job->work.data = job;
     job->api = api;
     job->request = r;

@@ -223,7 +223,8 @@ static int begin(struct steering *s, const struct chosen *c, enum act act, uint3
 static void mark(struct api *api, struct http_request *r, const struct api_params *params, enum act act)
 {
     struct chosen c = {0};
-    if (choose(api, r, params, &c) != ERR_OK)
+    bool dry = false;
+    if (!api_flag_or_refuse(r, "dry-run", &dry) || choose(api, r, params, &c) != ERR_OK)
         return;
     struct pusher *p = c.runner->pusher;
     if (c.other || p->forgotten) {
@@ -231,7 +232,6 @@ static void mark(struct api *api, struct http_request *r, const struct api_param
                     c.other ? "this row set is not for this pusher (CLIENTS)" : "this pusher was forgotten");
         return;
     }
-    bool dry = api_flag(r, "dry-run");
     uint32_t marked = act == ACT_PENDING ? pusher_settled_rows(p, &c.set) : pusher_rulable(p, &c.set, ruling_of(act));
     struct steering *s = calloc(1, sizeof *s);
     if (s == NULL) {

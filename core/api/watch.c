@@ -40,15 +40,15 @@ static bool read_level(const struct http_request *r, enum log_level *level)
 
 void api_log(struct api *api, struct http_request *r, const struct api_params *params)
 {
-    char after[32] = "0";
+    uint64_t after = 0;
     enum log_level level;
     (void)params;
-    if (!read_level(r, &level) || http_query(r, "after", after, sizeof after) == -2) {
+    if (!read_level(r, &level) || !api_number(r, "after", &after)) {
         api_problem(r, 422, "schema", "level is error, warn, info or debug; after is the number that came as next");
         return;
     }
     struct buf b;
     buf_init(&b, API_BODY_MAX);
-    int code = api->recent == NULL ? ERR_NOMEM : recent_print(api->recent, strtoull(after, NULL, 10), level, &b);
+    int code = api->recent == NULL ? ERR_NOMEM : recent_print(api->recent, after, level, &b);
     api_json(r, 200, &b, code);
 }

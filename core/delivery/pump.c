@@ -181,27 +181,44 @@ static bool plan_ready(const struct pusher *p, uint32_t plan, int64_t now)
     return true;
 }
 
-static uint32_t pick_waiting(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, bool suspected,
-                             int64_t now, bool *repeated)
+/* From the row `i` of those that wait on. It ends before what goes alone, which is then first in the next. */
+static uint32_t pick_from(struct pusher *p, size_t i, uint32_t lane, struct hand_item *items, uint32_t max,
+                          bool suspected, int64_t now, bool *repeated)
 {
     uint32_t count = 0;
-    *repeated = false;
-    for (size_t i = 0; i < p->waiting.count && count < max; i++) {
+    for (; i < p->waiting.count && count < max; i++) {
         struct waiting_row *row = &p->waiting.rows[i];
         if (row->out || row->due_ms > now || row->c.kind == WAITING_SUSPECT || row->give_up != GIVE_NO ||
             (suspected && !row->suspected) || pusher_lane_of_row(p, row->c.uuid_hash, row->c.place.position) != lane ||
-            blocked(p, row))
+            blocked(p, row) || (row->c.plan != 0 && !plan_ready(p, row->c.plan, now)))
             continue;
-        if (row->c.plan != 0 && count == 0 && plan_ready(p, row->c.plan, now)) {
-            *repeated = true;
-            return pick_plan(p, row->c.plan, items);
-        }
         bool alone = row->solo || row->suspected;
-        if (row->c.plan != 0 || (alone && count > 0))
-            continue;
+        if ((row->c.plan != 0 || alone) && count > 0)
+            break;
+        *repeated = row->c.plan != 0;
+        if (*repeated)
+            return pick_plan(p, row->c.plan, items);
         take_row(p, row, items, &count);
         if (alone)
             break;
+    }
+    return count;
+}
+
+/* Each hand-out goes on where the lane's one before ended: rows that are soon due again do not keep back those behind
+ * them. */
+static uint32_t pick_waiting(struct pusher *p, uint32_t lane, struct hand_item *items, uint32_t max, bool suspected,
+                             int64_t now, bool *repeated)
+{
+    struct place *turn = &p->lanes[lane].turn;
+    *repeated = false;
+    size_t from = waiting_bound(&p->waiting, *turn);
+    uint32_t count = pick_from(p, from, lane, items, max, suspected, now, repeated);
+    if (count == 0 && from > 0)
+        count = pick_from(p, 0, lane, items, max, suspected, now, repeated);
+    if (count > 0) {
+        *turn = items[count - 1].place;
+        turn->row++;
     }
     return count;
 }

@@ -108,6 +108,7 @@ struct lane {
     struct place alone;        /* the row of the next two */
     uint32_t crashes, overdue; /* of a row that was handed out alone */
     int signal;                /* of the last crash */
+    struct place turn;         /* of the waiting rows those from here on come next */
     uint32_t attempt;          /* tries of what stands at `next`, from 0 */
     uint64_t give_up;          /* rows before this position are given up; 0: none */
     bool give_up_dead;         /* as dead letters */

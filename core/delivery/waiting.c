@@ -16,7 +16,7 @@ size_t waiting_room(const struct waiting *w)
     return CURSOR_WAITING - w->count;
 }
 
-static size_t lower_bound(const struct waiting *w, struct place place)
+size_t waiting_bound(const struct waiting *w, struct place place)
 {
     size_t lo = 0, hi = w->count;
     while (lo < hi) {
@@ -31,7 +31,7 @@ static size_t lower_bound(const struct waiting *w, struct place place)
 
 struct waiting_row *waiting_find(struct waiting *w, struct place place)
 {
-    size_t at = lower_bound(w, place);
+    size_t at = waiting_bound(w, place);
     return at < w->count && place_cmp(w->rows[at].c.place, place) == 0 ? &w->rows[at] : NULL;
 }
 
@@ -51,7 +51,7 @@ struct waiting_row *waiting_add(struct waiting *w, struct place place, uint64_t 
         w->rows = rows;
         w->cap = cap;
     }
-    size_t at = lower_bound(w, place);
+    size_t at = waiting_bound(w, place);
     memmove(&w->rows[at + 1], &w->rows[at], (w->count - at) * sizeof *w->rows);
     w->count++;
     w->rows[at] = (struct waiting_row){

@@ -36,6 +36,8 @@ size_t waiting_room(const struct waiting *w);
 /* Insert in order; a row that is there already is returned as it is. NULL when full or out of memory. */
 struct waiting_row *waiting_add(struct waiting *w, struct place place, uint64_t uuid_hash, enum waiting_kind kind,
                                 int64_t now);
+/* Number of the first row that does not stand before `place`. */
+size_t waiting_bound(const struct waiting *w, struct place place);
 struct waiting_row *waiting_find(struct waiting *w, struct place place);
 void waiting_remove(struct waiting *w, struct waiting_row *row);
 /* The waited time so far. */

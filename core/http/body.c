@@ -1,7 +1,8 @@
 /* Bodies are collected so that the journal can write them without another copy: small ones stay where the socket put
  * them, behind the head in the connection's input buffer; larger ones of a declared length get a buffer that grows as
  * bytes arrive, up to that length, and the socket is read straight into it; chunked and compressed ones are decoded
- * into such a buffer. Nothing is reserved for a length that was only declared.
+ * into such a buffer, gzip in one go where all of it fits the input buffer. Nothing is reserved for a length that was
+ * only declared.
  *
  * Every byte is paid for out of the budget (budget.h). When there is no room the caller stops reading and tries again
  * later: so everything here can be called again after BODY_PAUSE. */
@@ -201,6 +202,26 @@ static enum body_result plain_piece(struct body *b, struct body_pool *p)
     return BODY_MORE;
 }
 
+/* All of the packed body is there and nothing of it has been decoded. */
+static bool piece_whole(const struct body *b)
+{
+    return b->piece.len > 0 && b->piece.len == b->length && b->len == 0;
+}
+
+/* In one go: BODY_WHOLE. BODY_MORE: that cannot be done. */
+static enum body_result whole_piece(struct body *b, struct body_pool *p)
+{
+    size_t size = coding_whole_size(b->coding, b->piece);
+    if (size == 0 || size > b->max)
+        return BODY_MORE;
+    enum body_result result = stream_room(b, p, size);
+    if (result != BODY_MORE || !coding_whole(b->coding, b->piece, b->own, size))
+        return result;
+    b->len = size;
+    b->piece.len = 0;
+    return BODY_WHOLE;
+}
+
 static enum body_result coded_piece(struct body *b, struct body_pool *p)
 {
     for (;;) {
@@ -223,9 +244,12 @@ static enum body_result coded_piece(struct body *b, struct body_pool *p)
 
 static enum body_result decode_piece(struct body *b, struct body_pool *p)
 {
-    if (b->piece.len == 0 && b->coding == NULL)
+    if (b->coding == NULL)
+        return b->piece.len == 0 ? BODY_MORE : plain_piece(b, p);
+    enum body_result result = piece_whole(b) ? whole_piece(b, p) : BODY_MORE;
+    if (result == BODY_WHOLE)
         return BODY_MORE;
-    return b->coding == NULL ? plain_piece(b, p) : coded_piece(b, p);
+    return result == BODY_MORE ? coded_piece(b, p) : result;
 }
 
 /* What a chunk's size announces counts at once, and so do compressed bytes: a stream of empty frames ends too. */
@@ -265,6 +289,12 @@ static enum body_result stream_end(struct body *b, struct body_pool *p)
         return refuse(b, bad_coding);
     coding_give(b, p);
     return BODY_WHOLE;
+}
+
+bool body_gathers(const struct body *b, size_t have, size_t room)
+{
+    bool gzip = b->coding != NULL && coding_kind(b->coding) == CODING_GZIP;
+    return gzip && !b->chunked && b->came == 0 && have < b->length && b->length <= room;
 }
 
 enum body_result body_feed(struct body *b, struct body_pool *p, struct slice *in)

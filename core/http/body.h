@@ -76,6 +76,9 @@ enum body_result body_move(struct body *b, struct body_pool *p, struct slice hav
 enum body_result body_tail(struct body *b, struct body_pool *p, char **at, size_t *len) MUST_CHECK;
 /* BODY_OWN: `len` bytes have been put there. */
 void body_came(struct body *b, size_t len);
+/* BODY_STREAM, before the first body_feed: is the body better fed as a whole, when `have` bytes of it are in the input
+ * buffer, which has room for `room` of it? */
+bool body_gathers(const struct body *b, size_t have, size_t room);
 /* BODY_STREAM: consume from the front of `*in`. After BODY_PAUSE the input must be where it was. */
 enum body_result body_feed(struct body *b, struct body_pool *p, struct slice *in) MUST_CHECK;
 /* Give back memory, decoder and budget. */

@@ -26,6 +26,12 @@ void coding_reset(struct coding *c);
 /* Bytes of memory it holds now. */
 size_t coding_memory(const struct coding *c);
 
+/* All of a body lies in one piece: how many bytes come out, by its own word; 0: it cannot be decoded in one go, or says
+ * more than can be. */
+size_t coding_whole_size(const struct coding *c, struct slice body);
+/* Decode it in one go into `size` bytes, as many as it said. False: it is not what it said, or not of one piece;
+ * whatever is in `out`, the decoder is as before, and coding_feed tells what is wrong. */
+bool coding_whole(struct coding *c, struct slice body, char *out, size_t size) MUST_CHECK;
 /* Decode from the front of `*in` to `out`; `*used` is how many bytes came out. 0: all input consumed. ERR_FULL: `out`
  * is full and more may come. ERR_SYNTAX: not such a stream, or something else behind it. ERR_NOMEM. */
 int coding_feed(struct coding *c, struct slice *in, char *out, size_t room, size_t *used) MUST_CHECK;

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { STREAM_ROOM = 4096 }; /* least room for the raw bytes of a body that is decoded */
+enum { STREAM_ROOM = 4096 }; /* least room for the raw bytes of a chunked body */
 
 static const struct refusal bad_coding = {415, "media", "Content-Encoding must be gzip, zstd or identity"};
 static const struct refusal bad_expect = {417, "syntax", "the only expectation understood is 100-continue"};
@@ -55,7 +55,7 @@ static bool cramped(const struct conn *c)
     size_t left = c->cap - c->start - h->length;
     if (c->start == 0 || (!h->chunked && h->body_length == 0))
         return false;
-    return left < (h->chunked || h->coding != CODING_NONE ? STREAM_ROOM : h->body_length);
+    return left < (h->chunked ? STREAM_ROOM : h->body_length);
 }
 
 void conn_refuse(struct conn *c, const struct refusal *why)
@@ -208,6 +208,8 @@ static enum body_result step_own(struct conn *c)
 static enum body_result step_stream(struct conn *c)
 {
     struct slice in = slice_make(c->in + c->feed_at, c->len - c->feed_at);
+    if (body_gathers(&c->body, in.len, c->cap - c->feed_at))
+        return BODY_MORE;
     enum body_result result = body_feed(&c->body, &c->server->pool, &in);
     c->next = c->feed_at = c->len - in.len;
     c->request.body = slice_make(c->body.own, c->body.len);

@@ -2,6 +2,7 @@
 #ifndef HG_SUPERVISE_INTERNAL_H
 #define HG_SUPERVISE_INTERNAL_H
 
+#include "base/log.h"
 #include "rows/rows.h"
 #include "supervise/process.h"
 #include "supervise/source.h"
@@ -90,6 +91,11 @@ struct runner_host {
     struct host_state host;
 };
 
+static inline struct runner *runner_at(struct link *it)
+{
+    return container_of(it, struct runner, link);
+}
+
 static inline struct host_state *state_of(struct runner *r)
 {
     return &container_of(r, struct runner_host, runner)->host;
@@ -101,12 +107,17 @@ void lend_back(struct runner *r, uint32_t store, uint64_t base); /* it has given
 void lend_over(struct runner *r);                                /* it is dead: everything is back */
 void lend_tidy(struct runner *r);                                /* take back what the pusher has left behind */
 
+/* lag.c */
+void lag_mark(struct supervisor *s, uint64_t position); /* it has just become durable */
+void lag_mind(struct supervisor *s);                    /* MAX_LAG */
+void lag_mind_budget(struct supervisor *s);             /* WHEN_FULL */
+
 /* launch.c */
 void launch_host(struct runner *r);
 void launch_checkpoint(struct supervisor *s, struct pusher *p, struct checkpoint *cp);
 
 /* runner.c */
-extern const struct process_events runner_events;
+extern const struct process_events runner_events; /* told.c */
 struct runner *runner_new(struct supervisor *s, const char *name);
 void runner_free(struct runner **r);
 void runner_idle(struct runner *r, enum pusher_state state, const char *reason);
@@ -119,6 +130,7 @@ void runner_kill_host(struct runner *r);
 void runner_send_simple(struct runner *r, uint16_t type, uint64_t token);
 void runner_sample(struct runner *r);
 void runner_end_host(struct runner *r, enum host_end why);
+void runner_log(struct runner *r, enum log_level level, const char *event, const char *text);
 
 /* counters.c */
 void counters_free(struct counter **list);

@@ -10,17 +10,11 @@
 #include "journal/files.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct runner *runner_at(struct link *it)
-{
-    return container_of(it, struct runner, link);
-}
 
 /* --- the clock --- */
 
@@ -51,23 +45,6 @@ void supervisor_arm(struct supervisor *s, int64_t wake_ms)
 
 /* --- what is durable, and what is settled --- */
 
-static void mark_add(struct supervisor *s, uint64_t position)
-{
-    int64_t now = clock_ms();
-    if (s->mark_count > 0) {
-        const struct mark *last = &s->marks[(s->mark_first + s->mark_count - 1) % MARKS];
-        if (position == last->position || now - last->ms < TICK_MS)
-            return;
-    }
-    if (s->mark_count == MARKS) { /* every other one goes: far behind, a coarse answer will do */
-        for (size_t i = 0; i < MARKS / 2; i++)
-            s->marks[i] = s->marks[(s->mark_first + 2 * i) % MARKS];
-        s->mark_first = 0;
-        s->mark_count = MARKS / 2;
-    }
-    s->marks[(s->mark_first + s->mark_count++) % MARKS] = (struct mark){now, position};
-}
-
 /* Rows are for it, and what it has not settled must stay. */
 static bool holds_rows(const struct runner *r)
 {
@@ -77,7 +54,7 @@ static bool holds_rows(const struct runner *r)
 void supervisor_durable(struct supervisor *s)
 {
     CHECK_MAGIC(s, SUPERVISOR_MAGIC);
-    mark_add(s, journal_durable(s->options.journal).position);
+    lag_mark(s, journal_durable(s->options.journal).position);
     bool held = false;
     LIST_EACH_SAFE(&s->runners, it)
     {
@@ -91,35 +68,6 @@ void supervisor_durable(struct supervisor *s)
     }
     if (!held) /* no cursor will move */
         supervisor_settled(s);
-}
-
-/* How long what follows `low` has been waiting, as far as this process has seen. */
-static int64_t waited_ms(const struct supervisor *s, uint64_t low)
-{
-    for (size_t i = 0; i < s->mark_count; i++) {
-        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
-        if (m->position > low)
-            return clock_ms() - m->ms;
-    }
-    return 0;
-}
-
-double supervisor_lag_seconds(struct supervisor *s, const struct runner *r)
-{
-    if (r->pusher == NULL)
-        return 0;
-    uint64_t low = pusher_low(r->pusher);
-    if (low >= pusher_end(r->pusher).position)
-        return 0;
-    double waited = (double)waited_ms(s, low) / 1e3;
-    const struct mark *first = &s->marks[s->mark_first];
-    struct journal_segment segment; /* from before this process: by the segment's own time, unless the clock jumped */
-    if (s->mark_count > 0 && first->position > low && journal_segment_at(s->options.journal, low, &segment) == ERR_OK &&
-        segment.end <= first->position && segment.created_us > 0) {
-        double age = (double)(clock_wall_us() - segment.created_us) / 1e6;
-        return age > waited ? age : waited;
-    }
-    return waited;
 }
 
 void supervisor_settled(struct supervisor *s)
@@ -163,80 +111,6 @@ void supervisor_aside_bytes(struct supervisor *s, uint64_t *dead, uint64_t *park
         *dead += r->pusher->aside.dead_bytes;
         *parked += r->pusher->aside.parked_bytes;
     }
-}
-
-/* --- limits --- */
-
-static bool gives_way(struct supervisor *s, struct runner *r, uint64_t position, const char *why)
-{
-    uint64_t dead, parked;
-    switch (r->instance.common.when_full) {
-    case FULL_BLOCK: return false;
-    case FULL_DEAD_LETTER:
-        supervisor_aside_bytes(s, &dead, &parked);
-        if (dead >= s->settings->dead_max_bytes)
-            return false;
-        pusher_give_up(r->pusher, position, true, why);
-        return true;
-    case FULL_SKIP: pusher_give_up(r->pusher, position, false, why); return true;
-    }
-    return false;
-}
-
-/* The budget is spent: those who pin the oldest segment do what their WHEN_FULL says. */
-static void mind_budget(struct supervisor *s)
-{
-    struct journal_health health;
-    struct journal_segment oldest;
-    journal_health(s->options.journal, &health);
-    if (health.intake != ERR_FULL || journal_oldest(s->options.journal, &oldest) != ERR_OK)
-        return;
-    LIST_EACH(&s->runners, it)
-    {
-        struct runner *r = runner_at(it);
-        if (r->pusher != NULL && pusher_low(r->pusher) < oldest.end)
-            (void)gives_way(s, r, oldest.end, "given up: the journal was full (WHEN_FULL)");
-    }
-}
-
-static bool too_far(struct supervisor *s, const struct runner *r, uint64_t *until)
-{
-    const struct pusher_settings *c = &r->instance.common;
-    struct journal_mark mark = journal_durable(s->options.journal);
-    uint64_t low = pusher_low(r->pusher);
-    if (c->max_lag_bytes > 0 && mark.position > low && mark.position - low > c->max_lag_bytes) {
-        *until = mark.position - c->max_lag_bytes;
-        return true;
-    }
-    /* Rows are given up for what was really waited, never because the wall clock jumped. */
-    if (c->max_lag_ms == 0 || low >= pusher_end(r->pusher).position || waited_ms(s, low) <= c->max_lag_ms)
-        return false;
-    *until = low + 1;
-    for (size_t i = 0; i < s->mark_count; i++) {
-        const struct mark *m = &s->marks[(s->mark_first + i) % MARKS];
-        if (clock_ms() - m->ms > c->max_lag_ms)
-            *until = m->position;
-    }
-    return true;
-}
-
-static void mind_lag(struct supervisor *s)
-{
-    s->blocked[0] = '\0';
-    LIST_EACH(&s->runners, it)
-    {
-        struct runner *r = runner_at(it);
-        uint64_t until;
-        if (r->pusher == NULL || r->pusher->forgotten || !too_far(s, r, &until))
-            continue;
-        if (!gives_way(s, r, until, "given up: further behind than MAX_LAG"))
-            snprintf(s->blocked, sizeof s->blocked, "pusher %s is further behind than its MAX_LAG", r->name);
-    }
-}
-
-const char *supervisor_blocked(struct supervisor *s)
-{
-    return s->blocked[0] == '\0' ? NULL : s->blocked;
 }
 
 /* --- rest --- */
@@ -302,7 +176,7 @@ static bool comes_back(struct supervisor *s)
 static void tick_due(uv_timer_t *timer)
 {
     struct supervisor *s = timer->data;
-    mark_add(s, journal_durable(s->options.journal).position);
+    lag_mark(s, journal_durable(s->options.journal).position);
     LIST_EACH_SAFE(&s->runners, it)
     {
         runner_sample(runner_at(it));
@@ -311,8 +185,8 @@ static void tick_due(uv_timer_t *timer)
     }
     pullers_tidy(s);
     if (!s->stopping) {
-        mind_budget(s);
-        mind_lag(s);
+        lag_mind_budget(s);
+        lag_mind(s);
         if (s->scan_again)
             instances_rescan(s);
         if (clock_ms() - s->secrets_ms >= SECRETS_MS) {

@@ -163,6 +163,11 @@ def test_filters_of_dead_letters(letters):
         refused(letters.admin("POST", f"/v1/dead-letters/drop?all=yes&{name}=" + "1" * 2000), 400, "filter")
     refused(letters.admin("POST", "/v1/dead-letters/retry"), 422, "all=yes")
     refused(letters.admin("POST", "/v1/dead-letters/drop?since=never"), 400, "since")
+    for word in ("dry-run=maybe", "dry-run=", "dry-run", "all=all"):  # neither yes nor no: nothing is done
+        refused(letters.admin("POST", f"/v1/dead-letters/drop?uuid=b&{word}"), 400, "yes or no")
+    for word in ("limit=many", "limit=-1", "limit=1x", "parked=both"):
+        refused(letters.get(f"/v1/dead-letters?{word}"), 400, "limit a number")
+    refused(letters.admin("DELETE", "/v1/pushers/chaos?dead-letter=never"), 400, "yes or no")
     assert letters.admin("POST", "/v1/dead-letters/drop?uuid=b&dry-run=yes").json() == {"matched": 1, "dropped": 0, "next": None}
     assert len(letters.dead()) == 8
 
@@ -279,5 +284,10 @@ def test_pages_of_receipts():
         refused(g.get("/v1/receipts/nobody"), 404, "uuid")
         refused(g.get(f"/v1/receipts/{'n' * 600}"), 404, "uuid")
         refused(g.get("/v1/receipts/u?after=here"), 422, "after")
+        for word in ("limit=ten", "after=1.5", "after=-1"):
+            refused(g.get(f"/v1/batches/{taken[0]}/rows?{word}"), 400, "limit is a number")
+        refused(g.admin("POST", f"/v1/batches/{taken[0]}/pushers/file/purge?dry-run=perhaps"), 400, "yes or no")
+        assert g.get("/v1/audit?limit=all").status == 400 and g.get("/v1/log?after=then").status == 422
+        assert g.get("/v1/rowsets?limit=0").status == 422
         refused(g.get("/problems/none"), 404)
         assert ask(g.admin_address, "GET", "/problems/budget").body.startswith(b"No room\n")

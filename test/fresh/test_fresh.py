@@ -226,6 +226,6 @@ def test_an_authors_path():
         root("cp", work / "author.sh", rootfs / "srv/author.sh")
         run(*inside(rootfs, "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "
                     "--no-install-recommends gcc libc6-dev make pkg-config curl valgrind libuv1 libcurl4 libjansson4 "
-                    "libinih1 libzstd1 zlib1g libssl3"), seconds=900)
+                    "libinih1 libzstd1 zlib1g libdeflate0 libssl3"), seconds=900)
         told = run(*inside(rootfs, "exec bash /srv/author.sh"), seconds=300)
         assert "conforms to ABI" in told and "0 failed" in told and "FAIL" not in told, told[-3000:]

@@ -9,10 +9,11 @@
 
 /* --- packing --- */
 
-static size_t gzip(const void *from, size_t len, char *to, size_t room)
+static size_t gzip_as(const void *from, size_t len, char *to, size_t room, int level, gz_header *head)
 {
     z_stream z = {0};
-    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_true(head == NULL || deflateSetHeader(&z, head) == Z_OK);
     z.next_in = (Bytef *)(uintptr_t)from;
     z.avail_in = (uInt)len;
     z.next_out = (Bytef *)to;
@@ -21,6 +22,11 @@ static size_t gzip(const void *from, size_t len, char *to, size_t room)
     size_t out = room - z.avail_out;
     deflateEnd(&z);
     return out;
+}
+
+static size_t gzip(const void *from, size_t len, char *to, size_t room)
+{
+    return gzip_as(from, len, to, room, 9, NULL);
 }
 
 static size_t zstd_window(const void *from, size_t len, char *to, size_t room, int window)
@@ -138,12 +144,13 @@ static void test_broken_codings(void **unused)
     fed_init(&f, 1 << 24);
     for (size_t k = 0; k < COUNT_OF(packers); k++) {
         size_t len = packers[k].pack("hello, hello, hello", 19, small, sizeof small);
-        for (size_t cut = 1; cut < len; cut++) {
-            fed_begin(&f, packers[k].kind, false, cut, 1000);
-            assert_int_equal(feed(&f, small, cut, 4), BODY_BAD);
-            assert_int_equal(f.body.bad.status, 400);
-            body_fini(&f.body, &f.pool);
-        }
+        for (size_t cut = 1; cut < len; cut++)
+            for (size_t step = 4; step <= 1000; step += 996) {
+                fed_begin(&f, packers[k].kind, false, cut, 1000);
+                assert_int_equal(feed(&f, small, cut, step), BODY_BAD);
+                assert_int_equal(f.body.bad.status, 400);
+                body_fini(&f.body, &f.pool);
+            }
         small[len] = 'x';
         fed_begin(&f, packers[k].kind, false, len + 1, 1000);
         assert_int_equal(feed(&f, small, len + 1, 1000), BODY_BAD);
@@ -159,6 +166,72 @@ static void test_broken_codings(void **unused)
     fed_fini(&f);
 }
 
+/* In one piece room is made for what the body says comes out, and just that; where it lies, it is as if it had said
+ * nothing. */
+static void test_gzip_in_one_piece(void **unused)
+{
+    (void)unused;
+    struct fed f;
+    fed_init(&f, 1 << 24);
+    text_make();
+    size_t len = gzip(text, sizeof text, packed, sizeof packed);
+    fed_begin(&f, CODING_GZIP, false, len, 1 << 22);
+    assert_int_equal(feed(&f, packed, len, len), BODY_WHOLE);
+    assert_int_equal(f.body.len, sizeof text);
+    assert_memory_equal(f.body.own, text, sizeof text);
+    assert_int_equal(f.body.room, sizeof text);
+    body_fini(&f.body, &f.pool);
+    fed_begin(&f, CODING_GZIP, false, len, sizeof text - 1); /* more than may come */
+    assert_int_equal(feed(&f, packed, len, len), BODY_BAD);
+    assert_int_equal(f.body.bad.status, 413);
+    body_fini(&f.body, &f.pool);
+    static const uint32_t lies[] = {0, 1, sizeof text - 1, sizeof text + 1, 1 << 22, UINT32_MAX};
+    for (size_t i = 0; i < COUNT_OF(lies); i++) {
+        for (int byte = 0; byte < 4; byte++)
+            packed[len - 4 + (size_t)byte] = (char)(lies[i] >> 8 * byte);
+        fed_begin(&f, CODING_GZIP, false, len, 1 << 22);
+        assert_int_equal(feed(&f, packed, len, len), BODY_BAD);
+        assert_int_equal(f.body.bad.status, 400);
+        body_fini(&f.body, &f.pool);
+    }
+    fed_fini(&f);
+}
+
+/* A few bytes that say they become a million are not believed: deflate cannot do that. */
+static void test_gzip_says_too_much(void **unused)
+{
+    (void)unused;
+    char small[64];
+    struct fed f;
+    fed_init(&f, 1 << 24);
+    size_t len = gzip("hello", 5, small, sizeof small);
+    memcpy(small + len - 4, (const char[]){0, 0, 16, 0}, 4);
+    fed_begin(&f, CODING_GZIP, false, len, 1 << 22);
+    assert_int_equal(feed(&f, small, len, len), BODY_BAD);
+    assert_int_equal(f.body.bad.status, 400);
+    assert_true(f.body.room < 1 << 20);
+    fed_fini(&f);
+}
+
+/* Checksums of the head are looked at, in one piece or many. */
+static void test_gzip_head_sum(void **unused)
+{
+    (void)unused;
+    char name[] = "rows.json", small[100];
+    gz_header head = {.name = (Bytef *)name, .hcrc = 1};
+    struct fed f;
+    fed_init(&f, 1 << 24);
+    size_t len = gzip_as("hello", 5, small, sizeof small, 9, &head);
+    for (int broken = 0; broken < 2; broken++)
+        for (size_t step = 1; step <= len; step++) {
+            small[10] = broken ? 'x' : 'r';
+            fed_begin(&f, CODING_GZIP, false, len, 1000);
+            assert_int_equal(feed(&f, small, len, step), broken ? BODY_BAD : BODY_WHOLE);
+            body_fini(&f.body, &f.pool);
+        }
+    fed_fini(&f);
+}
+
 static void test_members_in_a_row(void **unused)
 {
     (void)unused;
@@ -168,12 +241,12 @@ static void test_members_in_a_row(void **unused)
     for (size_t k = 0; k < COUNT_OF(packers); k++) {
         size_t len = packers[k].pack("hello ", 6, small, sizeof small);
         len += packers[k].pack("", 0, small + len, sizeof small - len);
-        len += packers[k].pack("world", 5, small + len, sizeof small - len);
+        len += packers[k].pack("worlds", 6, small + len, sizeof small - len); /* as long as the first */
         for (size_t step = 1; step <= len; step++) {
             fed_begin(&f, packers[k].kind, false, len, 1000);
             assert_int_equal(feed(&f, small, len, step), BODY_WHOLE);
-            assert_int_equal(f.body.len, 11);
-            assert_memory_equal(f.body.own, "hello world", 11);
+            assert_int_equal(f.body.len, 12);
+            assert_memory_equal(f.body.own, "hello worlds", 12);
             body_fini(&f.body, &f.pool);
         }
     }
@@ -386,6 +459,30 @@ static void test_bodies_of_all_sizes(void **unused)
     bench_stop(&b);
 }
 
+/* Packed bodies that just fit the input buffer, and just do not, one behind the other. */
+static void test_gzip_of_all_sizes(void **unused)
+{
+    (void)unused;
+    struct bench b;
+    bench_start(&b, &bench_limits, 1 << 24);
+    text_make();
+    int fd = dial(&b);
+    const size_t cap = bench_limits.max_header + READ_AHEAD;
+    for (size_t len = cap - 200; len < cap; len++) {
+        size_t size = gzip_as(text, len, packed, sizeof packed, 0, NULL);
+        post_coded(fd, "gzip", packed, size, false);
+        if (len % 2 == 0) /* the next one comes ahead, behind the body */
+            say(fd, GET("/none"));
+        expect_sum(fd, text, len);
+        struct reply r = {0};
+        if (len % 2 == 0)
+            hear_one(fd, true, &r);
+        reply_free(&r);
+    }
+    close(fd);
+    bench_stop(&b);
+}
+
 static uint64_t wait_used(struct bench *b, uint64_t least)
 {
     for (int i = 0; i < GUARD_MS && b->budget.used < least; i++)
@@ -534,6 +631,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codings),
         cmocka_unit_test(test_broken_codings),
+        cmocka_unit_test(test_gzip_in_one_piece),
+        cmocka_unit_test(test_gzip_says_too_much),
+        cmocka_unit_test(test_gzip_head_sum),
         cmocka_unit_test(test_members_in_a_row),
         cmocka_unit_test(test_a_window_too_large),
         cmocka_unit_test(test_empty_members_without_end),
@@ -542,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_claim),
         cmocka_unit_test(test_codings_over_the_wire),
         cmocka_unit_test(test_bodies_of_all_sizes),
+        cmocka_unit_test(test_gzip_of_all_sizes),
         cmocka_unit_test(test_waiting_for_room),
         cmocka_unit_test(test_no_room_in_time),
         cmocka_unit_test(test_declared_is_not_taken),

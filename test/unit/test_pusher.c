@@ -146,6 +146,36 @@ static void test_expedite(void **state)
     assert_int_equal(bed.items[0].attempt, 2);
 }
 
+/* More wait than go in one hand-out, and all are due again at once: each has its turn. */
+static void test_waiting_rows_take_turns(void **state)
+{
+    enum { WAITING = 25, BATCH = 10 };
+    uint32_t tries[WAITING] = {0};
+    (void)state;
+    bed.segments[0].end = FIRST + (uint64_t)WAITING * STEP;
+    bed.mark = (struct journal_mark){bed.segments[0].end, WAITING};
+    bed.settings.batch_rows = BATCH;
+    begin();
+    for (uint32_t done = 0; done < WAITING; done += bed.rows) {
+        bed_take(done + BATCH <= WAITING ? BATCH : WAITING - done);
+        for (uint32_t n = 0; n < bed.rows; n++)
+            bed_judge(n, HG_RETRY);
+        bed_done(HG_JUDGED);
+    }
+    for (int turn = 0; turn < 6; turn++) {
+        bed_pass(100);
+        assert_int_equal(bed.hand.what, HANDED_ROWS);
+        bed_take(0);
+        for (uint32_t n = 0; n < bed.rows; n++) {
+            tries[(bed_place(n).position - FIRST) / STEP]++;
+            bed_judge(n, HG_RETRY);
+        }
+        bed_done_only(HG_JUDGED);
+    }
+    for (uint32_t i = 0; i < WAITING; i++)
+        assert_int_equal(tries[i], 2);
+}
+
 /* Two of four are pushed; before and behind them stands a row set of another client. */
 static void push_two_of_four(uint32_t result)
 {
@@ -720,6 +750,7 @@ int main(void)
         TEST(test_one_that_ends_without_rows_is_broken),
         TEST(test_nonsense),
         TEST(test_expedite),
+        TEST(test_waiting_rows_take_turns),
         TEST(test_other_clients),
         TEST(test_views_and_lag),
         TEST(test_receipts_of_what_is_not_on_disk),
