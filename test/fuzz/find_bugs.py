@@ -33,7 +33,7 @@ BUGS = [
     ("csv", "cut-record", "plugins/common/csvread.c", "*used = i + 1;", "*used = len;"),
     ("csv", "not-utf8", "plugins/common/csvcell.c", "if (bad < cell.len) {", "if (bad + 1 < cell.len) {"),
     ("every", "either-day", "core/conf/every.c", "day && weekday : day || weekday", "day && weekday : day && weekday"),
-    ("host", "verdict-cut", "core/supervise/runner.c", "row.reason > HG_REASON_MAX || left - sizeof row < row.reason",
+    ("host", "verdict-cut", "core/supervise/told.c", "row.reason > HG_REASON_MAX || left - sizeof row < row.reason",
      "row.reason > HG_REASON_MAX"),
     ("http_chunk", "size-wraps", "core/http/chunk.c", "if (c->digits == DIGITS_MAX)", "if (c->digits == DIGITS_MAX + 1)"),
     ("http_chunk", "last-byte", "core/http/chunk.c", "if (c->left == 0)\n        c->state", "if (c->left <= 1)\n        c->state"),
