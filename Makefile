@@ -288,8 +288,8 @@ $(BUILD)/sim: $(SIM_O) $(LIBCORE)
 RESULT = $(BUILD)/results/$@
 PYTEST = HEADGATE_BUILD=$(BUILD) $(PYTHON) test/lib/tally.py pytest $(RESULT)
 
-.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-afl lint contract \
-        asan tsan servers test-servers page fresh coverage bench bench-pushers format
+.PHONY: analyze test check-build test-build unit sim flow hostile crash torture record cost fuzz fuzz-build fuzz-bugs \
+        find-bugs fuzz-afl lint contract asan tsan servers test-servers page fresh coverage bench bench-pushers format
 test:
 	@etc/install-deps.sh run test
 	@$(PYTHON) test/all.py --build $(BUILD) --jobs $(JOBS)
@@ -328,6 +328,16 @@ fuzz:
 	@$(FUZZ_MAKE) -s -j$(JOBS) fuzz-build
 	@$(PYTHON) test/lib/tally.py fuzz $(RESULT) --jobs $(JOBS) $(FUZZ_C:%.c=$(BUILD)/fuzz/%)
 fuzz-build: $(FUZZ)
+
+# Bugs put in on purpose, each of which its target must find.
+fuzz-bugs:
+	@$(FUZZ_MAKE) -s -j$(JOBS) fuzz-build
+	@$(FUZZ_MAKE) -s FUZZ_RESULT=$(CURDIR)/$(RESULT) find-bugs
+find-bugs: export COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS)
+find-bugs: export LINK = $(CC) $(LDFLAGS) -fsanitize=fuzzer
+find-bugs: export LIBS = $(DAEMON_LIBS)
+find-bugs:
+	@$(PYTHON) test/fuzz/find_bugs.py --build $(BUILD) --jobs $(JOBS) $(ONLY:%=--only '%') $(FUZZ_RESULT)
 
 # The same targets and seeds with AFL++, each for FUZZ_SECONDS: another way of looking for inputs.
 fuzz-afl:

@@ -33,7 +33,7 @@ static void *second(const struct opt *o, void *base)
     } while (0)
 #define GET(from, type, name)                                                                                          \
     type name;                                                                                                         \
-    memcpy(&name, (from), sizeof name)
+    memcpy(&(name), (from), sizeof(name))
 
 /* --- texts and lists --- */
 

@@ -210,7 +210,7 @@ static int draw_sweeps(struct pusher *p, struct checkpoint *cp)
         any = any || p->lanes[i].give_up > 0;
     if (!any)
         return ERR_OK;
-    cp->sweeps = calloc(p->lane_count + p->set_count, sizeof *cp->sweeps);
+    cp->sweeps = calloc(p->lane_count + p->set_count + 1, sizeof *cp->sweeps);
     if (cp->sweeps == NULL)
         return ERR_NOMEM;
     if (p->set_count > 0)

@@ -430,6 +430,7 @@ typedef bool give_one(struct pusher *p, uint32_t worker, uint32_t lane, int64_t 
 static bool give_all(struct pusher *p, give_one *one, bool single, int64_t now, int64_t *wake)
 {
     bool given = false;
+    CHECK(p->lane_count > 0 && p->worker_count > 0);
     p->turn = (p->turn + 1) % p->lane_count;
     for (uint32_t n = 0; n < p->lane_count; n++) {
         uint32_t lane = (p->turn + n) % p->lane_count, worker = lane % p->worker_count;

@@ -32,13 +32,12 @@ struct member {
 
 static struct member member_of(uint32_t type)
 {
-    switch (type) {
-#define TYPE(type_name, filled)                                                                                        \
-    case type_name: return (struct member){sizeof(filled), alignof(filled)};
+    static const struct member members[] = {
+#define TYPE(type_name, filled) [type_name] = {sizeof(filled), alignof(filled)},
         OPTION_TYPES(TYPE)
 #undef TYPE
-    }
-    return (struct member){0, 0};
+    };
+    return type < COUNT_OF(members) ? members[type] : (struct member){0, 0};
 }
 
 size_t descriptor_member_size(uint32_t type)

@@ -98,7 +98,7 @@ static bool read_coding(struct head *h, struct gathered *g, struct slice value)
 
 #define NAME(text)                                                                                                     \
     {                                                                                                                  \
-        text, sizeof text - 1                                                                                          \
+        (text), sizeof(text) - 1                                                                                       \
     }
 
 static const struct {

@@ -50,10 +50,11 @@ static bool table_grow(struct index_clients *c)
     struct index_client *all = realloc(c->all, cap * sizeof *all);
     if (all == NULL)
         return false;
+    memset(all + c->count, 0, (cap - c->count) * sizeof *all);
     c->all = all;
     c->cap = cap;
     if (c->count == 0)
-        all[c->count++] = (struct index_client){.name = ""};
+        c->count = 1; /* CLIENT_OTHERS, without a name */
     return true;
 }
 

@@ -201,6 +201,7 @@ static void apply_puller(struct supervisor *s, struct runner *r, enum pusher_sta
         runner_idle(r, PUSHER_BROKEN, e.text);
         return;
     }
+    CHECK(r->puller != NULL || state != PUSHER_STARTING);
     if (r->puller != NULL)
         puller_configure(r->puller, &r->instance.common);
     if (state != PUSHER_STARTING) {

@@ -281,6 +281,7 @@ static int row_read(struct sqlbatch *b, struct sqltable *t, const struct hg_api 
     row->count = b->cell_count - row->first;
     for (size_t i = row->first; i < b->cell_count; i++) {
         struct sqlcolumn *c = &t->columns[b->cells[i].column];
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there is a cell there is its column */
         c->wanted = sql_kind_for(c->wanted, &b->cells[i].value, t->numeric);
         c->used |= b->cells[i].value.type != HG_NULL;
     }

@@ -75,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const all[])(struct slice) = {token_is, field_is, keys_are, lines_are};
     if (size == 0)
         return 0;
-    char *copy = malloc(size); /* exactly so long: a byte read beyond it shows */
+    char *copy = malloc(size - 1); /* exactly so long: a byte read beyond it shows */
+    CHECK(copy != NULL);
     memcpy(copy, data + 1, size - 1);
     all[data[0] % COUNT_OF(all)](slice_make(copy, size - 1));
     free(copy);

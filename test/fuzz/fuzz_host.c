@@ -10,18 +10,9 @@
 #include "base/log.h"
 #include "delivery/internal.h"
 #include "journal/state.h"
+#include "scratch.h"
 #include "supervise/internal.h"
 #include "wire_messages.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#include <sanitizer/asan_interface.h>
-#endif
-#endif
-#ifndef ASAN_POISON_MEMORY_REGION
-#define ASAN_POISON_MEMORY_REGION(at, size)   ((void)(at), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
-#endif
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,7 +27,6 @@ static struct settings settings;
 static struct budget budget = {.max = 1 << 20};
 static struct journal *out_of, *into; /* pushers read the one, pullers write the other */
 static uint64_t positions[SETS + 1];
-static char dir[64];
 static const char *message;
 static size_t message_len;
 static uint64_t emission_at; /* bytes of the emission under way, as far as they fitted */
@@ -49,9 +39,9 @@ static ssize_t fake_recvmsg(int fd, struct msghdr *m, int flags)
     (void)fd, (void)flags;
     char *to = m->msg_iov->iov_base;
     size_t room = m->msg_iov->iov_len, len = message_len < room ? message_len : room;
-    ASAN_UNPOISON_MEMORY_REGION(to, room);
+    only_first(to, room, room);
     memcpy(to, message, len);
-    ASAN_POISON_MEMORY_REGION(to + len, room - len);
+    only_first(to, len, room);
     m->msg_flags = 0;
     return (ssize_t)len;
 }
@@ -134,10 +124,10 @@ static void commit(struct journal *j)
 
 static struct journal *journal_at(const char *name)
 {
-    char path[128];
+    char path[192];
     struct journal *j = NULL;
     struct err e;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
     const struct journal_options options = {.dir = path, .segment_bytes = SEGMENT, .max_bytes = 8 * SEGMENT};
     CHECK(journal_open_quiet(&j, &options, NULL, &e) == ERR_OK);
     return j;
@@ -249,7 +239,7 @@ static void pusher_make(struct runner *r, uint8_t flags)
 {
     struct pusher_init init = {.name = "p",
                                .plugin = "p",
-                               .dir = dir,
+                               .dir = scratch,
                                .settings = &r->instance.common,
                                .flags = flags & 3,
                                .workers = WORKERS,
@@ -267,7 +257,7 @@ static void pusher_make(struct runner *r, uint8_t flags)
 static void puller_make(struct runner *r)
 {
     static const struct position none;
-    r->puller = puller_new("p", dir, &none, 1);
+    r->puller = puller_new("p", scratch, &none, 1);
     CHECK(r->puller != NULL);
     r->puller->ops = &s->puller_ops;
     r->puller->owner = r;
@@ -327,8 +317,8 @@ static void run(struct runner *r, struct input *in)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    snprintf(dir, sizeof dir, "%s/fuzz-host-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    CHECK(mkdtemp(dir) != NULL && uv_loop_init(&loop) == 0);
+    scratch_make();
+    CHECK(uv_loop_init(&loop) == 0);
     table = sys_plain;
     table.recvmsg = fake_recvmsg;
     table.sendmsg = fake_sendmsg;
@@ -387,11 +377,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (p != NULL)
         puller_free(&p);
     return 0;
-}
-
-static __attribute__((destructor)) void tidy(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    (void)!system(command);
 }

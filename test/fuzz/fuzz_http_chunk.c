@@ -1,12 +1,13 @@
-/* The chunked decoder: the same body comes out in whatever pieces the input arrives, never more than went in, and a
- * body that was accepted, chunked again, is accepted with the same bytes. The first byte says where the input is cut.
- */
+/* The chunked decoder: the same body comes out in whatever pieces the input arrives; it is accepted where a second
+ * reading of the rules, written here, accepts it, and ends at the same byte with the same length; and chunked again it
+ * is accepted with the same bytes. The first byte says where the input is cut. */
 #include "http/chunk.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +47,70 @@ static struct decoded decode(const char *bytes, size_t len, size_t step)
     return d;
 }
 
+/* --- the second reading: RFC 9112 section 7.1, on a body that lies there whole --- */
+
+static bool is_token(char c)
+{
+    return c != '\0' &&
+           strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", c) != NULL;
+}
+
+/* From `*at` to the next CR LF, which is passed; false where something stands there that no line holds. */
+static bool line_read(struct slice text, size_t *at, struct slice *line)
+{
+    size_t end = *at;
+    while (end < text.len && (text.ptr[end] == '\t' || (unsigned char)text.ptr[end] >= ' ') && text.ptr[end] != 0x7F)
+        end++;
+    if (text.len - end < 2 || memcmp(text.ptr + end, "\r\n", 2) != 0)
+        return false;
+    *line = slice_make(text.ptr + *at, end - *at);
+    *at = end + 2;
+    return true;
+}
+
+static int hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = c == '\0' ? NULL : strchr(digits, c);
+    long n = at == NULL ? -1 : at - digits;
+    return (int)(n >= 16 ? n - 6 : n);
+}
+
+static bool size_read(struct slice line, uint64_t *size)
+{
+    size_t i = 0;
+    for (*size = 0; i < line.len && hex_value(line.ptr[i]) >= 0; i++)
+        *size = *size * 16 + (uint64_t)hex_value(line.ptr[i]);
+    return i > 0 && i <= 16 && (i == line.len || line.ptr[i] == ';');
+}
+
+/* Is it a whole body? How many bytes it has, and how many stand behind it. */
+static bool plain_read(struct slice text, size_t *len, size_t *left)
+{
+    struct slice line;
+    uint64_t size = 1;
+    size_t at = 0;
+    for (*len = 0; size > 0; *len += (size_t)size, at += size > 0 ? (size_t)size + 2 : 0) {
+        if (!line_read(text, &at, &line) || !size_read(line, &size) || size > text.len - at)
+            return false;
+        if (size > 0 && (text.len - at - size < 2 || memcmp(text.ptr + at + size, "\r\n", 2) != 0))
+            return false;
+    }
+    while (line_read(text, &at, &line)) {
+        *left = text.len - at;
+        if (line.len == 0)
+            return true;
+        size_t name = 0;
+        while (name < line.len && is_token(line.ptr[name]))
+            name++;
+        if (name == 0 || name == line.len || line.ptr[name] != ':')
+            return false;
+    }
+    return false;
+}
+
+/* --- what must hold --- */
+
 static void again(const struct decoded *d)
 {
     size_t room = d->len + 64, len = 0;
@@ -76,6 +141,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     need(whole.last == cut.last && whole.len == cut.len && whole.status == cut.status && whole.left == cut.left);
     need(whole.len == 0 || memcmp(whole.body, cut.body, whole.len) == 0);
     need(whole.last != CHUNK_BAD || whole.status == 400 || whole.status == 431);
+    size_t plain_len, plain_left;
+    bool plain = plain_read(slice_make(bytes, size - 1), &plain_len, &plain_left);
+    if (whole.last == CHUNK_DONE)
+        need(plain && whole.len == plain_len && whole.left == plain_left);
+    else
+        need(!plain || whole.status == 431);
     if (whole.last == CHUNK_DONE)
         again(&whole);
     free(whole.body);

@@ -58,11 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     size_t len = size - 1, step = (size_t)data[0] + 1;
-    char *bytes = malloc(len + 1);
-    if (bytes == NULL)
-        return 0;
+    char *bytes = malloc(len);
+    need(bytes != NULL);
     memcpy(bytes, data + 1, len);
-    bytes[len] = 'x'; /* not part of it */
     head_begin(&whole, HEAD_MAX);
     head_begin(&cut, HEAD_MAX);
     enum head_state first = head_parse(&whole, bytes, len), second = HEAD_MORE;

@@ -10,10 +10,10 @@
 #include "journal/files.h"
 #include "journal/scan.h"
 #include "journal/state.h"
+#include "scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ static const struct epoch epoch = {.bytes = {1, 2, 3}}, stream = {.bytes = {9, 9
 static unsigned char good[2][SIZE], good_index[INDEX_SIZE], file[INDEX_SIZE];
 static size_t file_size;
 static uint64_t good_end[2];
-static char dir[64], repaired[80];
+static char dir[160], repaired[160];
 
 /* --- files in memory --- */
 
@@ -131,7 +131,7 @@ static void index_make(void)
 {
     struct index *x = index_new();
     struct index_filter filter = {NULL, 0};
-    char path[96], temporary[96];
+    char path[192], temporary[192];
     snprintf(path, sizeof path, "%s.idx", dir);
     snprintf(temporary, sizeof temporary, "%s.tmp", dir);
     CHECK(x != NULL);
@@ -152,8 +152,9 @@ static void index_make(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    snprintf(dir, sizeof dir, "%s/fuzz-journal-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    snprintf(repaired, sizeof repaired, "%s-repaired", dir);
+    scratch_make();
+    snprintf(dir, sizeof dir, "%s/journal", scratch);
+    snprintf(repaired, sizeof repaired, "%s/repaired", scratch);
     segment_make(0);
     segment_make(1);
     index_make();
@@ -250,11 +251,18 @@ static void reader_run(int fd, uint64_t base, uint64_t salt, uint64_t limit, siz
             record_use(&record);
         CHECK(result != READ_RECORD || (record.position >= before && record.position + record.length == at));
     }
-    /* a header may promise more than there is */
-    uint64_t most = limit < base + 4 * SIZE ? limit : base + 4 * SIZE;
-    for (at = base; at < most; at += 8)
-        if (reader_at(&r, at, most, &record) == ERR_OK)
-            CHECK(record.position == at && record.position + record.length <= most);
+    reader_fini(&r);
+}
+
+/* A header may promise more than there is. */
+static void points_run(int fd, uint64_t base, uint64_t salt, uint64_t limit)
+{
+    struct reader r;
+    struct record record;
+    reader_init(&r, fd, base, salt);
+    for (uint64_t at = base; at < limit; at += 8)
+        if (reader_at(&r, at, limit, &record) == ERR_OK)
+            CHECK(record.position == at && record.position + record.length <= limit);
     reader_fini(&r);
 }
 
@@ -303,6 +311,8 @@ static void segment_run(uint8_t flags, const uint8_t *data, size_t len)
     reader_run(FAKE_FD, BASE, SALT, BASE + SIZE, SIZE);
     reader_run(FAKE_FD, BASE, SALT, good_end[0], 1);        /* page by page */
     reader_run(FAKE_FD, BASE, SALT, BASE + 2 * SIZE, SIZE); /* the file ends before */
+    points_run(FAKE_FD, BASE, SALT, good_end[0]);
+    points_run(FAKE_FD, BASE, SALT, BASE + 2 * SIZE);
     scan_run(BASE + SIZE, false);
     scan_run(good_end[0], true);
 }
@@ -353,15 +363,9 @@ static void index_run(uint8_t flags, const uint8_t *data, size_t len)
 
 /* --- a whole directory --- */
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
-{
-    (void)st, (void)flag, (void)at;
-    return remove(path);
-}
-
 static void store(uint64_t base, const unsigned char *bytes, size_t len)
 {
-    char path[128];
+    char path[192];
     snprintf(path, sizeof path, "%s/%016llx.seg", dir, (unsigned long long)base);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     CHECK(fd >= 0 && file_write(fd, bytes, len, 0) == ERR_OK);
@@ -377,6 +381,7 @@ static void journal_use(struct journal *j)
         CHECK(s.end > at && s.first < s.end);
         CHECK(journal_hold(j, s.base, &fd, NULL) == ERR_OK);
         reader_run(fd, s.base, s.salt, s.end, SIZE / 2);
+        points_run(fd, s.base, s.salt, s.end < s.base + 4 * SIZE ? s.end : s.base + 4 * SIZE);
         close(fd);
         journal_unhold(j, s.base);
         at = s.end;
@@ -391,8 +396,8 @@ static void directory_run(uint8_t flags, const uint8_t *data, size_t len)
     size_t half = len / 2;
     segment_patch(bytes[0], BASE, flags, data, half);
     segment_patch(bytes[1], BASE + SIZE, flags, data + half, len - half);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    nftw(repaired, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(dir);
+    scratch_remove(repaired);
     CHECK(mkdir(dir, 0700) == 0);
     store(BASE, bytes[0], (flags & 64) != 0 ? SIZE - (size_t)(flags & 7) * 1500 : SIZE);
     store(BASE + SIZE, bytes[1], (flags & 128) != 0 ? (size_t)(flags & 15) * 1000 : SIZE);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "conf/conf.h"
 #include "conf/inifile.h"
+#include "conf/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,24 +24,51 @@ static void check_scan(struct slice text)
     buf_free(&faults);
 }
 
-/* The settings as flags, each as it is shown, must be the same settings. */
+/* The text in a file without a name. */
+struct nameless {
+    int fd;
+    char path[64];
+};
+
+static void nameless_write(struct nameless *file, struct slice text)
+{
+    if (file->path[0] == '\0')
+        file->fd = memfd_create("settings", 0);
+    snprintf(file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
+    CHECK(ftruncate(file->fd, 0) == 0 && pwrite(file->fd, text.ptr, text.len, 0) == (ssize_t)text.len);
+}
+
+/* The settings as flags, each as it is shown, must be the same settings; those of single clients (`client NAME.key`)
+ * are in a file only. */
 static void check_shown(const struct conf *conf)
 {
+    static struct nameless file;
     struct conf_line line;
     const char *flags[128] = {NULL};
-    size_t count = 0;
+    size_t count = 0, section = 0;
+    struct buf clients;
+    buf_init(&clients, 1 << 20);
     for (size_t at = 0; conf_next(conf, &at, &line);) {
         char *flag;
+        if (strncmp(line.key, "client ", 7) == 0) {
+            const char *key = strrchr(line.key, '.');
+            if (section++ % CLIENT_OPTIONS == 0)
+                CHECK(buf_addf(&clients, "[%.*s]\n", (int)(key - line.key), line.key) == ERR_OK);
+            CHECK(buf_addf(&clients, "%s = %s\n", key + 1, line.value) == ERR_OK);
+            continue;
+        }
         CHECK(count + 1 < COUNT_OF(flags) && asprintf(&flag, "%s=%s", line.key, line.value) > 0);
         flags[count++] = flag;
     }
+    nameless_write(&file, buf_slice(&clients));
     struct conf *again = NULL;
     char *environment[] = {NULL};
-    struct conf_input input = {.file = "/dev/null", .flags = flags, .environment = environment};
+    struct conf_input input = {.file = file.path, .flags = flags, .environment = environment};
     CHECK(conf_load(&input, &again, NULL, NULL) == ERR_OK);
     size_t at = 0;
     CHECK(!conf_changed(conf, again, &at, &line));
     conf_free(&again);
+    buf_free(&clients);
     while (count > 0)
         free((char *)(uintptr_t)flags[--count]);
 }
@@ -67,17 +95,13 @@ static void check_instances(const struct conf *conf)
 
 static void check_load(struct slice text)
 {
-    static int fd = -1;
-    char path[64];
-    if (fd < 0)
-        fd = memfd_create("settings", 0);
-    CHECK(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, text.ptr, text.len, 0) == (ssize_t)text.len);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    static struct nameless file;
+    nameless_write(&file, text);
     struct conf *conf = NULL;
     char *environment[] = {NULL};
     struct buf faults;
     buf_init(&faults, 1 << 20);
-    struct conf_input input = {.file = path, .environment = environment};
+    struct conf_input input = {.file = file.path, .environment = environment};
     int code = conf_load(&input, &conf, &faults, NULL);
     CHECK(code == ERR_OK ? faults.len == 0 : code == ERR_CONFIG && faults.len > 0);
     if (code == ERR_OK) {

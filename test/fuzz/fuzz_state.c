@@ -10,9 +10,9 @@
 #include "delivery/cursor.h"
 #include "delivery/settle.h"
 #include "journal/bytes.h"
+#include "scratch.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,7 +31,6 @@ struct good {
 
 static struct good goods[KINDS] = {{.name = "cursor"}, {.name = "settle/0000000000051000"}, {.name = "aside/00000001"}};
 static unsigned char file[GOOD_MAX];
-static char dir[64];
 static struct sys table;
 
 static int no_sync(int fd)
@@ -42,15 +41,9 @@ static int no_sync(int fd)
 
 static const char *path_of(const char *name)
 {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    static char path[192];
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
     return path;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
-{
-    (void)st, (void)flag, (void)at;
-    return remove(path);
 }
 
 /* --- the good ones --- */
@@ -69,7 +62,7 @@ static void cursors_make(struct err *e)
     c.waiting = waiting;
     c.waiting_count = 3;
     for (c.sequence = 1; c.sequence <= 2; c.sequence++)
-        CHECK(cursor_write(dir, &c, e) == ERR_OK);
+        CHECK(cursor_write(scratch, &c, e) == ERR_OK);
 }
 
 static void settles_make(struct err *e)
@@ -82,7 +75,7 @@ static void settles_make(struct err *e)
                                            .outcome = (uint8_t)(i % OUTCOME_COUNT),
                                            .end = i == 0 ? SEGMENT_BASE + 64 : 0,
                                            .segment = SEGMENT_BASE};
-    CHECK(settle_append(dir, entries, COUNT_OF(entries), e) == ERR_OK);
+    CHECK(settle_append(scratch, entries, COUNT_OF(entries), e) == ERR_OK);
 }
 
 /* The journal of the rows that are set aside: each position holds one row set of four rows. */
@@ -120,9 +113,9 @@ static void asides_make(struct err *e)
         snprintf(adds[i].reason, sizeof adds[i].reason, "because of %u", i);
     }
     adds[3].state = ASIDE_PARKED;
-    CHECK(aside_append(dir, &end, adds, COUNT_OF(adds), NULL, 0, &source, e) == ERR_OK);
+    CHECK(aside_append(scratch, &end, adds, COUNT_OF(adds), NULL, 0, &source, e) == ERR_OK);
     struct aside_change change = {.file = adds[1].file, .offset = adds[1].offset, .state = ASIDE_GONE};
-    CHECK(aside_append(dir, &end, NULL, 0, &change, 1, &source, e) == ERR_OK);
+    CHECK(aside_append(scratch, &end, NULL, 0, &change, 1, &source, e) == ERR_OK);
 }
 
 static void good_load(struct good *g)
@@ -139,8 +132,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     struct err e;
     (void)argc, (void)argv;
-    snprintf(dir, sizeof dir, "%s/fuzz-state-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    CHECK(mkdir(dir, 0700) == 0);
+    scratch_make();
     table = sys_plain;
     table.fsync = table.fdatasync = no_sync;
     sys = &table;
@@ -203,12 +195,12 @@ static void cursor_run(void)
 {
     static struct cursor c, again;
     struct err e;
-    if (cursor_read(dir, &c, &e) != ERR_OK)
+    if (cursor_read(scratch, &c, &e) != ERR_OK)
         return;
     CHECK(c.lane_count >= 1 && c.lane_count <= CURSOR_LANES && c.waiting_count <= CURSOR_WAITING);
     CHECK(c.replay_count <= CURSOR_REPLAYS && c.state_len <= CURSOR_STATE);
     c.sequence++;
-    CHECK(cursor_write(dir, &c, &e) == ERR_OK && cursor_read(dir, &again, &e) == ERR_OK);
+    CHECK(cursor_write(scratch, &c, &e) == ERR_OK && cursor_read(scratch, &again, &e) == ERR_OK);
     CHECK(again.sequence == c.sequence && again.waiting_count == c.waiting_count && again.paused == c.paused);
     CHECK(memcmp(again.lanes, c.lanes, c.lane_count * sizeof c.lanes[0]) == 0);
     CHECK(again.state_len == c.state_len && memcmp(again.state, c.state, c.state_len) == 0);
@@ -225,7 +217,7 @@ static void settle_seen(void *arg, const struct settle_entry *entry)
 static void settle_run(size_t len)
 {
     size_t left = len / SETTLE_ENTRY_BYTES;
-    CHECK(settle_read(dir, SEGMENT_BASE, settle_seen, &left) == ERR_OK);
+    CHECK(settle_read(scratch, SEGMENT_BASE, settle_seen, &left) == ERR_OK);
 }
 
 static void aside_run(void)
@@ -233,7 +225,7 @@ static void aside_run(void)
     struct aside a;
     struct err e;
     uint32_t damaged = 0;
-    if (aside_open(&a, dir, &damaged, &e) != ERR_OK)
+    if (aside_open(&a, scratch, &damaged, &e) != ERR_OK)
         return;
     size_t dead = 0, parked = 0;
     for (size_t i = 0; i < a.count; i++) {
@@ -241,7 +233,7 @@ static void aside_run(void)
         struct buf copy;
         struct record record;
         buf_init(&copy, 1 << 20);
-        CHECK(aside_read(dir, entry->file, entry->offset, &copy, &record) == ERR_OK);
+        CHECK(aside_read(scratch, entry->file, entry->offset, &copy, &record) == ERR_OK);
         CHECK(record.position == entry->offset && record.length == entry->length);
         buf_free(&copy);
         dead += entry->state == ASIDE_DEAD;
@@ -266,9 +258,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fd);
     g == &goods[CURSOR] ? cursor_run() : g == &goods[SETTLE] ? settle_run(len) : aside_run();
     return 0;
-}
-
-static __attribute__((destructor)) void tidy(void)
-{
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -5,6 +5,7 @@
  * nonsense moves nothing; the cursor moves forward only, and not beyond what was handed out. */
 #include "base/sys.h"
 #include "delivery/internal.h"
+#include "scratch.h"
 #include "wire_messages.h"
 
 #include <stdio.h>
@@ -15,8 +16,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FIRST = 1 << 16, STEP = 64, SETS = 1000 };
-
-static char dir[64];
 
 static void order_hand(void *arg, struct pusher *p, const struct hand *hand)
 {
@@ -101,7 +100,7 @@ static struct pusher *pusher_make(uint8_t flags)
                                                     .reject_breaker = 5};
     const struct pusher_init init = {.name = "p",
                                      .plugin = "p",
-                                     .dir = dir,
+                                     .dir = scratch,
                                      .settings = &settings,
                                      .flags = flags & 3,
                                      .workers = WORKERS,
@@ -160,7 +159,7 @@ static int daemon_told(struct pusher *p, const struct wire_head *head, const cha
 
 static void run(struct input *in, uint8_t kind)
 {
-    static char bytes[WIRE_MAX];
+    static _Alignas(8) char bytes[WIRE_MAX];
     uint8_t flags;
     size_t len;
     struct pusher *p = pusher_make(kind);
@@ -187,8 +186,7 @@ static void run(struct input *in, uint8_t kind)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    snprintf(dir, sizeof dir, "%s/fuzz-wire-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-    CHECK(mkdir(dir, 0700) == 0);
+    scratch_make();
     return 0;
 }
 
@@ -199,9 +197,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data + 1, size - 1};
     run(&in, data[0]);
     return 0;
-}
-
-static __attribute__((destructor)) void tidy(void)
-{
-    rmdir(dir);
 }

@@ -101,17 +101,19 @@ def fuzzed(program):
     return name, seconds, seeds, found
 
 
+def scratch():
+    """A folder in memory, for what a target writes: gone afterwards, also when the target crashed."""
+    return tempfile.TemporaryDirectory(prefix="hg-fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
 def fuzz(program):
     name, seconds, seeds, found = fuzzed(program)
     if not seeds:
         return 0, 1
-    work = tempfile.mkdtemp(prefix="hg-fuzz-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="hg-fuzz-") as work, scratch() as own:
         status, text, _ = run([program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
                                "-print_final_stats=1", f"-artifact_prefix={found}/", work, *map(str, seeds)],
-                              seconds + 120)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+                              seconds + 120, env={**os.environ, "TMPDIR": own})
     runs = re.search(r"stat::number_of_executed_units: (\d+)", text)
     count = int(runs[1]) if runs else 0
     good = status == 0 and count > 0
@@ -130,9 +132,9 @@ def afl(program):
     if not seeds:
         return 0, 1
     quiet = dict.fromkeys(("AFL_NO_UI", "AFL_SKIP_CPUFREQ", "AFL_NO_AFFINITY", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES"), "1")
-    with tempfile.TemporaryDirectory(prefix="hg-afl-") as work:
+    with tempfile.TemporaryDirectory(prefix="hg-afl-") as work, scratch() as own:
         status, text, _ = run(["afl-fuzz", "-i", str(seeds[0]), "-o", work, "-V", str(seconds), "-m", "none", "-t", "10000",
-                               "--", program], seconds + 300, env={**os.environ, **quiet})
+                               "--", program], seconds + 300, env={**os.environ, **quiet, "TMPDIR": own})
         stats = Path(work) / "default/fuzzer_stats"
         told = dict(re.findall(r"^(\w+) +: (.*)$", stats.read_text(), re.M)) if stats.exists() else {}
         for kind in ("crashes", "hangs"):
