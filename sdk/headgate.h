@@ -17,11 +17,13 @@
  * reached from them are lent until push() returns. Texts given to the host are copied.
  *
  * A puller takes rows in: pull() fetches from its source and gives row sets to emit(), which returns when they are
- * durable, together with the puller's place in its source. Pullers are provisional: what is marked so may still change
- * when ABI 1 is frozen.
+ * durable, together with the puller's place in its source.
  *
- * Change log: ABI 1.0 - first. (Until it is frozen it may still move.)
- *             ABI 1.1 - HG_PLAN_AHEAD. (A processor's start and stop: once a process.) */
+ * What pushers use is frozen: within ABI 1 it only grows. What is marked provisional (processors, pullers) may still
+ * change.
+ *
+ * Change log: ABI 1.0 - first.
+ *             ABI 1.1 - HG_PLAN_AHEAD. Frozen for pushers. (A processor's start and stop: once a process.) */
 #ifndef HEADGATE_H
 #define HEADGATE_H
 

@@ -68,6 +68,16 @@ def test_every_released_header_has_its_fixture():
     assert f"| {now[0]}.{now[1]} |" in (ROOT / "docs/abi.md").read_text(), "the change log has the ABI of now"
 
 
+def test_what_pushers_use_is_frozen():
+    """The header of now holds all that the last released one says; nothing in it moves, and more of it is a new minor."""
+    last = max(RELEASED, key=lambda version: tuple(map(int, version.split("."))))
+    before = check_abi.abi_of((check_abi.RELEASED / f"headgate-{last}.h").read_text())
+    now = check_abi.abi_of(HEADER)
+    assert "frozen" in HEADER and not check_abi.moved(before, now) and not check_abi.unnumbered(before, now)
+    for old, new in MOVES.values():
+        assert check_abi.moved(before, check_abi.abi_of(HEADER.replace(old, new)))
+
+
 @pytest.mark.parametrize("version", RELEASED)
 def test_built_against_a_released_header(version):
     with Gateway({"PLUGIN_CHAOS_MODE": "reject", "PLUGIN_CHAOS_MATCH": "bad"}, later=["chaos"], start=False) as g:
