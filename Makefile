@@ -468,9 +468,12 @@ CONFD := $(DESTDIR)$(SYSCONFDIR)/headgate
 FILL  := sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@VERSION@|$(VERSION)|g'
 
 .PHONY: install uninstall clean
+# What an author reads who has nothing but what is installed.
+AUTHORS_PAGES := $(addprefix docs/,plugins.md abi.md delivery.md settings.md)
+
 install: all
 	$(INSTALL) -d $(D)/bin $(DESTDIR)$(LIBEXEC) $(D)/lib/headgate/plugins $(D)/include $(D)/lib/pkgconfig $(CONFD) \
-	    $(D)/share/man/man1 $(D)/share/bash-completion/completions $(DESTDIR)$(UNITDIR) $(D)/share/headgate/sdk
+	    $(D)/share/man/man1 $(D)/share/bash-completion/completions $(DESTDIR)$(UNITDIR) $(D)/share/headgate/sdk/docs
 	$(INSTALL) -m 755 $(BUILD)/headgate $(D)/bin/headgate
 	$(INSTALL) -m 755 $(BUILD)/headgate-host $(DESTDIR)$(LIBEXEC)/headgate-host
 	$(INSTALL) -m 644 $(PLUGIN_SO) $(D)/lib/headgate/plugins/
@@ -482,6 +485,7 @@ install: all
 	sed -e 's|/usr/bin/headgate|$(PREFIX)/bin/headgate|' etc/headgate.service >$(DESTDIR)$(UNITDIR)/headgate.service
 	rm -rf $(D)/share/headgate/sdk/new
 	cp -R $(wildcard sdk/testkit*.[ch]) sdk/plugin.mk sdk/new plugins/common $(D)/share/headgate/sdk/
+	$(INSTALL) -m 644 $(AUTHORS_PAGES) $(D)/share/headgate/sdk/docs/
 
 # Settings and data stay.
 uninstall:

@@ -11,9 +11,9 @@ RUN="gcc libc6-dev make binutils pkg-config ca-certificates curl libuv1-dev libc
      libinih-dev libzstd-dev zlib1g-dev libdeflate-dev libssl-dev libpq-dev libmariadb-dev libsqlite3-dev
       libhiredis-dev librdkafka-dev libmosquitto-dev libnats-dev librabbitmq-dev libjq-dev"
 # clang and libclang-rt: fuzzing; lcov: coverage; podman to debootstrap: the tests on a fresh machine and in an image;
-# g++, rustc, libcurl: the example plugins; gdb, valgrind: what `headgate plugin run` and `check` start.
+# g++, rustc, bindgen, libcurl: the example plugins, and the header in other languages; gdb, valgrind: what `headgate plugin run` and `check` start.
 TEST="libcmocka-dev clang libclang-rt-14-dev clang-format cppcheck lcov python3 python3-pytest python3-pytest-xdist
-      g++ rustc gdb valgrind
+      g++ rustc bindgen gdb valgrind
       python3-venv python3-cryptography openssl git podman buildah runc uidmap debootstrap systemd groff-base"
 # No server of these is started by its package: see `quietly`. The Python packages are how tests look into them.
 SERVERS="postgresql mariadb-server redis-server mosquitto nats-server python3-psycopg2 python3-pymysql python3-redis python3-boto3

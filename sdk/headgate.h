@@ -17,11 +17,13 @@
  * reached from them are lent until push() returns. Texts given to the host are copied.
  *
  * A puller takes rows in: pull() fetches from its source and gives row sets to emit(), which returns when they are
- * durable, together with the puller's place in its source. Pullers are provisional: what is marked so may still change
- * when ABI 1 is frozen.
+ * durable, together with the puller's place in its source.
  *
- * Change log: ABI 1.0 - first. (Until it is frozen it may still move.)
- *             ABI 1.1 - HG_PLAN_AHEAD. */
+ * What pushers use is frozen: within ABI 1 it only grows. What is marked provisional (processors, pullers) may still
+ * change.
+ *
+ * Change log: ABI 1.0 - first.
+ *             ABI 1.1 - HG_PLAN_AHEAD. Frozen for pushers. (A processor's start and stop: once a process.) */
 #ifndef HEADGATE_H
 #define HEADGATE_H
 
@@ -302,9 +304,11 @@ struct hg_processor {
     uint32_t size;  /* sizeof(struct hg_processor) */
     uint32_t flags; /* none yet: 0 */
 
-    /* As those of a pusher; start() and stop() once for each instance in the process. */
+    /* Optional, once a process, however many instances of this processor stand in it (host and config are the first
+     * one's): for what all share, a library's global state. What is an instance's belongs into open(). */
     int (*start)(struct hg_host *host, const struct hg_api *api, const void *config);
     void (*stop)(void);
+    /* Each worker of the pusher, in its own thread: before the pusher's open(), after its close(); as a pusher's. */
     int (*open)(struct hg_host *host, const struct hg_api *api, const void *config, void **state);
     void (*close)(void *state);
     /* Rows in order, each at most once. HG_ALL_OK: every row that was not judged goes on, changed or not. A row may be

@@ -13,8 +13,8 @@ enum { VARIATIONS_MAX = 80, LONG_TEXT = 4000, ROUNDS = 3, GRACE_MS = 2000, STOP_
 static void item_load(struct conform *c)
 {
     if (!c->loaded)
-        (void)conform_fail(c, "docs/abi.md has the rules; an unresolved symbol or library must be linked", "%s",
-                           c->refused.text);
+        (void)conform_fail(c, "docs/abi.md of the SDK has the rules; an unresolved symbol or library must be linked",
+                           "%s", c->refused.text);
 }
 
 static void item_symbols(struct conform *c)

@@ -84,12 +84,23 @@ static int chain_outcome(struct hg_host *w, const struct hg_host *step, const ch
     return known ? result : HG_OPEN_BROKEN;
 }
 
+/* Two instances of one plugin share its variables, and so one start() and one stop(): those of the first. */
+static bool chain_shares(const struct host *h, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (h->processors[i].plugin.plugin == h->processors[n].plugin.plugin)
+            return true;
+    return false;
+}
+
 int chain_start(struct hg_host *w)
 {
     struct host *h = w->host;
     for (size_t i = 0; i < h->processor_count; i++) {
         struct processor *p = &h->processors[i];
         const struct hg_processor *table = chain_table(p);
+        if (chain_shares(h, i))
+            continue;
         p->self = processor_host(h, w, p);
         int result = table->start == NULL ? HG_OPEN_OK : table->start(&p->self, &hostapi, p->config);
         result = chain_outcome(w, &p->self, "start", result);

@@ -20,9 +20,10 @@ struct processor {
  * configuration. Main thread, confined already. */
 int chain_load(struct host *h, struct err *e) MUST_CHECK;
 
-/* start() of each that has one, by the first worker; what it came to (enum hg_open_result), with the reason in `w`. */
+/* start() of each plugin that has one, by the first worker, once for all instances of it; what it came to (enum
+ * hg_open_result), with the reason in `w`. */
 int chain_start(struct hg_host *w);
-void chain_stop(struct host *h); /* after the last worker has closed */
+void chain_stop(struct host *h); /* stop() of those, after the last worker has closed */
 
 /* open() of each with this worker; on failure those before it are closed again. enum hg_open_result, reason in `w`. */
 int chain_open(struct hg_host *w);

@@ -316,8 +316,8 @@ static int mqtt_open(struct hg_host *host, const struct hg_api *api, const void 
     return result;
 }
 
-/* Whether it may publish is told by the broker with the first message only. */
-/* Asked anew: a connection that nobody reads from may be one that the broker has just ended. */
+/* Asked anew: a connection that nobody reads from may be one that the broker has just ended. Whether it may publish is
+ * told by the broker with the first message only. */
 static int mqtt_probe(void *state)
 {
     struct mqtt *q = state;

@@ -38,10 +38,15 @@ static void statements_close(struct mypush *p)
     p->insert = p->look = NULL;
 }
 
-void mypush_fini(struct mypush *p)
+void mypush_drop(struct mypush *p)
 {
     statements_close(p);
     myconn_close(&p->conn);
+}
+
+void mypush_fini(struct mypush *p)
+{
+    mypush_drop(p);
     mytable_fini(&p->table);
     sqlbatch_fini(&p->batch);
     myvalues_fini(&p->values);
@@ -225,10 +230,8 @@ static void roll_back(struct mypush *p, const char *sql)
 {
     char why[MY_WHY];
     memcpy(why, p->conn.why, sizeof(why));
-    if (p->conn.my && run(p, sql) != MY_FINE) {
-        statements_close(p);
-        myconn_close(&p->conn);
-    }
+    if (p->conn.my && run(p, sql) != MY_FINE)
+        mypush_drop(p);
     memcpy(p->conn.why, why, sizeof(why));
 }
 

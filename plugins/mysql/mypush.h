@@ -20,6 +20,7 @@ struct mypush {
 
 void mypush_init(struct mypush *p);
 void mypush_fini(struct mypush *p);
+void mypush_drop(struct mypush *p); /* closes the session and all that is of it; the next use connects anew */
 int mypush_rows(struct mypush *p, struct hg_rows *rows);
 
 #endif

@@ -125,11 +125,13 @@ static int mysql_push(void *state, struct hg_rows *rows)
     return mypush_rows(&w->push, rows);
 }
 
+/* Asked anew: a connection that nobody reads from may be one that the server ended meanwhile. */
 static int mysql_probe(void *state)
 {
     struct worker *w = state;
     struct myconn *c = &w->push.conn;
     char why[MY_WHY] = "";
+    mypush_drop(&w->push);
     enum myend end = myconn_open(c);
     if (end == MY_FINE)
         end = mytable_probe(&w->push.table, c, why, sizeof(why));

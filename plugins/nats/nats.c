@@ -284,10 +284,12 @@ static int nats_open(struct hg_host *host, const struct hg_api *api, const void 
     return result;
 }
 
-/* Whether a stream takes the subject is told with the first message only. */
+/* Asked anew: a connection that nobody reads from may be one that the server ended meanwhile. Whether a stream takes
+ * the subject is told with the first message only. */
 static int nats_probe(void *state)
 {
     struct nats *q = state;
+    stream_drop(&q->stream);
     if (stream_ready(&q->stream) == 0 &&
         natsConnection_FlushTimeout(q->stream.connection, q->config->connect_timeout) == NATS_OK)
         return HG_OPEN_OK;

@@ -367,12 +367,18 @@ static enum pgend prepare(struct pgpush *p, const struct hg_rows *rows)
     return PG_NOT_NOW;
 }
 
+void pgpush_drop(struct pgpush *p)
+{
+    pgconn_close(&p->conn);
+    p->table.known = 0; /* the temporary table goes with its session */
+}
+
 int pgpush_rows(struct pgpush *p, struct hg_rows *rows)
 {
     size_t count = p->conn.api->row_count(rows);
     enum pgend end = PG_STALE;
     if (!p->conn.pg)
-        p->table.known = 0; /* the temporary table went with its session */
+        pgpush_drop(p);
     if (sqlverdicts_room(&p->verdicts, count) != 0)
         return p->conn.api->not_now(rows, 0, "no memory for the rows");
     for (int round = 0; end == PG_STALE && round < 2; round++) {

@@ -19,5 +19,6 @@ struct pgpush {
 };
 
 int pgpush_rows(struct pgpush *p, struct hg_rows *rows);
+void pgpush_drop(struct pgpush *p); /* closes the session and all that is of it; the next use connects anew */
 
 #endif

@@ -129,11 +129,13 @@ static int postgres_push(void *state, struct hg_rows *rows)
     return pgpush_rows(&w->push, rows);
 }
 
+/* Asked anew: a connection that nobody reads from may be one that the server ended meanwhile. */
 static int postgres_probe(void *state)
 {
     struct worker *w = state;
     struct pgconn *c = &w->push.conn;
     char why[PG_WHY] = "";
+    pgpush_drop(&w->push);
     enum pgend end = pgconn_open(c);
     if (end == PG_FINE)
         end = pgtable_probe(&w->push.table, c, why, sizeof(why));

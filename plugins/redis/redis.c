@@ -154,10 +154,12 @@ static int redis_push(void *state, struct hg_rows *rows)
     return deliver_rows(&r->deliver, rows);
 }
 
+/* Asked anew: a connection that nobody reads from may be one that the server ended meanwhile. */
 static int redis_probe(void *state)
 {
     struct redis *r = state;
     char why[WHY_SIZE];
+    server_drop(&r->deliver.server);
     if (deliver_probe(&r->deliver, why, sizeof(why)))
         return HG_OPEN_OK;
     r->deliver.api->fail(r->deliver.host, why);

@@ -55,7 +55,7 @@ def test_install_and_uninstall(tmp_path):
                  "lib/headgate/plugins/mysql.so", "lib/headgate/plugins/sqlite.so", "include/headgate.h",
                  "lib/pkgconfig/headgate.pc", "etc/headgate/headgate.ini", "share/man/man1/headgate.1",
                  "share/bash-completion/completions/headgate", "lib/systemd/system/headgate.service",
-                 "share/headgate/sdk/common"):
+                 "share/headgate/sdk/common", "share/headgate/sdk/docs/plugins.md", "share/headgate/sdk/docs/abi.md"):
         assert (prefix / name).exists(), name
     assert "ExecStart=/usr/local/bin/headgate" in (prefix / "lib/systemd/system/headgate.service").read_text()
     (tmp_path / "usr/local/etc/headgate/headgate.ini").write_text("# mine\n")

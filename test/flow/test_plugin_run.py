@@ -124,10 +124,31 @@ def test_under_valgrind(tmp_path):
     assert done.returncode == 65 and "Invalid read of size 1" in done.stderr, done
 
 
+def under_gdb(folder, text, *words, bug="none"):
+    """What was shown while somebody typed these words at gdb's prompt."""
+    (folder / "rows.ndjson").write_text(text)
+    done = subprocess.run([str(BUILD / "headgate"), "plugin", "run", BUG, str(folder / "rows.ndjson"), "--gdb", "--set",
+                           f"BUG={bug}", "--set", f"PATH={folder}/out"], input="".join(f"{word}\n" for word in words),
+                          text=True, capture_output=True, timeout=120)
+    return done.returncode, done.stdout
+
+
+# contract: plugin.run.gdb
 @pytest.mark.skipif(SANITIZED, reason="not here: a sanitizer's build")
-def test_under_gdb(tmp_path):
-    (tmp_path / "rows.ndjson").write_text('{"name": 7}\n')
-    done = subprocess.run([str(BUILD / "headgate"), "plugin", "run", BUG, str(tmp_path / "rows.ndjson"), "--gdb", "--set",
-                           "BUG=badcrash", "--set", f"PATH={tmp_path}/out"], input="run\nbt\nquit\n", text=True,
-                          capture_output=True, timeout=120)
-    assert re.search(r"#\d+ .*bug_push", done.stdout), done
+def test_a_breakpoint_in_push(tmp_path):
+    """It can be set before the plugin is loaded, and holds push(); afterwards the row is delivered."""
+    words = ("set width 0", "break bug_push", "run", "bt", f"shell test ! -s {tmp_path}/out && echo nothing is there yet",
+             "continue", "quit")
+    code, shown = under_gdb(tmp_path, '{"name": "Ada"}\n', *words)
+    assert re.search(r"hit Breakpoint 1, bug_push \(state=0x\w+, rows=0x\w+\)", shown), shown
+    assert re.search(r"#0 +bug_push .*\n#1 ", shown) and "nothing is there yet" in shown, shown
+    assert code == 0 and re.search(r"\bOK .*Ada", shown) and "exited normally" in shown, shown
+    assert (tmp_path / "out").read_text().count("\n") == 1
+
+
+@pytest.mark.skipif(SANITIZED, reason="not here: a sanitizer's build")
+def test_gdb_shows_where_it_crashed(tmp_path):
+    _, shown = under_gdb(tmp_path, '{"name": 7}\n', "run", "bt", "quit", bug="badcrash")
+    assert "SIGSEGV" in shown and re.search(r"#\d+ .*bug_push", shown), shown
+    done = command("plugin", "run", BUG, "--gdb", stdin="{}\n")
+    assert done.returncode == 64 and "give the rows as a file" in done.stderr

@@ -42,6 +42,21 @@ def test_a_chain_in_its_order():
         assert letter["reason"] == "first: secret cannot be renamed: there is a field code already"
 
 
+def test_instances_of_one_plugin_share_its_start_and_stop():
+    env = {f"PLUGIN_{name}_{option}": value for name in ("ONE", "TWO") for option, value in (("USE", "mangle"), ("TAG", "yes"))}
+    g = Gateway(env, plugins=["mangle"], start=False)
+    with g:
+        told = g.work / "told"
+        g.env.update({f"PLUGIN_{name}_TOLD": str(told) for name in ("ONE", "TWO", "MANGLE")})
+        g.env.update({"PLUGIN_FILE_PROCESS": "one,fields,mangle,two", "PLUGIN_FILE_PATH": str(g.out / "{seen_by}.ndjson")})
+        g.start()
+        g.take(row("u", {"a": 1}))
+        wait_until(lambda: (g.out / "two.ndjson").exists())
+        assert told.read_text() == "start one\n"
+        g.stop()
+        assert told.read_text() == "start one\nstop all\n"
+
+
 def test_what_becomes_of_rows():
     with gateway("mangle", PROCESS="mangle") as g:
         batch = g.take(marked("u", "", "skip", "change", "reject", "verdict", "skip"))["id"]

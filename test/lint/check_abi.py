@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The plugin ABI does not move: every size, offset and constant of sdk/headgate.h is what sdk/abi.txt says, and whatever
-a released header says (sdk/released) still holds. The header is fit for strict users: C99 and C++17 without a warning,
+a released header says (sdk/released) still holds, under a new number when there is more of it. No padding is left that
+could not be used later. The header is fit for strict users: C99 and C++17 without a warning,
 nothing that only a macro or an inline function can call, below 500 lines.
 
 `make abi` (this with --write) writes sdk/abi.txt after a change that is meant."""
@@ -81,6 +82,26 @@ def moved(before, now):
     return faults
 
 
+def unnumbered(before, now):
+    """What is new or another under a number that is released already: a host of that number would not have it."""
+    numbers = [line for line in before if line.startswith("HG_ABI_M")]
+    return [line for line in now if line not in before] if all(line in now for line in numbers) else []
+
+
+def holes(now):
+    """Members with padding before them, and structs with padding at their end: what is nobody's cannot be checked, and so
+    never be given a meaning."""
+    found = []
+    for text in re.split(r"^struct (?=\w+ )", "\n".join(now), flags=re.M)[1:]:
+        (name, size), *members = (line.removeprefix("struct ").rsplit(" ", 2 if n else 1) for n, line in
+                                  enumerate(text.strip().splitlines()))
+        end = 0
+        for member, at, length in [*members, (f"the end of {name}", size, 0)]:
+            found += [member] if int(at) != end else []
+            end = int(at) + int(length)
+    return found
+
+
 def differences(golden, now):
     faults = [f"sdk/abi.txt has \"{line}\", the header has not" for line in golden if line not in now]
     faults += [f"the header has \"{line}\", sdk/abi.txt has not" for line in now if line not in golden]
@@ -106,8 +127,11 @@ def main():
     if "--write" in sys.argv:
         GOLDEN.write_text("\n".join(now) + "\n")
     faults = differences(GOLDEN.read_text().splitlines(), now)
+    faults += [f"{HEADER.name} has padding before {place}: let it be `reserved`" for place in holes(now)]
     for path in sorted(RELEASED.glob("headgate-*.h")):
-        faults += [f"{path.name} had \"{line}\"" for line in moved(abi_of(path.read_text()), now)]
+        before = abi_of(path.read_text())
+        faults += [f"{path.name} had \"{line}\"" for line in moved(before, now)]
+        faults += [f"{path.name} had no \"{line}\": it needs a new minor" for line in unnumbered(before, now)]
         faults += fitness(path)
     return report(faults + fitness(HEADER))
 

@@ -77,7 +77,21 @@ def test_with_a_server(name, server):
         subprocess.run([STANDING, server, "end"], env={**os.environ, **env}, check=True)
 
 
-@pytest.mark.parametrize("name,left_out", [("sqlite", 0), ("archive", 1)])  # archive has no row that it would refuse
+def test_http(tmp_path):
+    """The far end is an example's, beside copies of both: it keeps its rows where its commands run."""
+    for name in ("plugins/http/check.ini", "examples/plugins/batch/far.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    port = str(kit.free_port())
+    env = {"FAR_PORT": port, "PATH": os.environ["PATH"]}
+    try:
+        check("http", tmp_path / "plugins/http/check.ini", "--set", f"URL=http://127.0.0.1:{port}/rows", env=env)
+    finally:
+        subprocess.run(["python3", "-B", tmp_path / "examples/plugins/batch/far.py", "down"], check=True,
+                       cwd=tmp_path / "plugins/http/check.tmp")
+
+
+@pytest.mark.parametrize("name,left_out", [("sqlite", 0), ("archive", 1), ("file", 1)])  # the two have no row to refuse
 def test_with_files(name, left_out, tmp_path):
     shutil.copy(ROOT / "plugins" / name / "check.ini", tmp_path)  # its commands work where it lies
     check(name, tmp_path / "check.ini", env={"PATH": os.environ["PATH"]}, left_out=left_out)

@@ -31,6 +31,8 @@ class Far(BaseHTTPRequestHandler):
     def do_OPTIONS(self):
         self.answer(204)
 
+    do_HEAD = do_OPTIONS
+
     def log_message(self, *_):
         pass
 
